@@ -1,0 +1,27 @@
+"""Ball dispensers: the port that bayd sees, and a driver per kind of machine."""
+
+from hardware.dispenser.dispenser import (
+    Capabilities,
+    Dispenser,
+    DispenserError,
+    DispenserUnavailableError,
+    Identity,
+    Level,
+    Mark,
+    NotStartedError,
+    OutcomeUnknownError,
+    Progress,
+)
+
+__all__ = [
+    "Capabilities",
+    "Dispenser",
+    "DispenserError",
+    "DispenserUnavailableError",
+    "Identity",
+    "Level",
+    "Mark",
+    "NotStartedError",
+    "OutcomeUnknownError",
+    "Progress",
+]

@@ -1,0 +1,63 @@
+"""The suite's own rules: virtual time where a test asks for it, and no task left behind."""
+
+import asyncio
+import selectors
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+
+class _VirtualSelector(selectors.DefaultSelector):
+    """Instead of waiting for the next timer it moves the clock there, once nothing real is pending."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[Any]:
+        ready = super().select(0)
+        if ready or timeout == 0:
+            return ready
+        if timeout is None:
+            # Only a real event (a socket, a thread) can go on: wait for it, but not for ever.
+            return super().select(1.0)
+        self.now += max(timeout, 0.0)
+        return ready
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """A loop on which an hour of sleeping passes at once. Not for subprocesses or real devices."""
+
+    def __init__(self) -> None:
+        self._virtual = _VirtualSelector()
+        super().__init__(self._virtual)
+
+    def time(self) -> float:
+        return self._virtual.now
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass as a suspended machine would see it: at once, timers late."""
+        self._virtual.now += seconds
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """`@pytest.mark.virtual_time` (or `pytestmark = …`) runs a test on the virtual clock."""
+    if item.get_closest_marker("virtual_time"):
+        return {"virtual": VirtualTimeLoop}
+    return {"real": asyncio.SelectorEventLoop}
+
+
+@pytest_asyncio.fixture(autouse=True)
+async def no_leaked_tasks() -> AsyncIterator[None]:
+    """A task that outlives its test has no owner: that is a defect, here and in production."""
+    before = asyncio.all_tasks()
+    yield
+    mine = {asyncio.current_task()}
+    leaked = [task for task in asyncio.all_tasks() - before - mine if not task.done()]
+    for task in leaked:
+        task.cancel()
+    assert not leaked, f"tasks left behind: {sorted(task.get_name() for task in leaked)}"
