@@ -6,5 +6,17 @@ another ttyUSB number is found again.
 """
 
 from hardware.link.link import Link, LinkError, LinkLostError, LinkOpener, LinkUnavailableError
+from hardware.link.memory import MemoryLink, MemoryOpener, memory_pair
+from hardware.link.opening import opener_for
 
-__all__ = ["Link", "LinkError", "LinkLostError", "LinkOpener", "LinkUnavailableError"]
+__all__ = [
+    "Link",
+    "LinkError",
+    "LinkLostError",
+    "LinkOpener",
+    "LinkUnavailableError",
+    "MemoryLink",
+    "MemoryOpener",
+    "memory_pair",
+    "opener_for",
+]
