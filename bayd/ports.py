@@ -8,16 +8,21 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from bayd.core.instant import Instant
+
+__all__ = [
+    "Clock",
+    "HttpResponse",
+    "HttpTransport",
+    "Instant",
+    "JournalExecutor",
+    "Log",
+    "ProcessExit",
+    "Randomness",
+    "TransportError",
+]
+
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Instant:
-    """One reading of the clocks."""
-
-    boot_ms: int  # CLOCK_BOOTTIME: goes on in suspend, never steps, starts anew with each boot
-    wall_ms: int  # UTC since the epoch, for people and the wire only
-    synchronised: bool = True  # False: the wall time is a guess
 
 
 class Clock(Protocol):

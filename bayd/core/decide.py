@@ -1,0 +1,112 @@
+"""One input, one decision. The rooms are `bookings`, `pins`, `play`, `dispensing`, `staff` and `restart`."""
+
+from typing import assert_never
+
+from bayd.core import bookings, dispensing, pins, play, restart, staff
+from bayd.core import events as e
+from bayd.core import inputs as i
+from bayd.core.decision import Decision, Refusal, Verdict
+from bayd.core.evolve import evolve, evolve_all
+from bayd.core.instant import Instant
+from bayd.core.model import Bay
+from bayd.core.rules import Rules
+
+__all__ = ["decide", "evolve", "next_wake_ms"]
+
+next_wake_ms = play.next_wake_ms
+
+
+def decide(bay: Bay, request: i.Input, now: Instant, rules: Rules) -> Decision:
+    """What follows from `request`. What the clock has brought about comes first: no act overtakes an end."""
+    if isinstance(request, i.Restarted):
+        events = _accepted(restart.restarted(bay, request, now, rules))
+        return Decision(events + _overdue(evolve_all(bay, events), now, rules))
+    overdue = _overdue(bay, now, rules)
+    verdict = _decide(evolve_all(bay, overdue), request, now, rules)
+    if isinstance(verdict, Refusal):
+        return Decision(overdue, verdict)
+    # A decision may itself bring something due, such as the warning of a short session.
+    after = evolve_all(bay, overdue + verdict)
+    return Decision(overdue + verdict + _overdue(after, now, rules))
+
+
+def _accepted(verdict: Verdict) -> tuple[e.Event, ...]:
+    return () if isinstance(verdict, Refusal) else verdict
+
+
+def _overdue(bay: Bay, now: Instant, rules: Rules) -> tuple[e.Event, ...]:
+    events: tuple[e.Event, ...] = ()
+    while more := play.due(bay, now, rules):
+        events += more
+        bay = evolve_all(bay, more)
+    return events
+
+
+def _decide(bay: Bay, request: i.Input, now: Instant, rules: Rules) -> Verdict:
+    match request:
+        case i.TimeCame():
+            return ()
+        case i.Restarted():
+            return restart.restarted(bay, request, now, rules)
+        case i.ServerSaid():
+            return bookings.server_said(bay, request, now, rules)
+        case i.ServerMovedAway():
+            return bookings.moved_away(bay, request, now)
+        case i.ServerContradicted():
+            return bookings.contradicted(bay, request, now)
+        case i.PinEntered():
+            return pins.entered(bay, request, now, rules)
+        case i.PinWasRight():
+            return pins.right(bay, request, now, rules)
+        case i.PinWasWrong():
+            return pins.wrong(bay, request)
+        case i.PinNotChecked():
+            return pins.not_checked(bay, request)
+        case i.UnlockPad():
+            return pins.unlock(request)
+        case i.StartPlay():
+            return play.start_by_staff(bay, request, now, rules)
+        case i.Extend():
+            return play.extend(bay, request, now, rules)
+        case i.DeclineExtension():
+            return play.decline_extension(bay, request)
+        case i.End():
+            return play.end(bay, request, now, rules)
+        case i.Pause():
+            return play.pause(bay, request, now)
+        case i.Resume():
+            return play.resume(bay, request.actor.name, now)
+        case i.Dispense():
+            return dispensing.dispense(bay, request, now, rules)
+        case i.PayoutMarkTaken():
+            return dispensing.mark_taken(bay, request, rules)
+        case i.PayoutProgressed():
+            return dispensing.progressed(bay, request)
+        case i.PayoutWasInterrupted():
+            return dispensing.interrupted(bay, request)
+        case i.PayoutEnded():
+            return dispensing.ended(bay, request)
+        case i.BallHeard():
+            return play.ball_heard(bay, request, now, rules)
+        case i.SelectGame():
+            return staff.select_game(bay, request)
+        case i.SelectPlayer():
+            return staff.select_player(bay, request)
+        case i.CallHelp():
+            return staff.call_help(bay, now)
+        case i.AcknowledgeHelp():
+            return staff.acknowledge_help(bay, request)
+        case i.Hold():
+            return staff.hold(bay, request)
+        case i.Release():
+            return staff.release(bay, request)
+        case i.StopService():
+            return staff.stop_service(bay, request, now, rules)
+        case i.ReturnToService():
+            return staff.return_to_service(bay, request)
+        case i.ClearFault():
+            return staff.clear_fault(bay, request, now)
+        case i.DeviceReported():
+            return staff.device_reported(bay, request, now)
+        case _:
+            assert_never(request)

@@ -1,0 +1,382 @@
+"""What has happened at a bay, in the past tense. `evolve` reads these alone: every number that came from
+configuration, clock or chance is in them.
+
+The class name is the event's kind in the journal; `VERSIONS` says which layout is current, older ones are
+upcast when they are read.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bayd.core.model import (
+    Balls,
+    Booking,
+    DeviceState,
+    EndReason,
+    Game,
+    PayoutEnd,
+    StartedBy,
+)
+
+# Bookings
+
+
+@dataclass(frozen=True, slots=True)
+class BookingLearned:
+    booking: Booking
+
+
+@dataclass(frozen=True, slots=True)
+class BookingChanged:
+    booking: Booking
+
+
+@dataclass(frozen=True, slots=True)
+class BookingWithdrawn:
+    session_id: str
+    reason: EndReason
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictSeen:
+    """The server contradicts the bay and proves nothing; play is not touched."""
+
+    code: str
+    session_id: str
+    text: str
+    wall_ms: int
+
+
+# PINs. The attempt is journaled before the check, so that a crash never gives a free guess.
+
+
+@dataclass(frozen=True, slots=True)
+class PinAttempted:
+    attempt_id: str
+    request_key: str | None
+    at_ms: int
+    failures: int  # this attempt included, until it succeeds
+    locked_until_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PinAccepted:
+    attempt_id: str
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PinRefused:
+    attempt_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PinCheckFailed:
+    """Nobody could check it: no try counted."""
+
+    attempt_id: str
+    reason: str
+    failures: int
+    locked_until_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PadUnlocked:
+    by: str
+    reason: str
+
+
+# Play
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStarted:
+    session_id: str
+    started_by: StartedBy
+    by: str
+    reason: str
+    at_ms: int
+    wall_ms: int
+    ends_at_ms: int
+    minutes: int
+    first_minutes: int
+    game: Game | None
+    player: str | None
+    skip_warnings: tuple[int, ...]  # minutes that are under way already
+
+
+@dataclass(frozen=True, slots=True)
+class NextSessionReady:
+    """The next session's PIN was right before the end of the present one."""
+
+    session_id: str
+    started_by: StartedBy
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPaused:
+    at_ms: int
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionResumed:
+    at_ms: int
+    ends_at_ms: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionExtended:
+    """`own`: given here, to be told to the server; else the server said so."""
+
+    op_id: str
+    session_id: str
+    own: bool
+    minutes: int
+    amount: int | None
+    ends_at_ms: int
+    granted_ms: int
+    by: str
+    reason: str
+    skip_warnings: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExtensionAsked:
+    op_id: str
+    minutes: int
+    wall_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExtensionDeclined:
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WarningGiven:
+    minutes: int  # left at most; the larger ones are done with too
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded:
+    session_id: str
+    reason: EndReason
+    by: str
+    text: str
+    at_ms: int
+    wall_ms: int
+    played_ms: int
+    balls: Balls
+    grace_until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class GraceEnded:
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class GameSelected:
+    session_id: str
+    game: Game
+    own: bool  # chosen here, to be told to the server
+
+
+@dataclass(frozen=True, slots=True)
+class PlayerSelected:
+    session_user_id: int
+    own: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ServerActivitySeen:
+    """What the server's `active` said of the session in play, when it changed."""
+
+    active: bool
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class HelpCalled:
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class HelpAcknowledged:
+    by: str
+
+
+# The bay
+
+
+@dataclass(frozen=True, slots=True)
+class BayHeld:
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BayReleased:
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStopPlanned:
+    """Out of service as soon as the paid session is over."""
+
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BayTakenOutOfService:
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BayReturnedToService:
+    by: str
+
+
+# Balls
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutRequested:
+    payout_id: str
+    session_id: str
+    dispenser: str
+    balls: int
+    from_balance: int  # of these, so many were owed already
+    not_after_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutMarked:
+    """Where the device stood; durable before the motor may start."""
+
+    payout_id: str
+    balls: int
+    mark: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class BallsPaid:
+    payout_id: str
+    session_id: str
+    paid: int  # of this payout, in all
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutStopping:
+    payout_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutInterrupted:
+    """Nobody drove the device for so long: restart, lost link."""
+
+    payout_id: str
+    interrupted_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutClosed:
+    payout_id: str
+    session_id: str
+    end: PayoutEnd
+    paid: int
+    unknown: int  # may have come out, may not
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class IntentExpired:
+    """A request became durable after its answer was given up: it never counts."""
+
+    batch_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class BallRead:
+    epc: str
+    session_id: str
+    player_id: int | None
+    at_ms: int
+    forget_before_ms: int  # credits older than this no longer matter
+
+
+# Facts beside the phase
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceChanged:
+    device: str  # "reader", "dispenser", "screen"
+    state: DeviceState
+    reason: str
+    wall_ms: int
+    by: str = ""  # who acknowledged a fault
+
+
+@dataclass(frozen=True, slots=True)
+class OutageSeen:
+    """The daemon was away: the deadlines move onto the present boot clock."""
+
+    outage_ms: int | None  # None: cannot be told
+    credited: bool
+    flagged: bool  # the clock could not be trusted
+    shift_ms: int  # for the time of play
+    hold_shift_ms: int  # for lock-outs, which no outage shortens
+    pause: bool  # too long: play waits for the PIN or staff
+    at_ms: int
+
+
+Event = (
+    BookingLearned
+    | BookingChanged
+    | BookingWithdrawn
+    | ConflictSeen
+    | PinAttempted
+    | PinAccepted
+    | PinRefused
+    | PinCheckFailed
+    | PadUnlocked
+    | SessionStarted
+    | NextSessionReady
+    | SessionPaused
+    | SessionResumed
+    | SessionExtended
+    | ExtensionAsked
+    | ExtensionDeclined
+    | WarningGiven
+    | SessionEnded
+    | GraceEnded
+    | GameSelected
+    | PlayerSelected
+    | ServerActivitySeen
+    | HelpCalled
+    | HelpAcknowledged
+    | BayHeld
+    | BayReleased
+    | ServiceStopPlanned
+    | BayTakenOutOfService
+    | BayReturnedToService
+    | PayoutRequested
+    | PayoutMarked
+    | BallsPaid
+    | PayoutStopping
+    | PayoutInterrupted
+    | PayoutClosed
+    | IntentExpired
+    | BallRead
+    | DeviceChanged
+    | OutageSeen
+)
+
+# Only layouts that changed; everything else is version 1.
+VERSIONS: Mapping[str, int] = {}

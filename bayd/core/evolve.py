@@ -1,0 +1,285 @@
+"""The bay after an event. Reads the event alone, decides nothing."""
+
+from dataclasses import replace
+from typing import assert_never
+
+from bayd.core import events as e
+from bayd.core.model import (
+    Balls,
+    Bay,
+    Booking,
+    Conflict,
+    Credit,
+    DeviceFact,
+    EndedSession,
+    EndReason,
+    Payout,
+    PayoutPart,
+    PinAttempt,
+    PinPad,
+    PlaySession,
+    StartedBy,
+)
+from bayd.core.phases import next_phase
+
+# Changes with every change of what `evolve` makes of the same events: a snapshot of another number is
+# not used, the events are read again.
+REDUCER_VERSION = 1
+
+_ENDED_IDS_KEPT = 512  # more sessions than a bay can end within the booking horizon
+_CONFLICTS_KEPT = 20
+
+
+def evolve(bay: Bay, event: e.Event) -> Bay:
+    """Raises IllegalTransitionError where the event does not fit the phase."""
+    changed = _apply(bay, event)
+    return replace(changed, phase=next_phase(bay.phase, event, booked=bool(changed.bookings)))
+
+
+def evolve_all(bay: Bay, events: tuple[e.Event, ...]) -> Bay:
+    for event in events:
+        bay = evolve(bay, event)
+    return bay
+
+
+def _apply(bay: Bay, event: e.Event) -> Bay:
+    match event:
+        case e.BookingLearned(booking) | e.BookingChanged(booking):
+            return replace(bay, bookings=_with_booking(bay.bookings, booking))
+        case e.BookingWithdrawn(session_id, reason):
+            moved = reason is EndReason.MOVED  # it may come back
+            return replace(
+                bay,
+                bookings=tuple(b for b in bay.bookings if b.session_id != session_id),
+                ended_ids=bay.ended_ids if moved else _remember(bay.ended_ids, session_id),
+                next_session_id=None if bay.next_session_id == session_id else bay.next_session_id,
+            )
+        case e.ConflictSeen(code, session_id, text, wall_ms):
+            conflict = Conflict(code, session_id, text, wall_ms)
+            return replace(bay, conflicts=(*bay.conflicts, conflict)[-_CONFLICTS_KEPT:])
+
+        case e.PinAttempted(attempt_id, request_key, at_ms, failures, locked_until_ms):
+            attempt = PinAttempt(attempt_id, request_key, at_ms)
+            return replace(bay, pad=PinPad(failures, at_ms, locked_until_ms, attempt))
+        case e.PinAccepted() | e.PadUnlocked():
+            return replace(bay, pad=PinPad())
+        case e.PinRefused():
+            return replace(bay, pad=replace(bay.pad, attempt=None))
+        case e.PinCheckFailed(_, _, failures, locked_until_ms):
+            pad = replace(bay.pad, attempt=None, failures=failures, locked_until_ms=locked_until_ms)
+            return replace(bay, pad=pad)
+
+        case e.SessionStarted():
+            return _started(bay, event)
+        case e.NextSessionReady(session_id, started_by):
+            return replace(bay, next_session_id=session_id, next_started_by=started_by)
+        case e.SessionPaused(at_ms):
+            return _in_session(bay, paused_at_ms=at_ms)
+        case e.SessionResumed(at_ms, ends_at_ms):
+            session = _session(bay)
+            begun = session.paused_at_ms if session.paused_at_ms is not None else at_ms
+            paused_ms = session.paused_ms + at_ms - begun
+            return _in_session(bay, paused_at_ms=None, paused_ms=paused_ms, ends_at_ms=ends_at_ms)
+        case e.SessionExtended():
+            return _extended(bay, event)
+        case e.ExtensionAsked(_, minutes):
+            return _in_session(bay, extension_asked=minutes)
+        case e.ExtensionDeclined():
+            return _in_session(bay, extension_asked=None)
+        case e.WarningGiven(minutes):
+            return _in_session(bay, warned=(*_session(bay).warned, minutes))
+        case e.SessionEnded():
+            return replace(
+                bay,
+                session=None,
+                last=EndedSession(event.session_id, event.reason, event.played_ms, event.balls),
+                grace_until_ms=event.grace_until_ms,
+                ended_ids=_remember(bay.ended_ids, event.session_id),
+                help_since_ms=None,
+            )
+        case e.GraceEnded():
+            return replace(bay, grace_until_ms=None)
+        case e.GameSelected(session_id, game, own):
+            if bay.session is not None and bay.session.session_id == session_id:
+                if own:
+                    return _in_session(bay, game=game)
+                return _in_session(bay, game=game, server_game_id=game.id)
+            if (waiting := bay.find_booking(session_id)) is None:
+                return bay
+            return replace(bay, bookings=_with_booking(bay.bookings, replace(waiting, game=game)))
+        case e.PlayerSelected(session_user_id):
+            return _in_session(bay, player_id=session_user_id)
+        case e.ServerActivitySeen(active, at_ms):
+            if active:
+                return _in_session(bay, active_seen=True, inactive_since_ms=None)
+            return _in_session(bay, inactive_since_ms=at_ms)
+        case e.HelpCalled(at_ms):
+            return replace(bay, help_since_ms=at_ms)
+        case e.HelpAcknowledged():
+            return replace(bay, help_since_ms=None)
+
+        case e.BayHeld(_, reason):
+            return replace(bay, kept_reason=reason)
+        case e.BayTakenOutOfService(_, reason):
+            return replace(bay, kept_reason=reason, service_stop_pending=None, grace_until_ms=None)
+        case e.BayReleased() | e.BayReturnedToService():
+            return replace(bay, kept_reason="", service_stop_pending=None)
+        case e.ServiceStopPlanned(_, reason):
+            return replace(bay, service_stop_pending=reason)
+
+        case e.PayoutRequested():
+            return _payout_requested(bay, event)
+        case e.PayoutMarked(_, balls, mark):
+            payout = _payout(bay)
+            return replace(bay, payout=replace(payout, part=PayoutPart(balls, payout.paid, mark)))
+        case e.BallsPaid(_, session_id, paid):
+            payout = _payout(bay)
+            more = paid - payout.paid
+            bay = _count(bay, session_id, counted=more)
+            return replace(bay, payout=replace(payout, paid=paid))
+        case e.PayoutStopping():
+            return replace(bay, payout=replace(_payout(bay), stopping=True))
+        case e.PayoutInterrupted(_, interrupted_ms):
+            return replace(bay, payout=replace(_payout(bay), interrupted_ms=interrupted_ms))
+        case e.PayoutClosed(_, session_id, _, paid, unknown):
+            payout = _payout(bay)
+            rest = payout.balls - paid - unknown
+            bay = _count(bay, session_id, counted=paid - payout.paid, unknown=unknown, balance=rest)
+            return replace(bay, payout=None)
+        case e.IntentExpired():
+            return bay
+        case e.BallRead(epc, session_id, _, at_ms, forget_before_ms):
+            kept = tuple(c for c in bay.credits if c.at_ms >= forget_before_ms and c.epc != epc)
+            return replace(_count(bay, session_id, read=1), credits=(*kept, Credit(epc, at_ms)))
+
+        case e.DeviceChanged(device, state, reason, wall_ms):
+            return replace(bay, devices={**bay.devices, device: DeviceFact(state, reason, wall_ms)})
+        case e.OutageSeen(_, _, _, shift_ms, hold_shift_ms):
+            return _shifted(bay, shift_ms, hold_shift_ms)
+        case _:
+            assert_never(event)
+
+
+def _session(bay: Bay) -> PlaySession:
+    assert bay.session is not None, f"bay {bay.number} has no session"
+    return bay.session
+
+
+def _payout(bay: Bay) -> Payout:
+    assert bay.payout is not None, f"bay {bay.number} has no payout"
+    return bay.payout
+
+
+def _in_session(bay: Bay, **changes: object) -> Bay:
+    return replace(bay, session=replace(_session(bay), **changes))  # type: ignore[arg-type] # names are checked at run time by replace()
+
+
+def _with_booking(bookings: tuple[Booking, ...], booking: Booking) -> tuple[Booking, ...]:
+    others = (b for b in bookings if b.session_id != booking.session_id)
+    return tuple(sorted((*others, booking), key=lambda b: (b.created_wall_ms, b.session_id)))
+
+
+def _remember(ended_ids: tuple[str, ...], session_id: str) -> tuple[str, ...]:
+    return (*(i for i in ended_ids if i != session_id), session_id)[-_ENDED_IDS_KEPT:]
+
+
+def _started(bay: Bay, event: e.SessionStarted) -> Bay:
+    session = PlaySession(
+        session_id=event.session_id,
+        player=event.player,
+        player_id=None,
+        game=event.game,
+        server_game_id=None if event.game is None else event.game.id,
+        started_by=event.started_by,
+        started_at_ms=event.at_ms,
+        started_wall_ms=event.wall_ms,
+        ends_at_ms=event.ends_at_ms,
+        granted_ms=event.ends_at_ms - event.at_ms,
+        first_minutes=event.first_minutes,
+        desk_minutes=event.minutes - event.first_minutes,
+        warned=event.skip_warnings,
+        active_seen=event.started_by is StartedBy.PIN_ONLINE,
+    )
+    return replace(
+        bay,
+        session=session,
+        bookings=tuple(b for b in bay.bookings if b.session_id != event.session_id),
+        last=None,
+        grace_until_ms=None,
+        next_session_id=None,
+        next_started_by=None,
+    )
+
+
+def _extended(bay: Bay, event: e.SessionExtended) -> Bay:
+    session = _session(bay)
+    return _in_session(
+        bay,
+        ends_at_ms=event.ends_at_ms,
+        granted_ms=event.granted_ms,
+        own_minutes=session.own_minutes + (event.minutes if event.own else 0),
+        desk_minutes=session.desk_minutes + (0 if event.own else event.minutes),
+        extension_asked=None,
+        warned=event.skip_warnings,
+    )
+
+
+def _payout_requested(bay: Bay, event: e.PayoutRequested) -> Bay:
+    fresh = event.balls - event.from_balance
+    bay = _count(bay, event.session_id, commanded=fresh, balance=-event.from_balance)
+    payout = Payout(event.payout_id, event.session_id, event.balls, event.not_after_ms)
+    return replace(bay, payout=payout)
+
+
+def _count(bay: Bay, session_id: str, **more: int) -> Bay:
+    """Adds to the counters of the session in play, or of the one that has just ended."""
+    if bay.session is not None and bay.session.session_id == session_id:
+        return replace(bay, session=replace(bay.session, balls=_plus(bay.session.balls, more)))
+    if bay.last is not None and bay.last.session_id == session_id:
+        return replace(bay, last=replace(bay.last, balls=_plus(bay.last.balls, more)))
+    return bay
+
+
+def _plus(balls: Balls, more: dict[str, int]) -> Balls:
+    return replace(balls, **{name: getattr(balls, name) + value for name, value in more.items()})
+
+
+def _shifted(bay: Bay, shift_ms: int, hold_shift_ms: int) -> Bay:
+    """Every instant of the state on the new clock."""
+
+    def play(at_ms: int | None) -> int | None:
+        return None if at_ms is None else at_ms + shift_ms
+
+    def hold(at_ms: int | None) -> int | None:
+        return None if at_ms is None else at_ms + hold_shift_ms
+
+    session = bay.session
+    if session is not None:
+        session = replace(
+            session,
+            started_at_ms=session.started_at_ms + shift_ms,
+            ends_at_ms=session.ends_at_ms + shift_ms,
+            paused_at_ms=play(session.paused_at_ms),
+            inactive_since_ms=play(session.inactive_since_ms),
+        )
+    payout = bay.payout
+    if payout is not None:
+        payout = replace(payout, not_after_ms=payout.not_after_ms + hold_shift_ms)
+    attempt = bay.pad.attempt
+    if attempt is not None:
+        attempt = replace(attempt, at_ms=attempt.at_ms + hold_shift_ms)
+    pad = replace(
+        bay.pad,
+        locked_until_ms=hold(bay.pad.locked_until_ms),
+        last_try_ms=hold(bay.pad.last_try_ms),
+        attempt=attempt,
+    )
+    return replace(
+        bay,
+        session=session,
+        payout=payout,
+        pad=pad,
+        grace_until_ms=play(bay.grace_until_ms),
+        help_since_ms=play(bay.help_since_ms),
+        credits=tuple(Credit(c.epc, c.at_ms + shift_ms) for c in bay.credits),
+    )

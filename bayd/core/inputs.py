@@ -1,0 +1,284 @@
+"""What reaches a bay: presses, the server's word, device reports, the passing of time."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bayd.core.model import DeviceState, Game, PayoutEnd, StartedBy
+
+
+class Role(StrEnum):
+    SCREEN = "screen"  # the customer at the bay
+    STAFF = "staff"
+    TECHNICIAN = "technician"
+    SYSTEM = "system"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    role: Role
+    name: str  # "screen", a staff member's login name: for the audit
+
+
+SYSTEM = Actor(Role.SYSTEM, "bayd")
+
+
+@dataclass(frozen=True, slots=True)
+class TimeCame:
+    """A deadline may have passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSaid:
+    """One session as the central server shows it now."""
+
+    session_id: str
+    minutes: int  # `duration`
+    extended_minutes: int  # `extendedTime`; 0 where the answer does not carry it
+    created_wall_ms: int
+    cancelled: bool
+    active: bool
+    released: bool | None  # None: this answer does not say
+    game: Game | None = None
+    player: str | None = None
+    player_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerMovedAway:
+    """The server shows this session at another bay now."""
+
+    session_id: str
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerContradicted:
+    """The server said something that proves nothing: a 404, an empty list, ids running back."""
+
+    code: str
+    session_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PinEntered:
+    attempt_id: str
+    request_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PinWasRight:
+    attempt_id: str
+    session_id: str
+    started_by: StartedBy
+
+
+@dataclass(frozen=True, slots=True)
+class PinWasWrong:
+    attempt_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PinNotChecked:
+    """Neither the server nor the offline table could tell."""
+
+    attempt_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnlockPad:
+    actor: Actor
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartPlay:
+    """Staff start the oldest booking without its PIN."""
+
+    actor: Actor
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dispense:
+    payout_id: str
+    balls: int
+    actor: Actor
+
+
+@dataclass(frozen=True, slots=True)
+class Extend:
+    op_id: str
+    minutes: int
+    amount: int | None
+    actor: Actor
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeclineExtension:
+    actor: Actor
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    actor: Actor
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    actor: Actor
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    actor: Actor
+
+
+@dataclass(frozen=True, slots=True)
+class SelectGame:
+    game: Game
+    actor: Actor
+
+
+@dataclass(frozen=True, slots=True)
+class SelectPlayer:
+    session_user_id: int
+    actor: Actor
+
+
+@dataclass(frozen=True, slots=True)
+class CallHelp:
+    actor: Actor
+
+
+@dataclass(frozen=True, slots=True)
+class AcknowledgeHelp:
+    actor: Actor
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    actor: Actor
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    actor: Actor
+
+
+@dataclass(frozen=True, slots=True)
+class StopService:
+    actor: Actor
+    reason: str
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnToService:
+    actor: Actor
+
+
+@dataclass(frozen=True, slots=True)
+class ClearFault:
+    """Staff have looked at the dispenser."""
+
+    device: str
+    actor: Actor
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutMarkTaken:
+    payout_id: str
+    balls: int
+    mark: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutProgressed:
+    """Of the present part, so many balls are out."""
+
+    payout_id: str
+    part_paid: int
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutWasInterrupted:
+    payout_id: str
+    interrupted_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutEnded:
+    """The motor stands. `part_paid` None: the device cannot say."""
+
+    payout_id: str
+    end: PayoutEnd
+    part_paid: int | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class BallHeard:
+    """A registered ball was confirmed at this bay by the presence rules."""
+
+    epc: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceReported:
+    device: str
+    state: DeviceState
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """The daemon is back. The mark is the last sign of life; its clocks may be of another boot."""
+
+    mark_boot_ms: int
+    mark_wall_ms: int
+    same_boot: bool
+    wall_trusted: bool  # synchronised then and now
+
+
+Input = (
+    TimeCame
+    | ServerSaid
+    | ServerMovedAway
+    | ServerContradicted
+    | PinEntered
+    | PinWasRight
+    | PinWasWrong
+    | PinNotChecked
+    | UnlockPad
+    | StartPlay
+    | Dispense
+    | Extend
+    | DeclineExtension
+    | End
+    | Pause
+    | Resume
+    | SelectGame
+    | SelectPlayer
+    | CallHelp
+    | AcknowledgeHelp
+    | Hold
+    | Release
+    | StopService
+    | ReturnToService
+    | ClearFault
+    | PayoutMarkTaken
+    | PayoutProgressed
+    | PayoutWasInterrupted
+    | PayoutEnded
+    | BallHeard
+    | DeviceReported
+    | Restarted
+)

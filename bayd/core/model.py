@@ -1,0 +1,218 @@
+"""The state of one bay: frozen values, told by events, never by a clock."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Phase(StrEnum):
+    FREE = "free"
+    BOOKED = "booked"  # a session is known and waits for its PIN
+    PLAYING = "playing"
+    PAUSED = "paused"
+    GRACE = "grace"  # over; the screen still shows the result
+    HELD = "held"  # kept by staff
+    OUT_OF_SERVICE = "out_of_service"
+
+
+class EndReason(StrEnum):
+    TIME = "time"
+    STAFF = "staff"
+    CUSTOMER = "customer"
+    CANCELLED = "cancelled"  # at the central server
+    RELEASED = "released"  # ended at the central server
+    MOVED = "moved"
+
+
+class StartedBy(StrEnum):
+    PIN_ONLINE = "pin_online"
+    PIN_OFFLINE = "pin_offline"
+    STAFF = "staff"
+
+
+class DeviceState(StrEnum):
+    UNKNOWN = "unknown"  # not heard of since the start
+    OK = "ok"
+    LOST = "lost"  # no link; comes back by itself
+    FAULT = "fault"  # wants a person
+
+
+class PayoutEnd(StrEnum):
+    DONE = "done"
+    FAULT = "fault"  # the machine stopped by itself: jam, empty, lid open
+    STOPPED = "stopped"  # by us, at a staff end
+    NEVER_STARTED = "never_started"
+    UNKNOWN = "unknown"  # the device cannot say how many balls came out
+
+
+@dataclass(frozen=True, slots=True)
+class Game:
+    id: int
+    name: str
+    balls_limit: int  # 0: unlimited
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """A live session of the central server that has not started here."""
+
+    session_id: str
+    minutes: int  # granted so far, see `bookings.granted_minutes`
+    first_minutes: int  # `duration` when it was first seen
+    created_wall_ms: int
+    game: Game | None = None
+    player: str | None = None  # a display name
+
+
+@dataclass(frozen=True, slots=True)
+class Balls:
+    """commanded = counted + balance + unknown + what an open payout still has to pay."""
+
+    commanded: int = 0  # asked for and granted
+    counted: int = 0  # left the machine
+    balance: int = 0  # granted, not paid: the customer's, paid on a new press
+    unknown: int = 0  # nobody can say whether these came out
+    read: int = 0  # credited by RFID
+
+
+@dataclass(frozen=True, slots=True)
+class PlaySession:
+    session_id: str
+    player: str | None
+    player_id: int | None  # whose turn it is
+    game: Game | None
+    started_by: StartedBy
+    started_at_ms: int
+    started_wall_ms: int
+    ends_at_ms: int
+    granted_ms: int  # all time given, extensions included
+    first_minutes: int  # `duration` when the booking was first seen
+    desk_minutes: int = 0  # added at the server by others
+    own_minutes: int = 0  # added here
+    paused_at_ms: int | None = None
+    paused_ms: int = 0  # pauses that are over
+    warned: tuple[int, ...] = ()
+    balls: Balls = field(default_factory=Balls)
+    server_game_id: int | None = None  # as the server showed it last: only its changes count
+    active_seen: bool = False  # the server has shown it as active
+    inactive_since_ms: int | None = None  # … and then not, since
+    extension_asked: int | None = None  # minutes that the customer asks for
+
+    @property
+    def balls_left(self) -> int | None:
+        """How many more may be asked for; None: no limit."""
+        if self.game is None or self.game.balls_limit == 0:
+            return None
+        return max(0, self.game.balls_limit - self.balls.commanded)
+
+    @property
+    def minutes(self) -> int:
+        """All minutes given."""
+        return self.first_minutes + self.desk_minutes + self.own_minutes
+
+    def remaining_ms(self, now_ms: int) -> int:
+        """Never negative; stands still in a pause."""
+        return max(0, self.ends_at_ms - (now_ms if self.paused_at_ms is None else self.paused_at_ms))
+
+    def played_ms(self, at_ms: int) -> int:
+        """Play from the start until `at_ms`, pauses and credited outages excluded."""
+        return self.granted_ms - max(0, self.remaining_ms(at_ms))
+
+
+@dataclass(frozen=True, slots=True)
+class EndedSession:
+    """What the screen shows after the end, and what late balls are added to."""
+
+    session_id: str
+    reason: EndReason
+    played_ms: int
+    balls: Balls
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutPart:
+    """One run of the motor. Its mark was durable before the first byte of the command."""
+
+    balls: int
+    paid_before: int  # of the whole payout
+    mark: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Payout:
+    """The one open intent to pay balls."""
+
+    payout_id: str
+    session_id: str
+    balls: int
+    not_after_ms: int  # not begun by then: never begun
+    paid: int = 0
+    part: PayoutPart | None = None
+    stopping: bool = False  # the motor is to be stopped, the rest stays balance
+    interrupted_ms: int = 0  # the longest interruption since it was asked for
+
+    @property
+    def left(self) -> int:
+        return self.balls - self.paid
+
+
+@dataclass(frozen=True, slots=True)
+class PinAttempt:
+    attempt_id: str
+    request_key: str | None  # where its answer is kept
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PinPad:
+    failures: int = 0  # in a row; an attempt counts until it succeeds
+    last_try_ms: int | None = None
+    locked_until_ms: int | None = None
+    attempt: PinAttempt | None = None  # being checked now
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFact:
+    state: DeviceState = DeviceState.UNKNOWN
+    reason: str = ""
+    since_wall_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    epc: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """The server and the bay disagree; play goes on, people are told."""
+
+    code: str
+    session_id: str
+    text: str
+    wall_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bay:
+    number: str
+    phase: Phase = Phase.FREE
+    bookings: tuple[Booking, ...] = ()  # oldest first
+    session: PlaySession | None = None
+    last: EndedSession | None = None
+    grace_until_ms: int | None = None
+    next_session_id: str | None = None  # its PIN was verified before the end of the present one
+    next_started_by: StartedBy | None = None
+    payout: Payout | None = None
+    pad: PinPad = field(default_factory=PinPad)
+    devices: Mapping[str, DeviceFact] = field(default_factory=dict)
+    help_since_ms: int | None = None
+    kept_reason: str = ""  # why the bay is held or out of service
+    service_stop_pending: str | None = None  # out of service after the present session
+    ended_ids: tuple[str, ...] = ()  # sessions that are over here, newest last
+    credits: tuple[Credit, ...] = ()  # balls that were counted lately
+    conflicts: tuple[Conflict, ...] = ()
+
+    def find_booking(self, session_id: str) -> Booking | None:
+        return next((b for b in self.bookings if b.session_id == session_id), None)

@@ -1,0 +1,120 @@
+"""The PIN pad: who may try, how often, and what a right PIN opens.
+
+Each attempt counts before it is checked and is forgiven by success, so neither a crash nor a slow
+answer gives a free guess. The PIN itself never comes here.
+"""
+
+from bayd.core import events as e
+from bayd.core import inputs as i
+from bayd.core import play
+from bayd.core.decision import Refusal, Verdict
+from bayd.core.instant import Instant
+from bayd.core.model import Bay, Phase
+from bayd.core.rules import Rules
+
+
+def tries_left(bay: Bay, rules: Rules) -> int:
+    """Before the pad locks; after the first lock there is one at a time."""
+    return max(0, rules.pin_tries - bay.pad.failures)
+
+
+def locked_for_ms(bay: Bay, now: Instant) -> int:
+    if bay.pad.locked_until_ms is None:
+        return 0
+    return max(0, bay.pad.locked_until_ms - now.boot_ms)
+
+
+def entered(bay: Bay, request: i.PinEntered, now: Instant, rules: Rules) -> Verdict:
+    refusal = _why_no_pin(bay, now, rules)
+    if refusal is not None:
+        return refusal
+    if bay.pad.attempt is not None:
+        return Refusal("check_running", "Another PIN is being checked.", retry_after_ms=2_000)
+    locked_ms = locked_for_ms(bay, now)
+    if locked_ms > 0:
+        return Refusal("locked", "Too many wrong PINs.", retry_after_ms=locked_ms, tries_left=0)
+    failures = bay.pad.failures
+    forget_ms = rules.pin_forget_minutes * rules.minute_ms
+    if bay.pad.last_try_ms is not None and now.boot_ms - bay.pad.last_try_ms >= forget_ms:
+        failures = 0
+    failures += 1
+    lock_ms = rules.pin_lock_ms(failures)
+    return (
+        e.PinAttempted(
+            attempt_id=request.attempt_id,
+            request_key=request.request_key,
+            at_ms=now.boot_ms,
+            failures=failures,
+            locked_until_ms=now.boot_ms + lock_ms if lock_ms else None,
+        ),
+    )
+
+
+def right(bay: Bay, report: i.PinWasRight, now: Instant, rules: Rules) -> Verdict:
+    if not _is_open(bay, report.attempt_id):
+        return Refusal("attempt_gone", "This attempt is over.")
+    accepted = e.PinAccepted(report.attempt_id, report.session_id)
+    session = bay.session
+    if session is not None and session.session_id == report.session_id:
+        if session.paused_at_ms is None:
+            return (accepted,)
+        resumed = play.resume(bay, "pin", now)
+        assert not isinstance(resumed, Refusal)
+        return (accepted, *resumed)
+    booking = bay.find_booking(report.session_id)
+    if booking is None:
+        # Right at the server, but over here: a session is never played twice.
+        text = "The server accepts the PIN of a session that is over at this bay."
+        return (
+            e.PinRefused(report.attempt_id),
+            e.ConflictSeen("pin_of_ended", report.session_id, text, now.wall_ms),
+        )
+    if session is not None:
+        return (accepted, e.NextSessionReady(report.session_id, report.started_by))
+    return (
+        accepted,
+        play.start(booking, report.started_by, now.boot_ms, now, rules, by="screen", reason=""),
+    )
+
+
+def wrong(bay: Bay, report: i.PinWasWrong) -> Verdict:
+    if not _is_open(bay, report.attempt_id):
+        return Refusal("attempt_gone", "This attempt is over.")
+    return (e.PinRefused(report.attempt_id),)
+
+
+def not_checked(bay: Bay, report: i.PinNotChecked) -> Verdict:
+    if not _is_open(bay, report.attempt_id):
+        return Refusal("attempt_gone", "This attempt is over.")
+    return (e.PinCheckFailed(report.attempt_id, report.reason, max(0, bay.pad.failures - 1), None),)
+
+
+def unlock(request: i.UnlockPad) -> Verdict:
+    if not request.reason.strip():
+        return Refusal("reason_missing", "Unlocking needs a reason.", field="reason")
+    return (e.PadUnlocked(request.actor.name, request.reason),)
+
+
+def _is_open(bay: Bay, attempt_id: str) -> bool:
+    return bay.pad.attempt is not None and bay.pad.attempt.attempt_id == attempt_id
+
+
+def _why_no_pin(bay: Bay, now: Instant, rules: Rules) -> Refusal | None:
+    match bay.phase:
+        case Phase.BOOKED | Phase.PAUSED:
+            return None
+        case Phase.FREE:
+            return Refusal("no_booking", "No booking waits at this bay.")
+        case Phase.GRACE:
+            return None if bay.bookings else Refusal("no_booking", "No booking waits at this bay.")
+        case Phase.PLAYING:
+            assert bay.session is not None
+            window_ms = rules.next_pin_minutes * rules.minute_ms
+            if not bay.bookings or bay.next_session_id is not None:
+                return Refusal("already_playing", "A session is running at this bay.")
+            early_ms = bay.session.remaining_ms(now.boot_ms) - window_ms
+            if early_ms > 0:
+                return Refusal("too_early", "The present session is not over.", retry_after_ms=early_ms)
+            return None
+        case Phase.HELD | Phase.OUT_OF_SERVICE:
+            return Refusal(bay.phase.value, f"The bay is {play.spoken(bay.phase)}.")

@@ -1,0 +1,251 @@
+"""Start, time, pause, extension and end of a session."""
+
+from bayd.core import events as e
+from bayd.core import inputs as i
+from bayd.core.decision import Refusal, Verdict
+from bayd.core.dispensing import close_unbegun, stop_payout
+from bayd.core.evolve import evolve_all
+from bayd.core.instant import Instant
+from bayd.core.model import Bay, Booking, EndReason, Phase, PlaySession, StartedBy
+from bayd.core.rules import ExtensionPolicy, Rules
+
+NOT_PLAYING = Refusal("not_playing", "No session is running at this bay.")
+
+
+def due(bay: Bay, now: Instant, rules: Rules) -> tuple[e.Event, ...]:
+    """What the clock alone brings about, one step at a time; call again on the evolved bay until empty."""
+    session = bay.session
+    if session is not None and session.paused_at_ms is None:
+        if now.boot_ms >= session.ends_at_ms:
+            return _end(bay, session, EndReason.TIME, session.ends_at_ms, now, rules, by="bayd", text="")
+        for minutes in sorted(rules.warn_minutes):
+            if minutes not in session.warned and _is_within(session, minutes, now.boot_ms, rules):
+                return (e.WarningGiven(minutes),)
+    if bay.phase is Phase.GRACE and bay.grace_until_ms is not None and now.boot_ms >= bay.grace_until_ms:
+        return (e.GraceEnded(bay.grace_until_ms),)
+    return ()
+
+
+def next_wake_ms(bay: Bay, rules: Rules) -> int | None:
+    """The next instant at which `due` may have something to say."""
+    wakes: list[int] = []
+    session = bay.session
+    if session is not None and session.paused_at_ms is None:
+        wakes.append(session.ends_at_ms)
+        wakes += [
+            session.ends_at_ms - minutes * rules.minute_ms
+            for minutes in rules.warn_minutes
+            if minutes not in session.warned
+        ]
+    if bay.phase is Phase.GRACE and bay.grace_until_ms is not None:
+        wakes.append(bay.grace_until_ms)
+    return min(wakes, default=None)
+
+
+def start(
+    booking: Booking, started_by: StartedBy, at_ms: int, now: Instant, rules: Rules, *, by: str, reason: str
+) -> e.SessionStarted:
+    return e.SessionStarted(
+        session_id=booking.session_id,
+        started_by=started_by,
+        by=by,
+        reason=reason,
+        at_ms=at_ms,
+        wall_ms=now.wall_ms,
+        ends_at_ms=at_ms + booking.minutes * rules.minute_ms,
+        minutes=booking.minutes,
+        first_minutes=booking.first_minutes,
+        game=booking.game,
+        player=booking.player,
+        skip_warnings=_under_way(booking.minutes, rules),
+    )
+
+
+def start_by_staff(bay: Bay, request: i.StartPlay, now: Instant, rules: Rules) -> Verdict:
+    """Staff start the oldest booking without its PIN; the reason is on record."""
+    if not request.reason.strip():
+        return Refusal("reason_missing", "A start by staff needs a reason.", field="reason")
+    match bay.phase:
+        case Phase.BOOKED | Phase.GRACE:
+            if not bay.bookings:
+                return Refusal("no_booking", "No booking waits at this bay.")
+            by = request.actor.name
+            return (
+                start(
+                    bay.bookings[0],
+                    StartedBy.STAFF,
+                    now.boot_ms,
+                    now,
+                    rules,
+                    by=by,
+                    reason=request.reason,
+                ),
+            )
+        case Phase.PAUSED:
+            return Refusal("paused", "The session is paused: resume it.")
+        case Phase.PLAYING:
+            return Refusal("already_playing", "A session is running at this bay.")
+        case Phase.FREE:
+            return Refusal("no_booking", "No booking waits at this bay.")
+        case Phase.HELD | Phase.OUT_OF_SERVICE:
+            return Refusal(bay.phase.value, f"The bay is {spoken(bay.phase)}: {bay.kept_reason}")
+
+
+def pause(bay: Bay, request: i.Pause, now: Instant) -> Verdict:
+    if bay.session is None:
+        return NOT_PLAYING
+    if bay.session.paused_at_ms is not None:
+        return Refusal("already_paused", "The session is paused already.")
+    events: tuple[e.Event, ...] = (e.SessionPaused(now.boot_ms, request.actor.name, request.reason),)
+    return (*events, *close_unbegun(bay))
+
+
+def resume(bay: Bay, by: str, now: Instant) -> Verdict:
+    session = bay.session
+    if session is None:
+        return NOT_PLAYING
+    if session.paused_at_ms is None:
+        return Refusal("not_paused", "The session is not paused.")
+    ends_at_ms = session.ends_at_ms + now.boot_ms - session.paused_at_ms
+    return (e.SessionResumed(now.boot_ms, ends_at_ms, by),)
+
+
+def extend(bay: Bay, request: i.Extend, now: Instant, rules: Rules) -> Verdict:
+    session = bay.session
+    if session is None:
+        return NOT_PLAYING
+    if request.minutes < 1:
+        return Refusal("minutes_invalid", "At least one minute.", field="minutes")
+    if request.actor.role is i.Role.STAFF:
+        return (extended(session, request, now, rules, own=True),)
+    if request.minutes not in rules.extension_minutes:
+        offered = ", ".join(str(m) for m in rules.extension_minutes)
+        return Refusal("minutes_not_offered", f"The screen offers {offered} minutes.", field="minutes")
+    if bay.bookings:
+        return Refusal("next_booking", "The bay is booked after this session.")
+    if rules.extension is ExtensionPolicy.STAFF_ONLY:
+        return Refusal("staff_only", "More time is given at reception.")
+    if rules.extension is ExtensionPolicy.ON_ACCOUNT and rules.extension_price is not None:
+        return (extended(session, request, now, rules, own=True),)
+    if session.extension_asked is not None:
+        return Refusal("already_asked", "Reception has the request already.")
+    return (e.ExtensionAsked(request.op_id, request.minutes, now.wall_ms),)
+
+
+def extended(
+    session: PlaySession, request: i.Extend, now: Instant, rules: Rules, *, own: bool
+) -> e.SessionExtended:
+    more_ms = request.minutes * rules.minute_ms
+    amount = request.amount
+    if own and amount is None and rules.extension_price is not None:
+        amount = rules.extension_price * request.minutes
+    ends_at_ms = session.ends_at_ms + more_ms
+    left_ms = session.remaining_ms(now.boot_ms) + more_ms
+    return e.SessionExtended(
+        op_id=request.op_id,
+        session_id=session.session_id,
+        own=own,
+        minutes=request.minutes,
+        amount=amount,
+        ends_at_ms=ends_at_ms,
+        granted_ms=session.granted_ms + more_ms,
+        by=request.actor.name,
+        reason=request.reason,
+        skip_warnings=tuple(m for m in rules.warn_minutes if left_ms <= m * rules.minute_ms),
+    )
+
+
+def decline_extension(bay: Bay, request: i.DeclineExtension) -> Verdict:
+    if bay.session is None:
+        return NOT_PLAYING
+    if bay.session.extension_asked is None:
+        return Refusal("nothing_asked", "No extension is asked for.")
+    return (e.ExtensionDeclined(request.actor.name, request.reason),)
+
+
+def end(bay: Bay, request: i.End, now: Instant, rules: Rules) -> Verdict:
+    """Staff and customer alike; a staff end stops the motor too."""
+    if bay.session is None:
+        return NOT_PLAYING
+    staff = request.actor.role is not i.Role.SCREEN
+    reason = EndReason.STAFF if staff else EndReason.CUSTOMER
+    return _end(
+        bay,
+        bay.session,
+        reason,
+        now.boot_ms,
+        now,
+        rules,
+        by=request.actor.name,
+        text=request.reason,
+        stop_motor=staff,
+    )
+
+
+def end_by_server(bay: Bay, reason: EndReason, now: Instant, rules: Rules) -> tuple[e.Event, ...]:
+    assert bay.session is not None
+    return _end(bay, bay.session, reason, now.boot_ms, now, rules, by="central", text="", stop_motor=True)
+
+
+def _end(
+    bay: Bay,
+    session: PlaySession,
+    reason: EndReason,
+    at_ms: int,
+    now: Instant,
+    rules: Rules,
+    *,
+    by: str,
+    text: str,
+    stop_motor: bool = False,
+) -> tuple[e.Event, ...]:
+    closing: tuple[e.Event, ...] = stop_payout(bay) if stop_motor else close_unbegun(bay)
+    closed = evolve_all(bay, closing)
+    assert closed.session is not None
+    ended = e.SessionEnded(
+        session_id=session.session_id,
+        reason=reason,
+        by=by,
+        text=text,
+        at_ms=at_ms,
+        wall_ms=now.wall_ms,
+        played_ms=session.played_ms(at_ms),
+        balls=closed.session.balls,
+        grace_until_ms=at_ms + rules.grace_ms,
+    )
+    return (*closing, ended, *_after_end(bay, at_ms, now, rules))
+
+
+def _after_end(bay: Bay, at_ms: int, now: Instant, rules: Rules) -> tuple[e.Event, ...]:
+    """Out of service as planned, or the next session at once when its PIN was right already."""
+    if bay.service_stop_pending is not None:
+        return (e.BayTakenOutOfService("staff", bay.service_stop_pending),)
+    if bay.next_session_id is None or bay.next_started_by is None:
+        return ()
+    booking = bay.find_booking(bay.next_session_id)
+    if booking is None:
+        return ()
+    return (start(booking, bay.next_started_by, at_ms, now, rules, by="screen", reason=""),)
+
+
+def ball_heard(bay: Bay, report: i.BallHeard, now: Instant, rules: Rules) -> Verdict:
+    """Only balls of a running session count, and each once until it was away for long enough."""
+    session = bay.session
+    if session is None or bay.phase is not Phase.PLAYING:
+        return Refusal("not_playing", "No session is running at this bay.")
+    forget_before_ms = now.boot_ms - rules.recount_after_ms
+    if any(c.epc == report.epc and c.at_ms >= forget_before_ms for c in bay.credits):
+        return Refusal("counted_already", "This ball was counted a moment ago.")
+    return (e.BallRead(report.epc, session.session_id, session.player_id, now.boot_ms, forget_before_ms),)
+
+
+def _is_within(session: PlaySession, minutes: int, now_ms: int, rules: Rules) -> bool:
+    return session.remaining_ms(now_ms) <= minutes * rules.minute_ms
+
+
+def _under_way(minutes: int, rules: Rules) -> tuple[int, ...]:
+    return tuple(m for m in rules.warn_minutes if minutes <= m)
+
+
+def spoken(phase: Phase) -> str:
+    return phase.value.replace("_", " ")

@@ -1,0 +1,66 @@
+"""What an outage of the daemon means: for play, for lock-outs and for a payout under way.
+
+The outage is the time from the last-alive mark to now, whatever its cause. A short one counts as play;
+a longer one is credited: play goes on with the time that was left at the mark, without any wall clock.
+Lock-outs resume with the rest at the mark, so that a reboot never shortens one.
+"""
+
+from bayd.core import events as e
+from bayd.core import inputs as i
+from bayd.core.decision import Verdict
+from bayd.core.instant import Instant
+from bayd.core.model import Bay, Phase
+from bayd.core.rules import DowntimePolicy, Rules
+
+_IMPLAUSIBLE_MS = 30 * 24 * 3_600_000  # a clock that jumped by a month was wrong at one end
+
+
+def restarted(bay: Bay, report: i.Restarted, now: Instant, rules: Rules) -> Verdict:
+    if not _has_instants(bay):
+        return ()
+    outage_ms = _outage_ms(report, now)
+    onto_this_clock = now.boot_ms - report.mark_boot_ms  # moves an instant so that its rest stays
+    short = outage_ms is not None and outage_ms <= rules.outage_as_play_ms
+    counted = outage_ms is not None and (short or rules.downtime is DowntimePolicy.COUNTED)
+    shift_ms = onto_this_clock - outage_ms if counted and outage_ms is not None else onto_this_clock
+    too_long = not counted and outage_ms is not None and outage_ms > rules.max_credit_ms
+    pause = too_long and bay.phase is Phase.PLAYING
+    hold_shift_ms = 0 if report.same_boot and short else onto_this_clock
+    events: tuple[e.Event, ...] = (
+        e.OutageSeen(
+            outage_ms=outage_ms,
+            credited=not counted,
+            flagged=outage_ms is None,
+            shift_ms=shift_ms,
+            hold_shift_ms=hold_shift_ms,
+            pause=pause,
+            at_ms=now.boot_ms,
+        ),
+    )
+    if pause:
+        events += (e.SessionPaused(now.boot_ms, "bayd", "long outage"),)
+    if bay.payout is not None:
+        long_ms = rules.resume_payout_ms if outage_ms is None else outage_ms
+        events += (e.PayoutInterrupted(bay.payout.payout_id, max(long_ms, bay.payout.interrupted_ms)),)
+    return events
+
+
+def _outage_ms(report: i.Restarted, now: Instant) -> int | None:
+    """None: nobody can tell."""
+    if report.same_boot:
+        return max(0, now.boot_ms - report.mark_boot_ms)
+    gap_ms = now.wall_ms - report.mark_wall_ms
+    if not report.wall_trusted or not 0 <= gap_ms <= _IMPLAUSIBLE_MS:
+        return None
+    return gap_ms
+
+
+def _has_instants(bay: Bay) -> bool:
+    return bool(
+        bay.session
+        or bay.grace_until_ms is not None
+        or bay.payout
+        or bay.pad.last_try_ms is not None
+        or bay.help_since_ms is not None
+        or bay.credits
+    )

@@ -1,0 +1,59 @@
+"""The numbers that steer a bay, taken from the configuration by the shell."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ExtensionPolicy(StrEnum):
+    """What a press on "more time" at the bay's screen does."""
+
+    ASK = "ask"  # a request that staff approve or decline
+    ON_ACCOUNT = "on_account"  # granted at once, due at reception
+    STAFF_ONLY = "staff_only"  # refused at the screen
+
+
+class DowntimePolicy(StrEnum):
+    """What becomes of an outage of more than `outage_as_play_ms`."""
+
+    CREDITED = "credited"  # the session goes on with the time that was left
+    COUNTED = "counted"  # the outage was play
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The rules of one bay. Minutes become milliseconds through `minute_ms` alone."""
+
+    minute_ms: int = 60_000
+    dispenser: str | None = None  # its name in the configuration; None: the bay has none
+    dispenser_step: int = 1  # balls of the smallest payout (a tip tray gives 25)
+    dispense_max_balls: int = 200  # per press; a typing error must not empty the machine
+    intent_ttl_ms: int = 5_000  # a payout that is not durable by then is never acted on
+    warn_minutes: tuple[int, ...] = (10, 5, 1)
+    grace_minutes: int = 2
+    next_pin_minutes: int = 5  # before the end the next session's PIN may be entered
+    pin_tries: int = 5
+    pin_lock_minutes: int = 1  # doubles with every further failure …
+    pin_lock_max_minutes: int = 60  # … up to this
+    pin_forget_minutes: int = 24 * 60  # without a try the failures are forgotten
+    booking_horizon_minutes: int = 24 * 60  # older bookings of the server are ignored
+    extension: ExtensionPolicy = ExtensionPolicy.ASK
+    extension_minutes: tuple[int, ...] = (15, 30, 60)  # what the screen offers
+    extension_price: int | None = None  # per offered minute, in the server's unit; None: unknown
+    recount_after_ms: int = 120_000  # the same ball counts again after this absence
+    outage_as_play_ms: int = 60_000
+    downtime: DowntimePolicy = DowntimePolicy.CREDITED
+    max_credit_ms: int = 1_800_000
+    resume_payout_ms: int = 30_000  # a payout goes on by itself only after a shorter interruption
+    end_proof_ms: int = 10_000  # `active` false twice, this far apart
+    own_end_window_minutes: int = 2  # around the server's own computed end, which proves nothing
+
+    @property
+    def grace_ms(self) -> int:
+        return self.grace_minutes * self.minute_ms
+
+    def pin_lock_ms(self, failures: int) -> int:
+        """How long the pad is locked after this many failures in a row; 0 while tries are left."""
+        if failures < self.pin_tries:
+            return 0
+        doubled: int = self.pin_lock_minutes * 2 ** min(failures - self.pin_tries, 16)
+        return min(doubled, self.pin_lock_max_minutes) * self.minute_ms

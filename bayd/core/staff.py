@@ -1,0 +1,88 @@
+"""Acts on the bay itself: hold, service, help, faults, reports of devices."""
+
+from bayd.core import events as e
+from bayd.core import inputs as i
+from bayd.core import play
+from bayd.core.decision import Refusal, Verdict
+from bayd.core.instant import Instant
+from bayd.core.model import Bay, DeviceFact, DeviceState, Phase
+from bayd.core.rules import Rules
+
+
+def hold(bay: Bay, request: i.Hold) -> Verdict:
+    if bay.phase not in (Phase.FREE, Phase.BOOKED):
+        return Refusal("bay_busy", f"The bay is {play.spoken(bay.phase)}.")
+    return (e.BayHeld(request.actor.name, request.reason),)
+
+
+def release(bay: Bay, request: i.Release) -> Verdict:
+    if bay.phase is not Phase.HELD:
+        return Refusal("not_held", "The bay is not on hold.")
+    return (e.BayReleased(request.actor.name),)
+
+
+def stop_service(bay: Bay, request: i.StopService, now: Instant, rules: Rules) -> Verdict:
+    """Never interrupts a paid session unless forced, with a reason."""
+    if not request.reason.strip():
+        return Refusal("reason_missing", "Out of service needs a reason.", field="reason")
+    by, reason = request.actor.name, request.reason
+    if bay.phase is Phase.OUT_OF_SERVICE:
+        return Refusal("out_of_service", "The bay is out of service already.")
+    if bay.session is None:
+        return (e.BayTakenOutOfService(by, reason),)
+    planned = e.ServiceStopPlanned(by, reason)
+    if not request.force:
+        return (planned,)
+    ended = play.end(bay, i.End(request.actor, reason), now, rules)
+    if isinstance(ended, Refusal):
+        return ended
+    kept = tuple(event for event in ended if not isinstance(event, e.SessionStarted))
+    return (*kept, e.BayTakenOutOfService(by, reason))
+
+
+def return_to_service(bay: Bay, request: i.ReturnToService) -> Verdict:
+    if bay.phase is not Phase.OUT_OF_SERVICE:
+        return Refusal("in_service", "The bay is in service.")
+    return (e.BayReturnedToService(request.actor.name),)
+
+
+def select_game(bay: Bay, request: i.SelectGame) -> Verdict:
+    session = bay.session
+    if session is None:
+        return play.NOT_PLAYING
+    limit = request.game.balls_limit
+    if limit and limit < session.balls.commanded:
+        return Refusal("limit_passed", "More balls were asked for than this game allows.", field="game_id")
+    return (e.GameSelected(session.session_id, request.game, own=True),)
+
+
+def select_player(bay: Bay, request: i.SelectPlayer) -> Verdict:
+    if bay.session is None:
+        return play.NOT_PLAYING
+    return (e.PlayerSelected(request.session_user_id, own=True),)
+
+
+def call_help(bay: Bay, now: Instant) -> Verdict:
+    """A second call while one is open changes nothing."""
+    return () if bay.help_since_ms is not None else (e.HelpCalled(now.boot_ms),)
+
+
+def acknowledge_help(bay: Bay, request: i.AcknowledgeHelp) -> Verdict:
+    if bay.help_since_ms is None:
+        return Refusal("no_call", "Nobody called.")
+    return (e.HelpAcknowledged(request.actor.name),)
+
+
+def device_reported(bay: Bay, report: i.DeviceReported, now: Instant) -> Verdict:
+    """A fault stays until staff acknowledge it: a motor that is asked again must not start by surprise."""
+    fact = bay.devices.get(report.device, DeviceFact())
+    if fact.state is DeviceState.FAULT or (fact.state, fact.reason) == (report.state, report.reason):
+        return ()
+    return (e.DeviceChanged(report.device, report.state, report.reason, now.wall_ms),)
+
+
+def clear_fault(bay: Bay, request: i.ClearFault, now: Instant) -> Verdict:
+    fact = bay.devices.get(request.device, DeviceFact())
+    if fact.state is not DeviceState.FAULT:
+        return Refusal("no_fault", f"The {request.device} has no fault.")
+    return (e.DeviceChanged(request.device, DeviceState.UNKNOWN, "", now.wall_ms, by=request.actor.name),)
