@@ -87,7 +87,7 @@ def _decide(bay: Bay, request: i.Input, now: Instant, rules: Rules) -> Verdict:
         case i.PayoutEnded():
             return dispensing.ended(bay, request)
         case i.BallHeard():
-            return play.ball_heard(bay, request, now, rules)
+            return play.ball_heard(bay, request, rules)
         case i.SelectGame():
             return staff.select_game(bay, request)
         case i.SelectPlayer():

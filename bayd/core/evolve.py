@@ -92,7 +92,14 @@ def _apply(bay: Bay, event: e.Event) -> Bay:
             return replace(
                 bay,
                 session=None,
-                last=EndedSession(event.session_id, event.reason, event.played_ms, event.balls),
+                last=EndedSession(
+                    event.session_id,
+                    event.reason,
+                    event.at_ms,
+                    event.played_ms,
+                    event.balls,
+                    _session(bay).player_id,
+                ),
                 grace_until_ms=event.grace_until_ms,
                 ended_ids=_remember(bay.ended_ids, event.session_id),
                 help_since_ms=None,
@@ -262,6 +269,9 @@ def _shifted(bay: Bay, shift_ms: int, hold_shift_ms: int) -> Bay:
             paused_at_ms=play(session.paused_at_ms),
             inactive_since_ms=play(session.inactive_since_ms),
         )
+    last = bay.last
+    if last is not None:
+        last = replace(last, ended_at_ms=last.ended_at_ms + shift_ms)
     payout = bay.payout
     if payout is not None:
         payout = replace(payout, not_after_ms=payout.not_after_ms + hold_shift_ms)
@@ -277,6 +287,7 @@ def _shifted(bay: Bay, shift_ms: int, hold_shift_ms: int) -> Bay:
     return replace(
         bay,
         session=session,
+        last=last,
         payout=payout,
         pad=pad,
         grace_until_ms=play(bay.grace_until_ms),

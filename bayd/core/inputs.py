@@ -229,6 +229,7 @@ class BallHeard:
     """A registered ball was confirmed at this bay by the presence rules."""
 
     epc: str
+    at_ms: int  # first heard; the rules take a moment to decide
 
 
 @dataclass(frozen=True, slots=True)

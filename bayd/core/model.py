@@ -125,8 +125,10 @@ class EndedSession:
 
     session_id: str
     reason: EndReason
+    ended_at_ms: int
     played_ms: int
     balls: Balls
+    player_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -228,15 +228,20 @@ def _after_end(bay: Bay, at_ms: int, now: Instant, rules: Rules) -> tuple[e.Even
     return (start(booking, bay.next_started_by, at_ms, now, rules, by="screen", reason=""),)
 
 
-def ball_heard(bay: Bay, report: i.BallHeard, now: Instant, rules: Rules) -> Verdict:
-    """Only balls of a running session count, and each once until it was away for long enough."""
-    session = bay.session
-    if session is None or bay.phase is not Phase.PLAYING:
-        return Refusal("not_playing", "No session is running at this bay.")
-    forget_before_ms = now.boot_ms - rules.recount_after_ms
+def ball_heard(bay: Bay, report: i.BallHeard, rules: Rules) -> Verdict:
+    """A ball counts for the session that first heard it, and once until it was away for long enough."""
+    session, last = bay.session, bay.last
+    forget_before_ms = report.at_ms - rules.recount_after_ms
     if any(c.epc == report.epc and c.at_ms >= forget_before_ms for c in bay.credits):
         return Refusal("counted_already", "This ball was counted a moment ago.")
-    return (e.BallRead(report.epc, session.session_id, session.player_id, now.boot_ms, forget_before_ms),)
+    if session is not None and report.at_ms >= session.started_at_ms:
+        whose = (session.session_id, session.player_id)
+    elif last is not None and report.at_ms <= last.ended_at_ms:
+        whose = (last.session_id, last.player_id)
+    else:
+        return Refusal("not_playing", "No session was running at this bay.")
+    session_id, player_id = whose
+    return (e.BallRead(report.epc, session_id, player_id, report.at_ms, forget_before_ms),)
 
 
 def _is_within(session: PlaySession, minutes: int, now_ms: int, rules: Rules) -> bool:

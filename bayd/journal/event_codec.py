@@ -1,0 +1,54 @@
+"""Events and bays as JSON text: the class name is the kind, old versions are upcast when read."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, get_args
+
+from pydantic import TypeAdapter
+from pydantic_core import from_json
+
+from bayd.core.events import VERSIONS, Event
+from bayd.core.model import Bay
+
+# (kind, version) -> what makes the next version's payload of it.
+UPCASTS: Mapping[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
+
+
+class UnknownEventError(Exception):
+    """The journal holds an event of a newer bayd; the message names kind and version."""
+
+
+class BayEventCodec:
+    """Implements the journal's `EventCodec` for the events of the core."""
+
+    def __init__(self) -> None:
+        self._adapters = {kind.__name__: TypeAdapter[Any](kind) for kind in get_args(Event)}
+
+    def encode(self, event: Event) -> tuple[str, int, str]:
+        kind = type(event).__name__
+        return kind, VERSIONS.get(kind, 1), self._adapters[kind].dump_json(event).decode()
+
+    def decode(self, kind: str, version: int, payload: str) -> Event:
+        """Raises UnknownEventError."""
+        adapter = self._adapters.get(kind)
+        current = VERSIONS.get(kind, 1)
+        if adapter is None or version > current:
+            raise UnknownEventError(f"event {kind} version {version} is not known to this bayd")
+        if version == current:
+            event: Event = adapter.validate_json(payload)
+            return event
+        fields: dict[str, Any] = from_json(payload)
+        for older in range(version, current):
+            fields = UPCASTS[kind, older](fields)
+        upcast: Event = adapter.validate_python(fields)
+        return upcast
+
+
+_BAY = TypeAdapter(Bay)
+
+
+def encode_bay(bay: Bay) -> str:
+    return _BAY.dump_json(bay).decode()
+
+
+def decode_bay(text: str) -> Bay:
+    return _BAY.validate_json(text)
