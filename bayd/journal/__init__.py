@@ -1,0 +1,69 @@
+"""The journal: what has happened at the bays, durable in SQLite before anything is done about it.
+
+Use `Journal` alone; what may go wrong is in its docstring and in `errors`. `records` holds what goes in and
+comes out, `books` the statements, `store` the writer with its recovery, `disk` the files, `schema` the
+tables, `pruning` what may be forgotten, `executor` where it all runs.
+"""
+
+from bayd.journal.books import Reader, Writer
+from bayd.journal.disk import copy_database, quick_check
+from bayd.journal.errors import (
+    AnswerExistsError,
+    BatchExpiredError,
+    DiskFullError,
+    JournalClosedError,
+    JournalError,
+    JournalLockedError,
+    JournalTooNewError,
+    JournalUnavailableError,
+    NotWrittenError,
+    UnreadableEventError,
+)
+from bayd.journal.executor import InlineJournalExecutor, ThreadJournalExecutor
+from bayd.journal.journal import Journal
+from bayd.journal.records import (
+    AliveMark,
+    Answer,
+    Batch,
+    Call,
+    CallState,
+    EventCodec,
+    JournalHealth,
+    Loaded,
+    Parked,
+    Pruned,
+    Recorded,
+    StoredPin,
+)
+
+__all__ = [
+    "AliveMark",
+    "Answer",
+    "AnswerExistsError",
+    "Batch",
+    "BatchExpiredError",
+    "Call",
+    "CallState",
+    "DiskFullError",
+    "EventCodec",
+    "InlineJournalExecutor",
+    "Journal",
+    "JournalClosedError",
+    "JournalError",
+    "JournalHealth",
+    "JournalLockedError",
+    "JournalTooNewError",
+    "JournalUnavailableError",
+    "Loaded",
+    "NotWrittenError",
+    "Parked",
+    "Pruned",
+    "Reader",
+    "Recorded",
+    "StoredPin",
+    "ThreadJournalExecutor",
+    "UnreadableEventError",
+    "Writer",
+    "copy_database",
+    "quick_check",
+]

@@ -1,0 +1,317 @@
+"""The statements: what can be read from the journal and, inside a transaction, written to it.
+
+Everything here runs on the writer's thread. A `Writer` is handed to a function for the length of one
+savepoint; it must not be kept.
+"""
+
+import sqlite3
+from collections.abc import Collection, Iterable
+from typing import Generic, TypeVar
+
+from bayd.journal import pruning
+from bayd.journal.errors import AnswerExistsError, BatchExpiredError, UnreadableEventError
+from bayd.journal.records import (
+    OPEN_CALL_STATES,
+    AliveMark,
+    Answer,
+    Batch,
+    Call,
+    CallState,
+    EventCodec,
+    Loaded,
+    Parked,
+    Recorded,
+    StoredPin,
+)
+from bayd.ports import Instant
+
+E = TypeVar("E")
+
+_NOT_EXPIRED = "batch NOT IN (SELECT batch FROM expired_batches)"
+_CALL_COLUMNS = (
+    "op_id, sink, bay, session_id, seq, kind, request, baseline, state, attempts,"
+    " first_sent_wall_ms, last_sent_wall_ms, answer"
+)
+
+
+class Reader(Generic[E]):
+    """Reads what is committed, and inside a transaction also what that has written so far."""
+
+    def __init__(self, conn: sqlite3.Connection, codec: EventCodec[E]) -> None:
+        self._conn = conn
+        self._codec = codec
+
+    def load(self, bay: str, *, use_snapshot: bool = True) -> Loaded[E]:
+        """A bay's snapshot and the events after it; without `use_snapshot` all events that are kept."""
+        row = None
+        if use_snapshot:
+            row = self._conn.execute(
+                "SELECT state, seq, reducer_version FROM snapshots WHERE bay = ?", (bay,)
+            ).fetchone()
+        state, seq, reducer_version = row or (None, 0, None)
+        rows = self._conn.execute(
+            "SELECT seq, kind, version, payload FROM events"  # noqa: S608
+            f" WHERE bay = ? AND seq > ? AND {_NOT_EXPIRED} ORDER BY seq",
+            (bay, seq),
+        )
+        events = [(row[0], self._decode(*row)) for row in rows]
+        return Loaded(state, seq, reducer_version, events)
+
+    def bays(self) -> tuple[str, ...]:
+        """Every bay that has events or a snapshot."""
+        rows = self._conn.execute(
+            # The recursion leaps through the index from bay to bay instead of reading every event.
+            "WITH RECURSIVE leap (bay) AS (SELECT min(bay) FROM events UNION ALL"
+            " SELECT (SELECT min(bay) FROM events WHERE bay > leap.bay) FROM leap WHERE bay IS NOT NULL)"
+            " SELECT bay FROM leap WHERE bay IS NOT NULL UNION SELECT bay FROM snapshots ORDER BY bay"
+        )
+        return tuple(row[0] for row in rows)
+
+    def read(self, after_seq: int, *, bay: str | None = None, limit: int = 500) -> list[Recorded[E]]:
+        """The next events after `after_seq`, of one bay or of all, oldest first."""
+        rows = self._conn.execute(
+            "SELECT seq, bay, kind, version, payload, wall_ms, boot_ms, boot_id, synchronised, batch"  # noqa: S608
+            f" FROM events WHERE seq > ? {'AND bay = ?' if bay is not None else ''} AND {_NOT_EXPIRED}"
+            " ORDER BY seq LIMIT ?",
+            (after_seq, limit) if bay is None else (after_seq, bay, limit),
+        )
+        return [
+            Recorded(
+                seq, of, self._decode(seq, kind, version, payload), wall, boot, boot_id, bool(sync), batch
+            )
+            for seq, of, kind, version, payload, wall, boot, boot_id, sync, batch in rows
+        ]
+
+    def _decode(self, seq: int, kind: str, version: int, payload: str) -> E:
+        try:
+            return self._codec.decode(kind, version, payload)
+        except Exception as error:
+            raise UnreadableEventError(
+                f"event {seq} ({kind} version {version}) cannot be read ({type(error).__name__}):"
+                " was it written by another release?"
+            ) from error
+
+    def find_batch(self, batch_id: str) -> tuple[int, ...] | None:
+        """The numbers of a batch's events, expired or not; None when the batch is not in the file."""
+        seqs = self._seqs_of(batch_id)
+        if seqs or self._conn.execute("SELECT 1 FROM answers WHERE batch = ?", (batch_id,)).fetchone():
+            return seqs
+        return None
+
+    def _seqs_of(self, batch_id: str) -> tuple[int, ...]:
+        rows = self._conn.execute("SELECT seq FROM events WHERE batch = ? ORDER BY seq", (batch_id,))
+        return tuple(row[0] for row in rows)
+
+    def find_answer(self, key: str) -> Answer | None:
+        row = self._conn.execute(
+            "SELECT key, fingerprint, status, body FROM answers WHERE key = ?", (key,)
+        ).fetchone()
+        return Answer(*row) if row else None
+
+    def read_alive(self) -> AliveMark | None:
+        row = self._conn.execute("SELECT boot_id, boot_ms, wall_ms, synchronised FROM alive").fetchone()
+        return AliveMark(row[0], row[1], row[2], bool(row[3])) if row else None
+
+    def find_pins(self, bay: str) -> list[StoredPin]:
+        """The bay's hashes, also those past their expiry: the caller knows what time it is."""
+        rows = self._conn.execute(
+            "SELECT session_id, digest, expires_wall_ms FROM pins WHERE bay = ? ORDER BY session_id", (bay,)
+        )
+        return [StoredPin(*row) for row in rows]
+
+    def cursor(self, sink: str, bay: str) -> int:
+        """The last event of the bay that the sink is done with; 0 at the beginning."""
+        row = self._conn.execute("SELECT seq FROM cursors WHERE sink = ? AND bay = ?", (sink, bay)).fetchone()
+        return row[0] if row else 0
+
+    def find_call(self, op_id: str) -> Call | None:
+        rows = self._calls("op_id = ?", (op_id,))
+        return rows[0] if rows else None
+
+    def get_call(self, op_id: str) -> Call:
+        """Raises LookupError."""
+        if (call := self.find_call(op_id)) is None:
+            raise LookupError(f"no call {op_id}")
+        return call
+
+    def open_calls(self, sink: str, bay: str | None = None) -> list[Call]:
+        """What was intended or sent and is not settled, oldest event first."""
+        states = ", ".join(f"'{state.value}'" for state in OPEN_CALL_STATES)
+        where = f"sink = ? AND state IN ({states})"
+        if bay is None:
+            return self._calls(where, (sink,))
+        return self._calls(where + " AND bay = ?", (sink, bay))
+
+    def _calls(self, where: str, values: tuple[str, ...]) -> list[Call]:
+        rows = self._conn.execute(
+            f"SELECT {_CALL_COLUMNS} FROM calls WHERE {where} ORDER BY seq, op_id",  # noqa: S608
+            values,
+        )
+        calls = []
+        for *what, state, attempts, first, last, answer in rows:
+            op_id, sink, bay, session_id, seq, kind, request, baseline = what
+            calls.append(
+                Call(op_id, sink, bay, session_id, seq, kind, request, baseline, CallState(state), attempts,
+                     first, last, answer)
+            )  # fmt: skip
+        return calls
+
+    def removable_ends(
+        self, now_wall_ms: int, open_sessions: Iterable[tuple[str, int]], sinks: Collection[str]
+    ) -> dict[str, int]:
+        """See `bayd.journal.pruning`."""
+        end = pruning.old_events_end(self._conn, now_wall_ms - pruning.KEEP_EVENTS_MS)
+        return pruning.removable_ends(self._conn, end, open_sessions, sinks)
+
+    def parked(self, sink: str, *, bay: str | None = None, session_id: str | None = None) -> list[Parked]:
+        rows = self._conn.execute(
+            "SELECT sink, bay, session_id, seq, reason, at_wall_ms FROM parked WHERE sink = ?1"
+            " AND (?2 IS NULL OR bay = ?2) AND (?3 IS NULL OR session_id = ?3) ORDER BY seq",
+            (sink, bay, session_id),
+        )
+        return [Parked(*row) for row in rows]
+
+
+class Writer(Reader[E]):
+    """Writes inside the transaction that is open. Whatever a function writes through it is atomic."""
+
+    def __init__(
+        self, conn: sqlite3.Connection, codec: EventCodec[E], *, boot_id: str, last_seq: int
+    ) -> None:
+        super().__init__(conn, codec)
+        self._boot_id = boot_id
+        self.last_seq = last_seq
+        self.fresh_batch: str | None = None  # one whose events this transaction has written
+
+    def append(self, batch: Batch[E]) -> tuple[int, ...]:
+        """Write a batch once. Answers the numbers of its events, also when it was written before.
+
+        Raises BatchExpiredError, AnswerExistsError.
+        """
+        if seqs := self._seqs_of(batch.batch_id):
+            return seqs
+        if self._conn.execute("SELECT 1 FROM expired_batches WHERE batch = ?", (batch.batch_id,)).fetchone():
+            raise BatchExpiredError(f"batch {batch.batch_id} of bay {batch.bay} has expired: decide anew")
+        if batch.answer is not None and not self._give(batch, batch.answer):
+            return ()
+        at = batch.at
+        first = self.last_seq + 1
+        rows = [
+            (seq, batch.bay, *self._codec.encode(event), at.wall_ms, at.boot_ms, self._boot_id,
+             int(at.synchronised), batch.batch_id)
+            for seq, event in enumerate(batch.events, first)
+        ]  # fmt: skip
+        if rows:
+            self._conn.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            self.last_seq += len(rows)
+            self.fresh_batch = batch.batch_id
+        return tuple(range(first, first + len(rows)))
+
+    def _give(self, batch: Batch[E], answer: Answer) -> bool:
+        """False: this very batch (it has no events) gave its answer before."""
+        row = self._conn.execute("SELECT batch FROM answers WHERE key = ?", (answer.key,)).fetchone()
+        if row is None:
+            self._conn.execute(
+                "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (answer.key, batch.bay, answer.fingerprint, answer.status, answer.body, batch.at.wall_ms,
+                 batch.batch_id),
+            )  # fmt: skip
+            return True
+        if row[0] == batch.batch_id:
+            return False
+        given = self.find_answer(answer.key)
+        assert given is not None
+        raise AnswerExistsError(given)
+
+    def expire(self, batch_id: str, batch: Batch[E]) -> tuple[int, ...]:
+        """Declare `batch_id` expired, with its answer, and write `batch`, which says so.
+
+        Readers skip an expired batch, and it can no longer be written either.
+        """
+        self._conn.execute(
+            "INSERT INTO expired_batches VALUES (?, ?) ON CONFLICT DO NOTHING", (batch_id, batch.at.wall_ms)
+        )
+        self._conn.execute("DELETE FROM answers WHERE batch = ?", (batch_id,))
+        return self.append(batch)
+
+    def save_snapshot(self, bay: str, seq: int, reducer_version: int, state: str) -> None:
+        """Keep the bay's state after event `seq`, in place of an older one."""
+        self._conn.execute(
+            "INSERT INTO snapshots VALUES (?, ?, ?, ?) ON CONFLICT (bay) DO UPDATE SET seq = excluded.seq,"
+            " reducer_version = excluded.reducer_version, state = excluded.state WHERE excluded.seq >= seq",
+            (bay, seq, reducer_version, state),
+        )
+
+    def write_alive(self, at: Instant) -> None:
+        self._conn.execute(
+            "INSERT OR REPLACE INTO alive VALUES (1, ?, ?, ?, ?)",
+            (self._boot_id, at.boot_ms, at.wall_ms, int(at.synchronised)),
+        )
+
+    def mark_commit(self, number: int) -> None:
+        self._conn.execute("INSERT OR REPLACE INTO commit_mark VALUES (1, ?)", (number,))
+
+    def store_pin(self, bay: str, session_id: str, digest: bytes, expires_wall_ms: int) -> None:
+        self._conn.execute(
+            "INSERT OR REPLACE INTO pins VALUES (?, ?, ?, ?)", (bay, session_id, digest, expires_wall_ms)
+        )
+
+    def purge_pin(self, bay: str, session_id: str) -> None:
+        self._conn.execute("DELETE FROM pins WHERE bay = ? AND session_id = ?", (bay, session_id))
+
+    def advance(self, sink: str, bay: str, seq: int) -> None:
+        """Move the sink's cursor forward; it never goes back."""
+        self._conn.execute(
+            "INSERT INTO cursors VALUES (?, ?, ?)"
+            " ON CONFLICT (sink, bay) DO UPDATE SET seq = excluded.seq WHERE excluded.seq > seq",
+            (sink, bay, seq),
+        )
+
+    def put_call(self, call: Call) -> None:
+        """Write an intent. One that is there already stays as it is."""
+        self._conn.execute(
+            "INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (call.op_id, call.sink, call.bay, call.session_id, call.seq, call.kind, call.request,
+             call.baseline, call.state.value, call.attempts, call.first_sent_wall_ms, call.last_sent_wall_ms,
+             call.answer),
+        )  # fmt: skip
+
+    def update_call(self, call: Call) -> None:
+        """Write how far a call has come. What it is never changes. Raises LookupError."""
+        changed = self._conn.execute(
+            "UPDATE calls SET baseline = ?, state = ?, attempts = ?, first_sent_wall_ms = ?,"
+            " last_sent_wall_ms = ?, answer = ? WHERE op_id = ?",
+            (call.baseline, call.state.value, call.attempts, call.first_sent_wall_ms, call.last_sent_wall_ms,
+             call.answer, call.op_id),
+        )  # fmt: skip
+        if not changed.rowcount:
+            raise LookupError(f"no call {call.op_id}: put it before updating it")
+
+    def park(self, parked: Parked) -> None:
+        """Set an event aside. One that is parked already keeps its first reason."""
+        self._conn.execute(
+            "INSERT INTO parked VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (parked.sink, parked.bay, parked.session_id, parked.seq, parked.reason, parked.at_wall_ms),
+        )
+
+    def unpark(self, sink: str, seq: int) -> Parked | None:
+        """Take one event out of the parked ones; answers what stood there."""
+        found = [parked for parked in self.parked(sink) if parked.seq == seq]
+        self._conn.execute("DELETE FROM parked WHERE sink = ? AND seq = ?", (sink, seq))
+        return found[0] if found else None
+
+    def drop_parked(self, sink: str, *, bay: str | None = None, session_id: str | None = None) -> int:
+        """Give up what is parked for a sink, of a bay, of a session; answers how many events."""
+        return self._conn.execute(
+            "DELETE FROM parked WHERE sink = ?1"
+            " AND (?2 IS NULL OR bay = ?2) AND (?3 IS NULL OR session_id = ?3)",
+            (sink, bay, session_id),
+        ).rowcount
+
+    def remove_events(self, ends: dict[str, int]) -> int:
+        """See `bayd.journal.pruning`."""
+        return pruning.remove_events(self._conn, ends)
+
+    def remove_rest(self, now_wall_ms: int) -> tuple[int, int, int]:
+        """See `bayd.journal.pruning`."""
+        return pruning.remove_rest(self._conn, now_wall_ms)

@@ -1,0 +1,72 @@
+"""What may be forgotten: old events that nothing needs any more, old answers, expired PIN hashes.
+
+An event goes when all of this holds: it is older than 90 days; its bay has a snapshot that contains it; it
+belongs to no open session; every sink that counts has it behind its cursor, and nothing earlier is parked.
+Only synchronised clocks tell an age: an event with a guessed time is taken to be as old as the known ones
+after it. The journal's last event stays, so that no number is given twice.
+"""
+
+import sqlite3
+from collections.abc import Collection, Iterable, Sequence
+
+DAY_MS = 86_400_000
+KEEP_EVENTS_MS = 90 * DAY_MS
+KEEP_ANSWERS_MS = DAY_MS
+CHUNK = 500  # events in one transaction, so that a bay never waits long behind the pruning
+
+
+def old_events_end(conn: sqlite3.Connection, cutoff_wall_ms: int) -> int:
+    """The first event that is too young to go, or the last one of all."""
+    young = conn.execute(
+        "SELECT seq FROM events WHERE synchronised AND wall_ms >= ? ORDER BY seq LIMIT 1", (cutoff_wall_ms,)
+    ).fetchone()
+    (last,) = conn.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
+    old = conn.execute(
+        "SELECT seq FROM events WHERE synchronised AND wall_ms < ? AND seq < ? ORDER BY seq DESC LIMIT 1",
+        (cutoff_wall_ms, young[0] if young else last + 1),
+    ).fetchone()
+    return int(min(old[0] + 1 if old else 0, last))
+
+
+def removable_ends(
+    conn: sqlite3.Connection, end: int, open_sessions: Iterable[tuple[str, int]], sinks: Collection[str]
+) -> dict[str, int]:
+    """For each bay the event before which everything may go."""
+    ends = {bay: min(end, seq + 1) for bay, seq in conn.execute("SELECT bay, seq FROM snapshots").fetchall()}
+    bounds = list(open_sessions)
+    for sink in sinks:
+        cursors = dict(conn.execute("SELECT bay, seq FROM cursors WHERE sink = ?", (sink,)).fetchall())
+        bounds += [(bay, cursors.get(bay, 0) + 1) for bay in ends]
+    bounds += conn.execute("SELECT bay, min(seq) FROM parked GROUP BY bay").fetchall()
+    for bay, first in bounds:
+        if bay in ends:
+            ends[bay] = min(ends[bay], first)
+    return ends
+
+
+def remove_events(conn: sqlite3.Connection, ends: dict[str, int]) -> int:
+    """Remove one chunk; 0 when nothing is left to remove."""
+    for bay, end in ends.items():
+        removed = conn.execute(
+            "DELETE FROM events WHERE seq IN"
+            " (SELECT seq FROM events WHERE bay = ? AND seq < ? ORDER BY seq LIMIT ?)",
+            (bay, end, CHUNK),
+        ).rowcount
+        if removed:
+            return removed
+    return 0
+
+
+def remove_rest(conn: sqlite3.Connection, now_wall_ms: int) -> tuple[int, int, int]:
+    """Answers past their day, expired PIN hashes, settled calls past the 90 days: how many of each."""
+    old = now_wall_ms - KEEP_EVENTS_MS
+    conn.execute("DELETE FROM expired_batches WHERE at_wall_ms < ? AND batch NOT IN"
+                 " (SELECT batch FROM events)", (old,))  # fmt: skip
+    statements: Sequence[tuple[str, int]] = (
+        ("DELETE FROM answers WHERE at_wall_ms < ?", now_wall_ms - KEEP_ANSWERS_MS),
+        ("DELETE FROM pins WHERE expires_wall_ms <= ?", now_wall_ms),
+        ("DELETE FROM calls WHERE state IN ('done', 'refused')"
+         " AND coalesce(last_sent_wall_ms, 0) < ?", old),
+    )  # fmt: skip
+    answers, pins, calls = (conn.execute(sql, (value,)).rowcount for sql, value in statements)
+    return answers, pins, calls

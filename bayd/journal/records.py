@@ -1,0 +1,146 @@
+"""What goes into the journal and comes out of it."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Generic, Protocol, TypeVar
+
+from bayd.ports import Instant
+
+E = TypeVar("E")
+
+
+class EventCodec(Protocol[E]):
+    """Turns events into text and back. Pure: it is called from the writer's thread."""
+
+    def encode(self, event: E) -> tuple[str, int, str]:
+        """Kind, version of its layout, JSON text."""
+        ...
+
+    def decode(self, kind: str, version: int, payload: str) -> E:
+        """Raises any exception for what it does not know; the journal names the event."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a request with an idempotency key was answered. It goes into the same commit as its events."""
+
+    key: str
+    fingerprint: str  # of the request: the same key with another fingerprint is the caller's error
+    status: int
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch(Generic[E]):
+    """What one decision about one bay produced: written whole or not at all, once per `batch_id`."""
+
+    bay: str
+    batch_id: str
+    events: tuple[E, ...]
+    at: Instant
+    answer: Answer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded(Generic[E]):
+    """An event as it stands in the journal."""
+
+    seq: int
+    bay: str
+    event: E
+    wall_ms: int
+    boot_ms: int
+    boot_id: str
+    synchronised: bool  # False: `wall_ms` was a guess
+    batch: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded(Generic[E]):
+    """A bay's past: the snapshot, if there is one, and the events after it."""
+
+    snapshot_state: str | None
+    snapshot_seq: int  # 0 without a snapshot
+    reducer_version: int | None
+    events: list[tuple[int, E]]
+
+
+@dataclass(frozen=True, slots=True)
+class AliveMark:
+    boot_id: str
+    boot_ms: int
+    wall_ms: int
+    synchronised: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPin:
+    """A PIN's keyed hash, made elsewhere; without the site key it gives no PIN away."""
+
+    session_id: str
+    digest: bytes = field(repr=False)
+    expires_wall_ms: int
+
+
+class CallState(StrEnum):
+    """How far a call to the outside has come."""
+
+    INTENDED = "intended"  # journaled, never sent
+    SENT = "sent"  # sent at least once; whether it arrived is being found out
+    UNKNOWN = "unknown"  # could not be found out: staff decide, it is never repeated
+    DONE = "done"
+    REFUSED = "refused"
+
+
+OPEN_CALL_STATES = (CallState.INTENDED, CallState.SENT, CallState.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An intent towards the outside that must not simply be repeated. Texts are JSON, and free of secrets."""
+
+    op_id: str
+    sink: str
+    bay: str
+    session_id: str
+    seq: int  # the event it delivers
+    kind: str
+    request: str
+    baseline: str | None = None  # what the other side showed before, to recognise our own effect
+    state: CallState = CallState.INTENDED
+    attempts: int = 0
+    first_sent_wall_ms: int | None = None
+    last_sent_wall_ms: int | None = None
+    answer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """An event set aside for a sink, with the reason, until staff retry or drop it."""
+
+    sink: str
+    bay: str
+    session_id: str
+    seq: int
+    reason: str
+    at_wall_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """How many rows were removed."""
+
+    events: int
+    answers: int
+    pins: int
+    calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class JournalHealth:
+    stalled_since_boot_ms: int | None  # since when the oldest write waits for its commit
+    waiting: int  # writes and reads that wait
+    disk_full: bool  # the ballast had to be given up; it comes back with free space
+    recoveries: int  # how often the database was reopened after an error
+    last_error: str | None
