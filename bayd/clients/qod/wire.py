@@ -176,6 +176,7 @@ def sent_values(device: Device | None, webhook: Webhook | None = None) -> frozen
 
 
 # --- reader ---
+# What an operator gives back is not held against what we may send: `model_construct` checks nothing.
 
 
 def parse_json(body: bytes) -> Any:
@@ -193,7 +194,7 @@ def parse_session(value: object) -> SessionInfo | None:
     session_id = value.get("sessionId")
     if not isinstance(session_id, str) or not _SESSION_ID.fullmatch(session_id):
         return None
-    return SessionInfo(
+    return SessionInfo.model_construct(
         session_id=session_id,
         qos_status=_text(value.get("qosStatus")) or QosStatus.UNKNOWN,
         duration=_whole(value.get("duration")),
@@ -253,9 +254,6 @@ def _messages(value: object) -> list[Message]:
         for each in value
         if isinstance(each, dict)
     ]
-
-
-# What an operator gives back is not held against what we may send: `model_construct` checks nothing.
 
 
 def _read_device(value: object) -> Device | None:
