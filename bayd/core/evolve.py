@@ -33,7 +33,8 @@ _CONFLICTS_KEPT = 20
 def evolve(bay: Bay, event: e.Event) -> Bay:
     """Raises IllegalTransitionError where the event does not fit the phase."""
     changed = _apply(bay, event)
-    return replace(changed, phase=next_phase(bay.phase, event, booked=bool(changed.bookings)))
+    phase = next_phase(bay.phase, event, booked=bool(changed.bookings))
+    return replace(changed, phase=phase, version=bay.version + 1)
 
 
 def evolve_all(bay: Bay, events: tuple[e.Event, ...]) -> Bay:

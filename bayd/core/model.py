@@ -215,6 +215,7 @@ class Bay:
     ended_ids: tuple[str, ...] = ()  # sessions that are over here, newest last
     credits: tuple[Credit, ...] = ()  # balls that were counted lately
     conflicts: tuple[Conflict, ...] = ()
+    version: int = 0  # events so far
 
     def find_booking(self, session_id: str) -> Booking | None:
         return next((b for b in self.bookings if b.session_id == session_id), None)

@@ -60,7 +60,7 @@ class OutcomeUnknownError(Exception):
     """The disk did not answer in time: the request may yet be recorded, but will not be acted on."""
 
 
-AnswerMaker = Callable[[Bay, Decision], Answer]
+AnswerMaker = Callable[[Bay, Decision], Answer | None]
 
 
 @dataclass(frozen=True, slots=True)
