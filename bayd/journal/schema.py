@@ -96,7 +96,7 @@ _FIRST = (
 
 
 @migrations(name="0001_journal")
-def _first(db: Database) -> None:
+def create_tables(db: Database) -> None:
     for statement in _FIRST:
         db.execute(statement)
 

@@ -1,5 +1,6 @@
 """What the journal's tests stand on: a clock, a codec, and a disk that fails when told to."""
 
+import asyncio
 import json
 import sqlite3
 import threading
@@ -96,6 +97,17 @@ class FaultyDisk:
                 if not fault.times:
                     self.faults.remove(fault)
                 raise disk_error(fault.code)
+
+    async def until(self, statement: str, count: int) -> None:
+        """Return once so many statements were tried; the loop turns meanwhile."""
+        async with asyncio.timeout(20):
+            while self.count(statement) < count:  # noqa: ASYNC110  # the other side is a thread
+                await asyncio.sleep(0.001)
+
+    async def hanging(self) -> None:
+        """Return once a COMMIT hangs at the gate."""
+        assert await asyncio.to_thread(self.reached.wait, 20)
+        self.reached.clear()
 
     def count(self, statement: str) -> int:
         return sum(sql.startswith(statement) for sql in self.statements)

@@ -1,0 +1,208 @@
+"""Life sign, PIN hashes, delivery, pruning."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bayd.journal import AliveMark, Answer, Call, CallState, Journal, Parked, Pruned, StoredPin
+from bayd.journal.pruning import CHUNK, DAY_MS
+from bayd.ports import Instant
+from tests.journal.world import HandClock, note, opened, rows
+
+NOW = 1_700_000_000_000
+
+
+async def test_the_last_sign_of_life_survives(path: Path, executor: str) -> None:
+    async with opened(path, executor, clock=HandClock(boot_id="boot-3")) as journal:
+        assert await journal.read_alive() is None
+        await journal.write_alive(Instant(10_000, NOW))
+        await journal.write_alive(Instant(20_000, NOW + 10_000, synchronised=False))
+    async with opened(path, executor, clock=HandClock(boot_id="boot-4")) as journal:
+        assert await journal.read_alive() == AliveMark("boot-3", 20_000, NOW + 10_000, False)
+
+
+# PIN hashes
+
+DIGEST = bytes(range(200, 232))
+
+
+async def test_a_pin_hash_is_bound_to_bay_and_session(journal: Journal[str]) -> None:
+    await journal.store_pin("104", "s1", DIGEST, NOW)
+    await journal.store_pin("104", "s2", b"x" * 32, NOW)
+    await journal.store_pin("104", "s2", b"y" * 32, NOW + 1)  # a new PIN for the same session
+    await journal.store_pin("105", "s3", DIGEST, NOW)
+    assert await journal.find_pins("104") == [
+        StoredPin("s1", DIGEST, NOW),
+        StoredPin("s2", b"y" * 32, NOW + 1),
+    ]
+    await journal.purge_pin("104", "s1")
+    assert [pin.session_id for pin in await journal.find_pins("104")] == ["s2"]
+    assert [pin.session_id for pin in await journal.find_pins("105")] == ["s3"]
+
+
+def test_a_pin_hash_does_not_show_itself() -> None:
+    assert DIGEST.hex()[:8] not in repr(StoredPin("s1", DIGEST, NOW))
+    assert repr(DIGEST)[2:8] not in repr(StoredPin("s1", DIGEST, NOW))
+
+
+async def test_a_purged_hash_leaves_no_bytes_behind(path: Path, executor: str) -> None:
+    async with opened(path, executor) as journal:
+        await journal.store_pin("104", "used", DIGEST, NOW + DAY_MS)
+        await journal.store_pin("104", "expired", DIGEST[::-1], NOW - 1)
+        await journal.store_pin("104", "waits", b"z" * 32, NOW + DAY_MS)
+        await journal.purge_pin("104", "used")
+        assert (await journal.prune(NOW, open_sessions=(), sinks=())).pins == 1
+        everything = b"".join(file.read_bytes() for file in path.parent.glob("journal.db*"))
+        assert DIGEST not in everything
+        assert DIGEST[::-1] not in everything
+        assert b"z" * 32 in everything  # the search does find what is there
+
+
+# Delivery
+
+
+async def test_a_cursor_only_moves_forward(journal: Journal[str]) -> None:
+    assert await journal.cursor("central", "104") == 0
+    await journal.advance("central", "104", 7)
+    await journal.advance("central", "104", 5)
+    await journal.advance("mqtt", "104", 3)
+    assert await journal.cursor("central", "104") == 7
+    assert await journal.cursor("mqtt", "104") == 3
+    assert await journal.cursor("central", "105") == 0
+
+
+CALL = Call("op-1", "central", "104", "s1", 12, "addSessionTime", '{"minutes": 10}', '{"duration": 60}')
+
+
+async def test_a_call_is_kept_until_it_is_settled(path: Path, executor: str) -> None:
+    async with opened(path, executor) as journal:
+        await journal.put_call(CALL)
+        await journal.put_call(replace(CALL, op_id="op-2", seq=9))
+        await journal.put_call(replace(CALL, op_id="op-3", bay="105"))
+        await journal.put_call(replace(CALL, op_id="op-4", sink="qod"))
+        sent = replace(CALL, state=CallState.SENT, attempts=1, first_sent_wall_ms=NOW, last_sent_wall_ms=NOW)
+        await journal.update_call(sent)
+        await journal.put_call(CALL)  # handed in again: what has become of it meanwhile stays
+    async with opened(path, executor) as journal:
+        assert [call.op_id for call in await journal.open_calls("central", "104")] == ["op-2", "op-1"]
+        assert len(await journal.open_calls("central")) == 3
+        assert await journal.get_call("op-1") == sent
+        for state, still_open in (("unknown", 2), ("done", 1), ("intended", 2), ("refused", 1)):
+            await journal.update_call(replace(sent, state=CallState(state), answer="{}"))
+            assert len(await journal.open_calls("central", "104")) == still_open
+        with pytest.raises(LookupError, match="op-9"):
+            await journal.get_call("op-9")
+        with pytest.raises(LookupError, match="op-9"):
+            await journal.update_call(replace(CALL, op_id="op-9"))
+
+
+async def test_parked_events_wait_for_staff(path: Path, executor: str) -> None:
+    first = Parked("central", "104", "s1", 4, "409 twice", NOW)
+    async with opened(path, executor) as journal:
+        await journal.park(first)
+        await journal.park(replace(first, reason="again", at_wall_ms=NOW + 5))
+        await journal.park(replace(first, seq=6))
+        await journal.park(replace(first, seq=7, session_id="s2"))
+        await journal.park(replace(first, seq=8, bay="105", session_id="s3"))
+        await journal.park(replace(first, sink="mqtt"))
+    async with opened(path, executor) as journal:
+        assert (await journal.parked("central"))[0] == first
+        assert [p.seq for p in await journal.parked("central", bay="104")] == [4, 6, 7]
+        assert [p.seq for p in await journal.parked("central", session_id="s1")] == [4, 6]
+        assert await journal.unpark("central", 4) == first
+        assert await journal.unpark("central", 4) is None
+        assert await journal.drop_parked("central", bay="104", session_id="s1") == 1
+        assert [p.seq for p in await journal.parked("central")] == [7, 8]
+        assert await journal.drop_parked("central") == 2
+        assert len(await journal.parked("mqtt")) == 1
+
+
+# Pruning
+
+OLD = NOW - 91 * DAY_MS
+
+
+async def history(journal: Journal[str], *stamps: tuple[str, int, bool]) -> None:
+    for n, (bay, wall_ms, synchronised) in enumerate(stamps, 1):
+        batch = note(f"b{n}", f"e{n}", bay=bay, wall_ms=wall_ms, synchronised=synchronised)
+        assert await journal.append(batch) == (n,)
+
+
+async def left(journal: Journal[str]) -> list[int]:
+    return [recorded.seq for recorded in await journal.read(0)]
+
+
+async def test_what_is_old_and_needed_by_nobody_goes(journal: Journal[str]) -> None:
+    await history(journal, ("104", OLD, True), ("105", OLD, True), ("104", OLD, True), ("104", NOW, True))
+    assert await journal.prune(NOW, open_sessions=(), sinks=()) == Pruned(0, 0, 0, 0)  # no snapshot yet
+    await journal.save_snapshot("104", 4, 1, "{}")
+    assert await journal.prune(NOW, open_sessions=(), sinks=()) == Pruned(2, 0, 0, 0)
+    assert await left(journal) == [2, 4]
+    assert (await journal.load("104")).events == []
+
+
+@pytest.mark.parametrize(
+    ("why", "kept"), [("open session", 2), ("snapshot", 3), ("cursor", 3), ("parked", 2), ("last event", 4)]
+)
+async def test_what_is_needed_stays(journal: Journal[str], why: str, kept: int) -> None:
+    await history(journal, *[("104", OLD, True)] * 4)
+    await journal.save_snapshot("104", 2 if why == "snapshot" else 4, 1, "{}")
+    await journal.advance("central", "104", 2 if why == "cursor" else 4)
+    await journal.advance("gone", "104", 1)  # a sink that is no longer configured holds nothing
+    if why == "parked":
+        await journal.park(Parked("central", "104", "s1", 2, "", NOW))
+    open_sessions = [("104", 2), ("105", 1)] if why == "open session" else []
+    await journal.prune(NOW, open_sessions=open_sessions, sinks=["central"])
+    assert await left(journal) == list(range(kept, 5))
+
+
+async def test_a_guessed_time_tells_no_age(journal: Journal[str]) -> None:
+    await history(
+        journal,
+        ("104", 0, False),  # before an event that is known to be old: older still
+        ("104", OLD, True),
+        ("104", 0, False),  # may have happened today
+        ("104", NOW, True),
+    )
+    await journal.save_snapshot("104", 4, 1, "{}")
+    await journal.prune(NOW, open_sessions=(), sinks=())
+    assert await left(journal) == [3, 4]
+
+
+async def test_no_number_is_given_twice(path: Path, executor: str) -> None:
+    async with opened(path, executor) as journal:
+        await history(journal, *[("104", OLD, True)] * 3)
+        await journal.save_snapshot("104", 3, 1, "{}")
+        await journal.prune(NOW, open_sessions=(), sinks=())
+        assert await left(journal) == [3]
+    async with opened(path, executor) as journal:
+        assert await journal.append(note("next", "e")) == (4,)
+
+
+async def test_much_is_pruned_in_pieces(path: Path) -> None:
+    async with opened(path) as journal:
+        await journal.append(note("old", *["e"] * (2 * CHUNK + 7), wall_ms=OLD))
+        await journal.append(note("new", "e"))
+        await journal.save_snapshot("104", 2 * CHUNK + 8, 1, "{}")
+        assert (await journal.prune(NOW, open_sessions=(), sinks=())).events == 2 * CHUNK + 7
+    assert rows(path, "SELECT count(*) FROM events") == [(1,)]
+
+
+async def test_answers_live_a_day_and_settled_calls_as_long_as_events(journal: Journal[str]) -> None:
+    for key, wall_ms in (("old", NOW - DAY_MS - 1), ("young", NOW - DAY_MS + 1)):
+        await journal.append(note(key, "e", answer=Answer(key, "", 200, ""), wall_ms=wall_ms))
+    for op_id, state, sent in (
+        ("old", CallState.DONE, OLD),
+        ("young", CallState.DONE, NOW),
+        ("open", CallState.UNKNOWN, OLD),
+    ):
+        await journal.put_call(replace(CALL, op_id=op_id, state=state, last_sent_wall_ms=sent))
+    pruned = await journal.prune(NOW, open_sessions=(), sinks=())
+    assert (pruned.answers, pruned.calls) == (1, 1)
+    assert await journal.find_answer("old") is None
+    assert await journal.find_answer("young") is not None
+    assert (await journal.get_call("young")).op_id == "young"
+    assert [call.op_id for call in await journal.open_calls("central")] == ["open"]
+    with pytest.raises(LookupError):
+        await journal.get_call("old")
