@@ -99,11 +99,12 @@ class Reader(_Table):
 
 class Dispenser(_Table):
     driver: Literal["cctalk_hopper"] = "cctalk_hopper"
-    link: str
-    address: int = Field(3, ge=2, le=255)
-    echo: bool = Field(True, description="The single ccTalk wire gives our own bytes back.")
-    dispense_form: Literal["serial", "cipher"] = Field(
-        "serial", description="What follows the dispense command: the serial number, or eight zero bytes."
+    link: str = Field(description="`/dev/serial/by-id/…` or `socket://host:port`; hoppers may share one.")
+    address: int = Field(3, ge=3, le=10, description="Set on the hopper's connector.")
+    dispense_form: Literal["serial", "code"] | None = Field(
+        None,
+        description="What goes with the dispense command: the serial number, or eight zero bytes. "
+        "Default: by the product code.",
     )
 
 

@@ -1,1 +1,329 @@
-"""The only place that names every concrete class."""
+"""Puts the daemon together, and takes it apart again. The only place that names every concrete class."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Coroutine, Mapping
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import structlog
+
+import bayd
+from bayd.adapters import make_dispensers, make_reader
+from bayd.clients.central import BearerAuth, CentralClient, CentralTimeouts
+from bayd.clients.central.secret import Secret
+from bayd.clients.transport import AiohttpTransport
+from bayd.core import events as e
+from bayd.core.balls import parse_registry
+
+from bayd.core.presence import BallReturn, Place, PresenceEngine, PresenceRules, Route, Tee
+from bayd.credentials import Credentials, load_credentials
+from bayd.journal import Journal, ThreadJournalExecutor
+from bayd.journal.event_codec import BayEventCodec
+from bayd.ports import Clock, Log, Randomness
+from bayd.reconcile.antennas import AntennaReconciler, ReaderRoutes
+from bayd.reconcile.bookings import BookingPoller
+from bayd.reconcile.dispensing import DispenserReconciler
+from bayd.reconcile.games import GameCatalogue
+from bayd.reconcile.outbox import CentralOutbox
+from bayd.reconcile.pin_vault import PinVault
+from bayd.reconcile.pins import PinDesk
+from bayd.runtime.bay import BayObserver
+from bayd.runtime.clock import SystemClock
+from bayd.runtime.randomness import SystemRandomness
+from bayd.runtime.range import Range
+from bayd.runtime.sd_notify import notify
+from bayd.settings import Configuration, load
+from bayd.web.access import Access
+from bayd.web.app import check_listen, make_app, serve
+from bayd.web.bays import BayApi
+from bayd.web.status import StatusPages
+from hardware.rfid import RfidReader
+
+JOURNAL = "journal.db"
+
+
+class RootTaskEndedError(Exception):
+    """A task that must live as long as the daemon has ended."""
+
+
+class Daemon:
+    """Everything of one running bayd. `run` until it is cancelled or something essential fails."""
+
+    def __init__(self, configuration: Configuration, credentials: Credentials, log: Log) -> None:
+        self._configuration = configuration
+        self._credentials = credentials
+        self._log = log
+        self._clock: Clock = SystemClock()
+        self._randomness: Randomness = SystemRandomness()
+
+    async def run(self) -> None:
+        settings = self._configuration.settings
+        async with AsyncExitStack() as stack:
+            journal = await self._open_journal(stack)
+            bays = Range(
+                {number: self._configuration.rules(number) for number in settings.bays},
+                journal=journal,
+                clock=self._clock,
+                randomness=self._randomness,
+                log=self._log,
+            )
+            parts = _Parts(
+                self._configuration,
+                self._credentials,
+                journal,
+                bays,
+                self._clock,
+                self._randomness,
+                self._log,
+            )
+            stack.push_async_callback(parts.aclose)
+            await parts.vault.load(tuple(settings.bays))
+            observers: list[BayObserver] = [
+                parts.antennas,
+                *parts.dispensers.values(),
+                parts.vault,
+                parts.outbox,
+            ]
+            for observer in observers:
+                bays.observe(observer)
+            async with asyncio.TaskGroup() as tasks:
+                roots: dict[str, Coroutine[Any, Any, None]] = {
+                    "range": bays.run(),
+                    "antennas": parts.antennas.run(),
+                    "pin-vault": parts.vault.run(),
+                    "pin-desk": parts.desk.run(parts.api.recovered_answer),
+                    "bookings": parts.poller.run(),
+                    "outbox": parts.outbox.run(),
+                    "games": parts.games.run(),
+                    **{f"reader-{name}": reader.run() for name, reader in parts.readers.items()},
+                    **{f"dispenser-{name}": d.run() for name, d in parts.dispensers.items()},
+                }
+                for name, root in roots.items():
+                    tasks.create_task(_for_ever(name, root), name=name)
+                await bays.ready.wait()
+                await self._listen(stack, parts)
+                notify(f"READY=1\nSTATUS={len(settings.bays)} bays")
+                self._log.info("bayd_ready", version=bayd.__version__, bays=len(settings.bays))
+                stack.callback(notify, "STOPPING=1")
+
+    async def _open_journal(self, stack: AsyncExitStack) -> Journal[e.Event]:
+        directory = self._configuration.settings.state.dir
+        directory.mkdir(parents=True, exist_ok=True)
+        writer, side = ThreadJournalExecutor(), ThreadJournalExecutor()
+        stack.callback(side.close)
+        stack.callback(writer.close)
+        journal: Journal[e.Event] = await Journal.open(
+            directory / JOURNAL, writer, BayEventCodec(), clock=self._clock, side_executor=side
+        )
+        stack.push_async_callback(journal.aclose)
+        return journal
+
+    async def _listen(self, stack: AsyncExitStack, parts: "_Parts") -> None:
+        http = self._configuration.settings.http
+        addresses = check_listen(http.listen, trusted_lan=http.allow_plain_http == "trusted-lan")
+        app = make_app([*parts.api.routes(), *parts.status.routes()], parts.access, self._log)
+        runner = await serve(app, addresses)
+        stack.push_async_callback(runner.cleanup)
+
+
+class _Parts:
+    """The objects of one daemon, made from the configuration."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        credentials: Credentials,
+        journal: Journal[e.Event],
+        bays: Range,
+        clock: Clock,
+        randomness: Randomness,
+        log: Log,
+    ) -> None:
+        settings = configuration.settings
+        self._configuration = configuration
+        self._bays = bays
+        self._journal = journal
+        self._clock = clock
+        self._transport = AiohttpTransport()
+        central = settings.central
+        token = credentials.central_token
+        self.client = CentralClient(
+            self._transport,
+            central.url,
+            log=log,
+            auth=BearerAuth(Secret(token)) if central.auth == "bearer" and token else None,
+            timeouts=CentralTimeouts(central.verify_timeout_s, central.timeout_s, central.timeout_s),
+            idempotency_keys=central.idempotency_keys,
+        )
+        horizon_ms = settings.play.booking_horizon_minutes * configuration.minute_ms
+        self.vault = PinVault(journal, credentials.site_key, horizon_ms, log)
+        self.poller = BookingPoller(
+            self.client,
+            bays,
+            self.vault,
+            poll_s=central.poll_s,
+            clock=clock,
+            randomness=randomness,
+            log=log,
+        )
+        self.desk = PinDesk(self.client, self.poller, self.vault, bays, randomness=randomness, log=log)
+        self.games = GameCatalogue(self.client, log)
+        self.outbox = CentralOutbox(
+            self.client,
+            journal,
+            tuple(settings.bays),
+            settle_s=central.settle_s,
+            clock=clock,
+            randomness=randomness,
+            log=log,
+        )
+        self.registry_missing = settings.balls.registry is None
+        self.antennas, self.readers = self._make_antennas(log, randomness)
+        self.dispensers = {
+            name: DispenserReconciler(name, dispenser, self._users_of(name), bays, log)
+            for name, dispenser in make_dispensers(settings.dispensers).items()
+        }
+        self.access = Access(credentials.api_tokens, settings.http.allowed_hosts)
+        self.api = BayApi(
+            bays,
+            journal,
+            self.access,
+            enter_pin=self.desk.enter,
+            find_game=self.games.find,
+            qod_state=self._qod_state,
+            clock=clock,
+            randomness=randomness,
+        )
+        self.status = StatusPages(
+            bays,
+            version=bayd.__version__,
+            time_scale=configuration.time_scale,
+            sections={"devices": self._devices, "central": self._central, "qod": self._qod},
+            warnings=self._warnings,
+            stalled=self._stalled,
+            qod_state=self._qod_state,
+            clock=clock,
+        )
+
+    async def aclose(self) -> None:
+        await self._transport.aclose()
+
+    def _users_of(self, dispenser: str) -> tuple[str, ...]:
+        bays = self._configuration.settings.bays
+        return tuple(number for number, bay in bays.items() if bay.dispenser == dispenser)
+
+    def _make_antennas(
+        self, log: Log, randomness: Randomness
+    ) -> tuple[AntennaReconciler, Mapping[str, RfidReader]]:
+        settings = self._configuration.settings
+        routes: dict[str, ReaderRoutes] = {}
+        places: list[Route] = []
+        for name, reader in settings.readers.items():
+            bays = {int(port): place for port, place in reader.ports.items() if place != "return"}
+            returns = frozenset(int(port) for port, place in reader.ports.items() if place == "return")
+            routes[name] = ReaderRoutes(bays, returns, reader.power_dbm)
+            for port, place in reader.ports.items():
+                where: Place = BallReturn(f"{name}_{port}") if place == "return" else Tee(place)
+                places.append(Route(name, int(port), where, reader.rssi_floor_dbm))
+        file = settings.balls.registry
+        registered = frozenset[str]() if file is None else parse_registry(file.read_text()).active
+        presence = PresenceEngine(
+            places, registered, PresenceRules(recount_after_s=settings.play.recount_after_s)
+        )
+        confirm: dict[str, Literal[1, 2]] = {}
+        antennas = AntennaReconciler(
+            routes, presence, self._bays, clock=self._clock, log=log, confirm=confirm
+        )
+        readers: dict[str, RfidReader] = {}
+        for name, reader_settings in settings.readers.items():
+            reader_port = make_reader(reader_settings, partial(antennas.reader_event, name), randomness)
+            confirm[name] = cast(Literal[1, 2], reader_port.reads_to_confirm)
+            antennas.attach(name, reader_port)
+            readers[name] = reader_port
+        return antennas, readers
+
+    def _qod_state(self, _number: str) -> str:
+        return "off"
+
+    def _devices(self) -> dict[str, Any]:
+        readers = {}
+        for name in self.readers:
+            reader = self.antennas.view(name)
+            readers[name] = {
+                "state": reader.state.value,
+                "reason": reader.reason,
+                "firmware": "" if reader.identity is None else reader.identity.firmware,
+                "reads": reader.reads,
+                "blind_s": {str(port): ms / 1000 for port, ms in reader.blind_ms.items()},
+            }
+        dispensers = {}
+        for name, reconciler in self.dispensers.items():
+            view = reconciler.view()
+            dispensers[name] = {
+                "state": view.state.value,
+                "reason": view.reason,
+                "product": "" if view.identity is None else view.identity.product,
+                "level": view.level.value,
+                "queue": list(view.queue),
+            }
+        return {"readers": readers, "dispensers": dispensers}
+
+    def _central(self) -> dict[str, Any]:
+        outbox = self.outbox.view()
+        now_ms = self._clock.now().wall_ms
+        oldest = outbox.oldest_wall_ms
+        return {
+            "online": self.poller.view.online,
+            "reason": self.poller.view.reason,
+            "outbox": outbox.waiting,
+            "oldest_s": None if oldest is None else max(0, now_ms - oldest) / 1000,
+            "parked": outbox.parked,
+            "ignored_old_sessions": self.poller.view.ignored_old,
+        }
+
+    def _qod(self) -> dict[str, Any]:
+        return {"state": "off"}
+
+    def _warnings(self) -> list[dict[str, Any]]:
+        warnings: list[dict[str, Any]] = []
+        if not self.vault.offline_possible:
+            text = "No site key: while the central server is away no PIN can be checked."
+            warnings.append({"code": "offline_pin_off", "since": None, "text": text})
+        if self.registry_missing and self.readers:
+            text = "No ball registry: balls that are read are not counted."
+            warnings.append({"code": "no_ball_registry", "since": None, "text": text})
+        outbox = self.outbox.view()
+        if outbox.alarm:
+            warnings.append({"code": "central_credentials", "since": None, "text": outbox.alarm})
+        if outbox.parked:
+            text = f"{outbox.parked} items could not be delivered to the central server."
+            warnings.append({"code": "outbox_parked", "since": None, "text": text})
+        return warnings
+
+    def _stalled(self) -> str | None:
+        since_ms = self._journal.stalled_since
+        if since_ms is None:
+            return None
+        return f"the journal waits for the disk since {(self._clock.now().boot_ms - since_ms) / 1000:.0f} s"
+
+
+async def _for_ever(name: str, root: Awaitable[None]) -> None:
+    await root
+    raise RootTaskEndedError(f"the task {name} has ended")
+
+
+async def run(config: Path) -> None:
+    """Run the daemon until SIGTERM or SIGINT. Raises ConfigurationError, JournalError, OSError."""
+    configuration = load(config)
+    credentials = load_credentials()
+    log = structlog.get_logger("bayd")
+    log.info("bayd_starting", version=bayd.__version__, config=str(config))
+    daemon = Daemon(configuration, credentials, log)
+    loop = asyncio.get_running_loop()
+    async with asyncio.TaskGroup() as group:
+        main = group.create_task(daemon.run(), name="daemon")
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, main.cancel)

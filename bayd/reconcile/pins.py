@@ -16,7 +16,7 @@ from bayd.clients.central import (
 from bayd.clients.central.secret import Secret
 from bayd.core import inputs as i
 from bayd.core.model import Bay, PinAttempt, StartedBy
-from bayd.ports import Clock, Log, Randomness
+from bayd.ports import Log, Randomness
 from bayd.reconcile.bookings import BookingPoller
 from bayd.reconcile.pin_vault import PinVault
 from bayd.runtime.bay import AnswerMaker, Outcome
@@ -33,7 +33,6 @@ class PinDesk:
         vault: PinVault,
         bays: Range,
         *,
-        clock: Clock,
         randomness: Randomness,
         log: Log,
     ) -> None:
@@ -41,14 +40,13 @@ class PinDesk:
         self._poller = poller
         self._vault = vault
         self._bays = bays
-        self._clock = clock
         self._randomness = randomness
         self._log = log
 
     async def enter(
         self,
         number: str,
-        pin: Secret,
+        pin: str,
         request_key: str | None,
         answer_refusal: AnswerMaker,
         answer: AnswerMaker,
@@ -60,20 +58,20 @@ class PinDesk:
             return entered
         found: i.Input = i.PinNotChecked(attempt_id, "the check broke off")
         try:
-            found = await self._check(number, pin, attempt_id)
+            found = await self._check(number, Secret(pin), attempt_id)
         finally:
             # Whatever happened, the attempt is closed: an open one would keep the pad shut.
             outcome = await self._bays.submit(number, found, answer)
         return outcome
 
-    async def run(self, answer_of: Callable[[str | None], AnswerMaker | None]) -> None:
+    async def run(self, answer_of: Callable[[str, str | None], AnswerMaker | None]) -> None:
         """`answer_of` makes the answer that the interrupted request will get when it is repeated."""
         await self._bays.ready.wait()
         for number, task in self._bays.bays.items():
             attempt = task.bay.pad.attempt
             if attempt is not None:
                 found = await self._look_up(task.bay, attempt)
-                await self._bays.submit(number, found, answer_of(attempt.request_key))
+                await self._bays.submit(number, found, answer_of(number, attempt.request_key))
         await asyncio.Event().wait()
 
     async def _check(self, number: str, pin: Secret, attempt_id: str) -> i.Input:

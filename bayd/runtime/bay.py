@@ -237,7 +237,7 @@ class BayTask:
 
     async def _expire(self, batch: Batch[e.Event]) -> None:
         """Recorded after its answer was given up: it never counts."""
-        expiry = Batch(
+        expiry: Batch[e.Event] = Batch(
             bay=self.number,
             batch_id=self._randomness.new_id(),
             events=(e.IntentExpired(batch.batch_id),),

@@ -1,0 +1,62 @@
+"""`bayd status`: the daemon's document as a table."""
+
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bayd.clients.transport import AiohttpTransport
+from bayd.ports import TransportError
+
+_TIMEOUT_S = 5.0
+
+
+class StatusUnavailableError(Exception):
+    """The daemon does not answer, or something else does."""
+
+
+async def fetch_status(url: str) -> dict[str, Any]:
+    """Raises StatusUnavailableError."""
+    transport = AiohttpTransport()
+    try:
+        response = await transport.request("GET", f"{url.rstrip('/')}/status", timeout_s=_TIMEOUT_S)
+        document = json.loads(response.body)
+    except TransportError as error:
+        raise StatusUnavailableError(str(error)) from error
+    except ValueError as error:
+        raise StatusUnavailableError("the answer is not bayd's") from error
+    finally:
+        await transport.aclose()
+    if response.status != 200 or not isinstance(document, dict) or "bays" not in document:
+        raise StatusUnavailableError(f"the answer is not bayd's (HTTP {response.status})")
+    return document
+
+
+def bays_table(document: dict[str, Any]) -> Table:
+    table = Table("bay", "phase", "left", "balls paid", "owed", "read", "reader", "dispenser", "QoS")
+    for number, bay in document["bays"].items():
+        session, balls, devices = bay["session"], bay["balls"], bay["devices"]
+        table.add_row(
+            number,
+            bay["phase"],
+            "" if session is None else f"{session['remaining_s']:.0f} s",
+            str(balls["counted"]),
+            str(balls["balance"] + balls["paying"]),
+            str(balls["read"]),
+            devices["reader"]["state"],
+            devices["dispenser"]["state"],
+            bay["qod"]["state"],
+        )
+    return table
+
+
+def print_status(document: dict[str, Any]) -> None:
+    console = Console()
+    console.print(bays_table(document))
+    central = document["central"]
+    online = "online" if central["online"] else f"away ({central['reason']})"
+    console.print(f"central server {online}, {central['outbox']} to deliver, {central['parked']} parked")
+    for warning in document["warnings"]:
+        where = f"bay {warning['bay']}: " if "bay" in warning else ""
+        console.print(f"! {where}{warning['text']}", style="yellow")
