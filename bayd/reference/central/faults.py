@@ -152,6 +152,7 @@ def fault_middleware(plan: FaultPlan) -> Middleware:
     async def inject(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path == PATH:
             return await handler(request)
+        await request.read()  # a caller that leaves during a delay has sent its request all the same
         final: Rule | None = None
         for rule in plan.take(request.method, request.path):
             if isinstance(rule, Delay):

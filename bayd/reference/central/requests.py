@@ -250,7 +250,7 @@ class BayState(_Body):
 
     bay: Annotated[
         BayNumber,
-        BeforeValidator(lambda value: str(value) if type(value) is int else value),
+        BeforeValidator(lambda value: str(value) if type(value) is int and value >= 0 else value),
         WithJsonSchema({"anyOf": [BAY_NUMBER_SCHEMA, {"type": "integer", "minimum": 0, "maximum": ID_MAX}]}),
     ]
     state: JsonValue

@@ -58,7 +58,7 @@ def make_app(
     terms = Terms(settings, max(1, round(minute_s * 1000)), clock, draw_pin)
     plan = FaultPlan()
     app = web.Application(
-        middlewares=[fault_middleware(plan), envelope] if faults else [envelope],
+        middlewares=[envelope, fault_middleware(plan)] if faults else [envelope],
         client_max_size=_BODY_LIMIT_BYTES,
     )
     app[STORE] = Store(db_path, terms)

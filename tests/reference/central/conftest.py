@@ -8,7 +8,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp.test_utils import TestServer
+from aiohttp import web
 
 from bayd.reference.central import CentralSettings, make_app
 
@@ -59,19 +59,24 @@ class Central:
         self.db = db
         self.clock: Clock = options.setdefault("clock", Clock())
         self._options = options
-        self._server: TestServer | None = None
+        self._runner: web.AppRunner | None = None
         self._http: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
-        self._server = TestServer(make_app(self.db, **self._options))
-        await self._server.start_server()
-        self._http = aiohttp.ClientSession(base_url=self._server.make_url("/"))
+        # Not aiohttp's TestServer: that one cancels the work of a caller who leaves, `serve` does not.
+        self._runner = web.AppRunner(make_app(self.db, **self._options), access_log=None, shutdown_timeout=3)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self._http = aiohttp.ClientSession(base_url=self.url)
 
     async def stop(self) -> None:
-        assert self._http is not None
-        assert self._server is not None
-        await self._http.close()
-        await self._server.close()
+        await self.http.close()
+        await self.end_server()
+
+    async def end_server(self) -> None:
+        """The server stops while its callers are still there."""
+        assert self._runner is not None
+        await self._runner.cleanup()
 
     async def restart(self, **changed: Any) -> None:
         await self.stop()
@@ -85,8 +90,8 @@ class Central:
 
     @property
     def url(self) -> str:
-        assert self._server is not None
-        return str(self._server.make_url("/"))
+        assert self._runner is not None
+        return f"http://127.0.0.1:{self._runner.addresses[0][1]}"
 
     async def call(
         self,

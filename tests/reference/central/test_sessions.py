@@ -175,9 +175,9 @@ async def test_the_length_of_a_booked_minute_follows_the_time_scale(launch: Laun
 async def test_extensions_add_up(launch: Launch, raises: bool, duration: int) -> None:
     central = await launch(settings=CentralSettings(extension_raises_duration=raises))
     session = await central.play()
-    for minutes, amount in ((5, 1000), (10, 0)):
-        body = {"duration": minutes, "amount": amount}
-        answer = (await central.call("POST", f"/session/addSessionTime/{session['id']}", body)).data
+    add = f"/session/addSessionTime/{session['id']}"
+    await central.call("POST", add, {"duration": 5, "amount": 1000})
+    answer = (await central.call("POST", add, {"duration": 10, "amount": 0})).data
     assert answer == await central.history(session["id"])
     assert (answer["duration"], answer["extendedTime"]) == (duration, 15)
     assert [(one["duration"], one["amount"]) for one in answer["extenedSession"]] == [(5, 1000), (10, 0)]
