@@ -10,10 +10,10 @@ has learned as `PagingFacts` from one sweep to the next:
   then by halving).
 
 It reads from the newest end until a whole page is `enough` (for bookings: holds only settled sessions).
-Everything is read once a day, where no order holds, and after an anomaly: ids that run backwards, a list
-that has become shorter, a page out of order. An anomaly proves nothing but that we know less than we
-thought. The end of a list is a page that holds less than a page, or nothing that was not seen before: a
-server that ignores `page` must not be read for ever.
+Everything is read once a day, where no order holds, and after an anomaly: at once where a page contradicts
+what was learned, with the next sweep where ids run backwards. An anomaly proves nothing but that we know
+less than we thought. The end of a list is a page that holds less than a page, or nothing that was not seen
+before: a server that ignores `page` must not be read for ever.
 
 The list of sessions says neither when nor whether a session was released: live ones are read again by id.
 
@@ -45,10 +45,10 @@ class Order(StrEnum):
 
 
 class Anomaly(StrEnum):
-    """Each makes the next sweep a full one."""
+    """Each leads to a full sweep."""
 
     IDS_BACKWARDS = "ids_backwards"  # the newest session is older than one that was seen before
-    SHRUNK = "shrunk"  # pages are gone
+    SHRUNK = "shrunk"  # pages are gone, or hold less than they did
     ORDER = "order"  # a page contradicts the order that was learned
     UNREADABLE = "unreadable"  # not one session of a page could be read: another format, no use going on
     PAGES_LIMIT = "pages_limit"  # cut off: the result is not all
@@ -64,7 +64,7 @@ class PagingFacts:
     last_page: int | None = None  # where the newest end was, if the oldest come first
     newest_id: int | None = None
     full_at_ms: int | None = None
-    suspect: bool = False  # an anomaly since the last full sweep
+    suspect: bool = False  # an anomaly, and no full sweep since
 
     def wants_full(self, now_ms: int, every_ms: int | None = DAY_MS) -> bool:
         """`every_ms` None: never for its age. The first contact is quick, the sweep after it full."""
@@ -133,6 +133,7 @@ class SessionSweep:
         self._pages: dict[int, SessionPage] = {}
         self._sessions: dict[int, ServerSession] = {}
         self._anomalies: list[Anomaly] = []
+        self._taken = 0
         self._read_all = False
         self._last: int | None = None  # the page at the newest end where the oldest come first
         self._low, self._beyond, self._step = 0, 0, 1  # LOCATE: there is a page `low`, and none at `beyond`
@@ -150,6 +151,7 @@ class SessionSweep:
         assert page.number == self.next_page, "another page was asked for"
         repeated = bool(page.sessions) and all(session.id in self._sessions for session in page.sessions)
         beyond = repeated or page.item_count == 0
+        self._taken += 1
         self._pages[page.number] = page
         self._sessions.update((session.id, session) for session in page.sessions)
         if self._size is None and not beyond:
@@ -157,8 +159,8 @@ class SessionSweep:
         if not beyond and not page.sessions:
             self._stop(Anomaly.UNREADABLE)
         elif self._contradicts(page):
-            self._stop(Anomaly.ORDER)
-        elif len(self._pages) >= self._pages_limit:
+            self._start_over(Anomaly.ORDER)
+        elif self._taken >= self._pages_limit:
             self._stop(Anomaly.PAGES_LIMIT)
         else:
             match self._phase:
@@ -178,7 +180,7 @@ class SessionSweep:
         return SweepResult(
             sessions=tuple(self._sessions[key] for key in sorted(self._sessions)),
             skipped=tuple(item for page in self._pages.values() for item in page.skipped),
-            pages_read=len(self._pages),
+            pages_read=self._taken,
             full=self._read_all,
             anomalies=tuple(self._all_anomalies()),
         )
@@ -217,9 +219,11 @@ class SessionSweep:
                 self.next_page = page.number + 1
 
     def _go_down(self, page: SessionPage, beyond: bool) -> None:
-        if beyond or self._is_short(page):
-            if page.number == 1 and self._before.page_size is not None:
-                self._anomalies.append(Anomaly.SHRUNK)  # there was more than a page
+        if beyond:
+            self._end_of_list()
+        elif self._is_short(page) and page.number == 1:
+            self._start_over(Anomaly.SHRUNK)  # there was more than a page of this size
+        elif self._is_short(page):
             self._end_of_list()
         elif self._enough(page, self._is_whole(page)):
             self.next_page = None
@@ -254,6 +258,11 @@ class SessionSweep:
             if page is None:
                 self.next_page = number
                 return
+            if _ids(page) == _ids(self._pages[self._last]):
+                self._last = number  # a server that answers the last page for all beyond it
+            elif self._is_short(page):
+                self._start_over(Anomaly.SHRUNK)  # pages hold less than they did: where is the end?
+                return
             if self._enough(page, self._is_whole(page)):
                 self.next_page = None
                 return
@@ -283,6 +292,14 @@ class SessionSweep:
         self.next_page = None
         self._read_all = True
 
+    def _start_over(self, anomaly: Anomaly) -> None:
+        """What was learned does not hold: read everything, now."""
+        self._anomalies.append(anomaly)
+        self._phase, self._full, self._order, self._size = _Phase.WALK, True, None, None
+        self._pages.clear()
+        self._sessions.clear()
+        self.next_page = 1
+
     def _stop(self, anomaly: Anomaly) -> None:
         self.next_page = None
         self._anomalies.append(anomaly)
@@ -296,9 +313,13 @@ class SessionSweep:
         return [Anomaly.IDS_BACKWARDS] if max(self._sessions) < before else []
 
 
+def _ids(page: SessionPage) -> list[int]:
+    return [session.id for session in page.sessions]
+
+
 def find_order(pages: Iterable[SessionPage]) -> Order | None:
     """None: too little to tell. A few ids out of place (one in ten) are no other order."""
-    ids = list(dict.fromkeys(session.id for page in pages for session in page.sessions))
+    ids = list(dict.fromkeys(number for page in pages for number in _ids(page)))
     rises = sum(1 for first, second in pairwise(ids) if first < second)
     falls = len(ids) - 1 - rises
     if len(ids) < 2:
