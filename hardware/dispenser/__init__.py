@@ -11,6 +11,7 @@ from hardware.dispenser.dispenser import (
     NotStartedError,
     OutcomeUnknownError,
     Progress,
+    UnsupportedDispenserError,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "NotStartedError",
     "OutcomeUnknownError",
     "Progress",
+    "UnsupportedDispenserError",
 ]

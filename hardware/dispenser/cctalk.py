@@ -156,6 +156,7 @@ class Command:
     header: int
     data: bytes = b""
     reply_sizes: tuple[int, ...] | None = (0,)  # data bytes of a right reply; None: any number
+    reply_within_s: float = 0.05  # ccTalk generic specification; Flow p. 11: 25 ms
 
     def frame(self, address: int, checksum: Checksum = Checksum.SUM8, host: int = HOST) -> Frame:
         return Frame(address, host if checksum is Checksum.SUM8 else None, self.header, self.data, checksum)
@@ -176,7 +177,7 @@ ENABLE = Command("enable", 164, bytes((ENABLE_CODE,)))
 DISABLE = Command("disable", 164, b"\x00")
 TEST = Command("test hopper", 163, reply_sizes=(1, 2, 3))
 CIPHER_KEY = Command("cipher key", 160, reply_sizes=(8,))
-RESET = Command("reset", 1)
+RESET = Command("reset", 1, reply_within_s=0.09)  # counters are saved before the ACK (Flow p. 11)
 
 
 def pump_rng(random: bytes) -> Command:

@@ -25,6 +25,10 @@ class DispenserUnavailableError(DispenserError):
     """No answer, or the link is gone. Ask again later; what was running may still run."""
 
 
+class UnsupportedDispenserError(DispenserUnavailableError):
+    """What answers cannot be driven, now or later: another kind of machine, or one that wants encryption."""
+
+
 class NotStartedError(DispenserError):
     """The device certainly did not start this payout."""
 
