@@ -19,9 +19,14 @@ READ_SIZE = 4096
 class PtyPort:
     """One simulated port. `on_bytes` gets what the driver wrote, in the event loop."""
 
-    def __init__(self, path: Path, on_bytes: Callable[[bytes], None]) -> None:
+    def __init__(
+        self, path: Path, on_bytes: Callable[[bytes], None], *, expected_baudrate: int | None = None
+    ) -> None:
         self._path = path
         self._on_bytes = on_bytes
+        self.expected_baudrate = (
+            expected_baudrate  # the device's own; at another one it hears and says rubbish
+        )
         self._master: int | None = None
         self._slave: int | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -79,7 +84,7 @@ class PtyPort:
         if self._master is None or self._loop is None:
             self.lost_bytes += len(data)
             return
-        self._unsent += data
+        self._unsent += self._as_heard(data)
         surplus = len(self._unsent) - OUTPUT_LIMIT
         if surplus > 0:
             del self._unsent[:surplus]
@@ -123,4 +128,10 @@ class PtyPort:
                 raise
             return
         if data:
-            self._on_bytes(data)
+            self._on_bytes(self._as_heard(data))
+
+    def _as_heard(self, data: bytes) -> bytes:
+        """What a receiver at another speed makes of it: fewer bytes, and none of them right."""
+        if self.expected_baudrate in (None, self.baudrate):
+            return data
+        return bytes((byte * 37 + 0x5B) & 0xFF for byte in data[::2])
