@@ -222,6 +222,7 @@ def _desk_paths() -> dict[str, Json]:
         str(status): {"description": _MEANINGS[status], "content": _PAGE}
         for status in (400, 401, 404, 409, 422)
     }
+    wrong["404"]["content"] = {**_PAGE, "text/plain": {"schema": {"type": "string"}}}  # no such form
     json_wrong = _refusals({403, 413, 503})
     form = {"content": {"application/x-www-form-urlencoded": {"schema": {"type": "object"}}}}
     return {

@@ -20,7 +20,6 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
     WithJsonSchema,
-    field_validator,
 )
 from pydantic_core import PydanticCustomError, from_json
 
@@ -37,9 +36,17 @@ BayNumber = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_-]{1,16}$")]
 BAY_NUMBER_SCHEMA = {"type": "string", "pattern": "^[0-9A-Za-z_-]{1,16}$"}
 Pin = Annotated[str, StringConstraints(pattern=r"^[0-9]{6}$")]
 PhoneNumber = Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{3,20}$")]
-Minutes = Annotated[int, Field(ge=1, le=1440)]
-Amount = Annotated[int, Field(ge=0, le=AMOUNT_MAX)]
-Id = Annotated[int, Field(ge=1, le=ID_MAX)]
+
+
+def _integral(value: object) -> object:
+    """In JSON 60.0 is the integer 60, and JavaScript cannot tell them apart."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_WHOLE = BeforeValidator(_integral)
+Minutes = Annotated[int, Field(ge=1, le=1440), _WHOLE]
+Amount = Annotated[int, Field(ge=0, le=AMOUNT_MAX), _WHOLE]
+Id = Annotated[int, Field(ge=1, le=ID_MAX), _WHOLE]
 
 
 def _digits(value: object) -> object:
@@ -51,8 +58,8 @@ def _digits(value: object) -> object:
     return value
 
 
-UrlNumber = Annotated[int, BeforeValidator(_digits)]
-UrlId = Annotated[UrlNumber, Field(ge=1, le=ID_MAX)]
+_DIGITS = BeforeValidator(_digits)
+UrlId = Annotated[int, Field(ge=1, le=ID_MAX), _DIGITS]
 
 
 class _Body(BaseModel):
@@ -99,7 +106,7 @@ class _BookingFields(_Body):
 
 
 class _DueFields(_Body):
-    amount: Annotated[int, Field(ge=1, le=AMOUNT_MAX)]
+    amount: Annotated[int, Field(ge=1, le=AMOUNT_MAX), _WHOLE]
     bay_number: BayNumber = Field(alias="bayNumber")
     status: Literal["DUE"]
 
@@ -161,8 +168,8 @@ class SessionId(_Params):
 
 
 class Page(_Params):
-    page: Annotated[UrlNumber, Field(ge=1, le=ID_MAX)] = 1
-    per_page: Annotated[UrlNumber, Field(ge=1, le=PER_PAGE_MAX)] = 10
+    page: Annotated[int, Field(ge=1, le=ID_MAX), _DIGITS] = 1
+    per_page: Annotated[int, Field(ge=1, le=PER_PAGE_MAX), _DIGITS] = 10
 
 
 # --- Bay component ---
@@ -203,7 +210,7 @@ class BayFilter(_Params):
 class BayStatus(_Body):
     number: BayNumber
     status: StatusName
-    ball_level: Annotated[int, Field(ge=0, le=100)] | None = Field(
+    ball_level: Annotated[int, Field(ge=0, le=100), _WHOLE] | None = Field(
         default=None, alias="ballLevel", description="Extension of the reference server."
     )
     booked_till: (
@@ -243,6 +250,11 @@ class FloorPlan(_Body):
     bay_object: list[BayAntenna] = Field(alias="bayObject", min_length=1, max_length=128)
 
 
+def _bay_text(value: object) -> object:
+    number = _integral(value)
+    return str(number) if type(number) is int and number >= 0 else value
+
+
 class BayState(_Body):
     """Extension of the reference server: whatever a bay controller says about a bay, the latest only."""
 
@@ -250,20 +262,11 @@ class BayState(_Body):
 
     bay: Annotated[
         BayNumber,
-        BeforeValidator(lambda value: str(value) if type(value) is int and value >= 0 else value),
+        BeforeValidator(_bay_text),
         WithJsonSchema({"anyOf": [BAY_NUMBER_SCHEMA, {"type": "integer", "minimum": 0, "maximum": ID_MAX}]}),
     ]
     state: JsonValue
-    seq: Annotated[int, Field(ge=0, le=SEQ_MAX)] | None = None
-
-    @field_validator("state")
-    @classmethod
-    def _is_json(cls, value: JsonValue) -> JsonValue:
-        try:
-            json.dumps(value, allow_nan=False)
-        except ValueError as error:
-            raise PydanticCustomError("finite", "must hold finite numbers only") from error
-        return value
+    seq: Annotated[int, Field(ge=0, le=SEQ_MAX), _WHOLE] | None = None
 
 
 # --- The other siblings ---
@@ -288,7 +291,7 @@ class Named(_Body):
 class ScoreEntry(_Body):
     game: Named
     pit_antenna: Named = Field(alias="pitAntenna")
-    score: Annotated[int, Field(ge=0, le=1_000_000)]
+    score: Annotated[int, Field(ge=0, le=1_000_000), _WHOLE]
 
 
 Scores = Annotated[list[ScoreEntry], Field(min_length=1, max_length=200)]
@@ -322,9 +325,11 @@ class Login(_Body):
 
 
 def parse_json(raw: bytes) -> Any:
-    """Raises RefusalError: not JSON, or JSON that no JSON reader would take (NaN, half a surrogate)."""
+    """Raises RefusalError: not JSON, or a number or text that cannot be written as JSON again."""
     try:
-        return from_json(raw, allow_inf_nan=False)
+        value = from_json(raw, allow_inf_nan=False)
+        json.dumps(value, allow_nan=False)  # 1e999 is read as infinity
+        return value
     except ValueError as error:
         raise RefusalError(400, "the body is not JSON: send one JSON document", "body") from error
 
