@@ -18,7 +18,7 @@ from joserfc import jwk
 from bayd.clients.qod import wire
 from bayd.clients.qod.authorisation import Authorisation, ClientCredentials, ProofOfPossession, load_key
 from bayd.clients.qod.calls import Call, Caller, Patience
-from bayd.clients.qod.dialects import CAMARA_1_1, TMOBILE_0_10, Dialect, Operation, get_dialect
+from bayd.clients.qod.dialects import TMOBILE_0_10, Dialect, Operation, get_dialect
 from bayd.clients.qod.errors import InvalidInputError, UnsupportedError
 from bayd.clients.qod.models import CreateSession, Device, SessionInfo
 from bayd.clients.qod.operator import Operator
@@ -26,9 +26,8 @@ from bayd.clients.qod.tokens import TokenCache
 from bayd.clients.transport import AiohttpTransport
 from bayd.ports import HttpResponse, HttpTransport
 
-DEFAULT_BASE_URL = "http://127.0.0.1:8472/qod/v0"  # the reference operator; never a real one by accident
+DEFAULT_BASE_URL = "http://127.0.0.1:4010/qod/v0"  # the reference operator; never a real one by accident
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-_TOKEN_PATH = {TMOBILE_0_10.name: "/oauth2/v2/tokens", CAMARA_1_1.name: "/oauth2/token"}
 
 
 class QodClient:
@@ -41,7 +40,7 @@ class QodClient:
         private_key: str = "",
         base_url: str = DEFAULT_BASE_URL,
         timeout: float = 10_000,
-        dialect: str = TMOBILE_0_10.name,
+        dialect: str | Dialect = TMOBILE_0_10.name,
         *,
         token_url: str | None = None,
         deadline_s: float = 60.0,
@@ -62,15 +61,15 @@ class QodClient:
         """
         if not timeout > 0:
             raise InvalidInputError("timeout", "milliseconds, above 0")
-        self.dialect: Dialect = get_dialect(dialect)
+        self.dialect = get_dialect(dialect) if isinstance(dialect, str) else dialect
         origin, base_path = _split_url("base_url", base_url)
         authorisation = _authorisation(
-            self.dialect, client_id, client_secret, private_key, token_url or origin + _TOKEN_PATH[dialect]
+            self.dialect, client_id, client_secret, private_key, token_url or origin + self.dialect.token_path
         )
-        self._own_transport = AiohttpTransport() if transport is None else None
-        operator = Operator(
-            self._own_transport or transport or AiohttpTransport(), wall_clock=wall_clock, monotonic=monotonic
-        )
+        self._own_transport: AiohttpTransport | None = None
+        if transport is None:
+            transport = self._own_transport = AiohttpTransport()
+        operator = Operator(transport, wall_clock=wall_clock, monotonic=monotonic)
         patience = Patience(timeout_s=timeout / 1000, deadline_s=deadline_s)
         tokens = TokenCache(
             authorisation,
@@ -239,7 +238,7 @@ def _authorisation(
     token_url = origin + token_path
     if not client_id:
         raise InvalidInputError("client_id", "required")
-    if dialect is TMOBILE_0_10:
+    if dialect.proof_of_possession:
         if not client_secret:
             raise InvalidInputError("client_secret", "required by this operator")
         key = load_key(private_key)

@@ -39,7 +39,11 @@ class Operation(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
+    """One operator's way; for limits of its own, `dataclasses.replace` one of the two below."""
+
     name: str
+    token_path: str  # on the operator's host, unless a token_url is given
+    proof_of_possession: bool  # every request is signed; else a bearer token is enough
     can_extend: bool
     can_retrieve: bool  # find sessions by device: how a lost create is found again
     can_notify: bool  # the operator calls the webhook
@@ -61,6 +65,8 @@ class Dialect:
 
 TMOBILE_0_10 = Dialect(
     name="tmobile-0.10",
+    token_path="/oauth2/v2/tokens",  # noqa: S106 - a path
+    proof_of_possession=True,
     can_extend=False,
     can_retrieve=False,
     can_notify=False,
@@ -71,6 +77,8 @@ TMOBILE_0_10 = Dialect(
 
 CAMARA_1_1 = Dialect(
     name="camara-1.1",
+    token_path="/oauth2/token",  # noqa: S106 - a path
+    proof_of_possession=False,
     can_extend=True,
     can_retrieve=True,
     can_notify=True,

@@ -1,5 +1,6 @@
 """Construction: wrong settings are told by name, at once, without a word of the secret."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -126,3 +127,16 @@ async def test_a_given_transport_stays_open_and_an_own_one_is_closed(rsa_pair: K
     await own.aclose()
     await own.aclose()
     assert own.dialect.name == "tmobile-0.10"
+
+
+@pytest.mark.virtual_time
+async def test_an_operator_with_limits_of_its_own_is_a_dialect_replaced(
+    make_client: MakeClient, booking: CreateSession, rsa_pair: KeyPair
+) -> None:
+    peer = Peer()
+    short = booking.model_copy(update={"duration": 5})
+    with pytest.raises(InvalidInputError, match=r"duration: must be 60 to 86400 s in tmobile-0\.10"):
+        await make_client(peer).session.create_session(short)
+    operator = replace(get_dialect("tmobile-0.10"), min_duration_s=1)
+    await make_client(peer, private_key=rsa_pair.private_pem, dialect=operator).session.create_session(short)
+    assert peer.calls("create")[0].json["duration"] == 5

@@ -17,7 +17,7 @@ from bayd.clients.qod import (
 from bayd.clients.qod.tokens import use_for_s
 
 from .conftest import NOW_S, KeyPair, MakeClient
-from .peer import SESSION_ID, Answer, Hang, Peer, Refuse, Reset, Step, token_answer, verified
+from .peer import SESSION, SESSION_ID, Answer, Hang, Peer, Refuse, Reset, Step, token_answer, verified
 
 pytestmark = pytest.mark.virtual_time
 
@@ -218,6 +218,21 @@ async def test_refused_credentials_are_tried_again_ever_more_seldom(make_client:
     assert not isinstance(await outcome(client), QodError)
 
 
+@pytest.mark.parametrize("step", [Answer(503), Hang()])
+async def test_a_failure_says_nothing_about_refused_credentials(make_client: MakeClient, step: Step) -> None:
+    """The one request after the pause fails or is cancelled: the next call may ask, at once."""
+    peer = Peer()
+    peer.script("token", WRONG_SECRET, step)
+    client = make_client(peer, deadline_s=1.0)
+    await outcome(client)
+    await asyncio.sleep(300)
+    async with asyncio.TaskGroup() as group:
+        probe = group.create_task(outcome(client))
+        await asyncio.sleep(2)
+        probe.cancel()
+    assert not isinstance(await outcome(client), QodError)
+
+
 @pytest.mark.parametrize(
     "step",
     [
@@ -326,6 +341,25 @@ class TestClock:
         )
         assert second["iat"] - first["iat"] == -self.AHEAD_S
         assert first["jti"] != second["jti"]
+
+    async def test_a_second_correction_replaces_the_first(
+        self, make_client: MakeClient, rsa_pair: KeyPair
+    ) -> None:
+        peer = Peer()
+        peer.script(
+            "get",
+            Answer(401, headers=self.date(1000)),
+            Answer(200, SESSION),
+            Answer(401, headers=self.date(70)),
+        )
+        client = make_client(peer)
+        await client.session.get_session(SESSION_ID)
+        await client.session.get_session(SESSION_ID)
+        issued = [
+            verified(seen.headers["x-authorization"], rsa_pair.public_pem).claims["iat"]
+            for seen in peer.calls("get")
+        ]
+        assert issued == [NOW_S, NOW_S + 1000, NOW_S + 1000, NOW_S + 70]
 
     async def test_a_plain_refusal_is_not_repeated(
         self, make_client: MakeClient, booking: CreateSession
