@@ -1,13 +1,10 @@
-"""Question and answer with a 0xA0 reader: one command under way, answers told by command and shape.
-
-Tags that turn up among answers are late ones of a round that was given up: they are delivered, not lost. A
-question without an answer is asked again on a drained line; then NoAnswerError.
-"""
+"""The talk with a 0xA0 reader: what all its parts need besides question and answer."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from hardware.rfid import r2000_commands as commands
+from hardware.rfid.dialogue import Dialogue, NoAnswerError
 from hardware.rfid.line import FrameLine
 from hardware.rfid.r2000_a0 import Frame
 from hardware.rfid.r2000_replies import AckReply, FirmwareReply, Reply, TagReply, interpret
@@ -15,50 +12,18 @@ from hardware.rfid.r2000_settings import R2000Settings
 from hardware.rfid.reconnecting import ReaderSilentError
 
 
-class NoAnswerError(Exception):
-    """The reader was asked several times and said nothing that fits."""
-
-
-class R2000Dialogue:
-    """The talk over one open link."""
+class R2000Dialogue(Dialogue[Frame, Reply]):
+    """Knows the antenna group in force, and how to restart the reader."""
 
     def __init__(
         self, line: FrameLine[Frame], settings: R2000Settings, deliver: Callable[[list[TagReply]], None]
     ) -> None:
-        self._line = line
+        super().__init__(
+            line, self._without_tags, reply_timeout_s=settings.reply_timeout_s, attempts=settings.attempts
+        )
         self._settings = settings
         self._deliver = deliver
-        self._loop = asyncio.get_running_loop()
         self._group = 0
-        self.frames_heard = 0
-
-    @property
-    def name(self) -> str:
-        return self._line.name
-
-    def send(self, frame: Frame) -> None:
-        self._line.send(frame.encode())
-
-    async def receive(self, deadline: float) -> list[tuple[int, Reply]]:
-        """What came, without the tags, each with its command. Raises TimeoutError, LinkLostError."""
-        return self._sort(await self._line.receive(deadline))
-
-    async def drain(self) -> list[tuple[int, Reply]]:
-        return self._sort(await self._line.drain())
-
-    async def ask(self, frame: Frame, *, attempts: int | None = None) -> Reply:
-        """The first answer to this command. Raises NoAnswerError, LinkLostError."""
-        for _ in range(attempts or self._settings.attempts):
-            self.send(frame)
-            deadline = self._loop.time() + self._settings.reply_timeout_s
-            try:
-                while True:
-                    for command, reply in await self.receive(deadline):
-                        if command == frame.command:
-                            return reply
-            except TimeoutError:
-                await self.drain()
-        raise NoAnswerError(f"{self.name}: no answer to command {frame.command:#04x}")
 
     async def select_group(self, group: int) -> None:
         """Before whatever concerns ports: the reader may have forgotten it. Raises NoAnswerError."""
@@ -88,11 +53,10 @@ class R2000Dialogue:
                 f"{reason}; a reset did not help: check the reader's power, its wiring and the baud rate"
             ) from error
 
-    def _sort(self, frames: Iterable[Frame]) -> list[tuple[int, Reply]]:
+    def _without_tags(self, frames: list[Frame]) -> list[tuple[int, Reply]]:
         tags: list[TagReply] = []
         others: list[tuple[int, Reply]] = []
         for frame in frames:
-            self.frames_heard += 1
             reply = interpret(frame, self._group)
             if isinstance(reply, TagReply):
                 tags.append(reply)

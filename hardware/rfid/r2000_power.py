@@ -7,29 +7,14 @@ their own, with the value set before it.
 A power that the reader does not take is reported once per port and value; the port goes on with what it had.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from hardware.rfid import r2000_commands as commands
-from hardware.rfid.r2000_dialogue import NoAnswerError, R2000Dialogue
+from hardware.rfid.dialogue import NoAnswerError
+from hardware.rfid.r2000_dialogue import R2000Dialogue
 from hardware.rfid.r2000_replies import GROUP_SIZE, AckReply, ErrorReply, PowerReply, Reply
 from hardware.rfid.r2000_settings import R2000Settings
-from hardware.rfid.reader import PowerRefused
-
-
-class RefusedPowers:
-    """Which refusals were told already; kept over a lost link."""
-
-    def __init__(self, report: Callable[[PowerRefused], None]) -> None:
-        self._report = report
-        self._told: dict[int, int] = {}
-
-    def refused(self, port: int, power_dbm: int, reason: str) -> None:
-        if self._told.get(port) != power_dbm:
-            self._told[port] = power_dbm
-            self._report(PowerRefused(port, power_dbm, reason))
-
-    def taken(self, port: int) -> None:
-        self._told.pop(port, None)
+from hardware.rfid.refused_powers import RefusedPowers
 
 
 class PowerControl:

@@ -13,12 +13,13 @@ from collections.abc import Callable
 
 from hardware.link import Link, LinkOpener
 from hardware.rfid import r2000_commands as commands
+from hardware.rfid.antennas import Antennas
+from hardware.rfid.dialogue import NoAnswerError
 from hardware.rfid.line import FrameLine
 from hardware.rfid.r2000_a0 import Counters, Decoder
-from hardware.rfid.r2000_antennas import Antennas
-from hardware.rfid.r2000_dialogue import NoAnswerError, R2000Dialogue
-from hardware.rfid.r2000_power import PowerControl, RefusedPowers
-from hardware.rfid.r2000_replies import GROUP_SIZE, IdentifierReply, TagReply
+from hardware.rfid.r2000_dialogue import R2000Dialogue
+from hardware.rfid.r2000_power import PowerControl
+from hardware.rfid.r2000_replies import GROUP_SIZE, AckReply, IdentifierReply, ReturnLossReply, TagReply
 from hardware.rfid.r2000_rounds import RoundOutcome, Rounds, WorkingForm
 from hardware.rfid.r2000_settings import PowerMode, R2000Settings
 from hardware.rfid.reader import (
@@ -32,6 +33,7 @@ from hardware.rfid.reader import (
     TagRead,
 )
 from hardware.rfid.reconnecting import BackOff, ReaderSilentError, keep_connected
+from hardware.rfid.refused_powers import RefusedPowers
 
 FAMILY = "r2000_a0"
 HIGHEST_STAY = 0xFF
@@ -58,7 +60,7 @@ class R2000Reader:
         self._plan_changed = asyncio.Event()
         self._lost = False
         # What is known of the reader outlives a lost link.
-        self._antennas = Antennas(self._settings, on_event)
+        self._antennas = Antennas(self._settings.port_count, self._settings.probe_interval_s, on_event)
         self._refused_powers = RefusedPowers(on_event)
         self._working_form = WorkingForm(self._settings)
 
@@ -169,7 +171,7 @@ class _Conversation:
         try:
             if plan != self._applied:
                 await self._apply(plan)
-            await self._antennas.probe_if_due(self._dialogue, plan.ports, self._loop.time())
+            await self._antennas.probe_if_due(self._measure, plan.ports, self._loop.time())
             batches = self._batches(plan)
             if not batches:
                 return await self._supervise()
@@ -179,7 +181,8 @@ class _Conversation:
                     await self._power.set_temporary(power_dbm, ports)
                 stays = {port: min(max(plan.ports[port].stay, 1), HIGHEST_STAY) for port in sorted(ports)}
                 outcome = await self._rounds.run(stays)
-                self._antennas.listened(outcome.listened, outcome.missing, self._loop.time())
+                self._antennas.absent(outcome.missing, self._loop.time())
+                self._antennas.heard(outcome.listened)
                 if outcome.listened:
                     emit(RoundEnded(outcome.listened))
                 pause_s = max(pause_s, await self._judge(outcome))
@@ -191,7 +194,7 @@ class _Conversation:
     async def _apply(self, plan: AntennaPlan) -> None:
         now = self._loop.time()
         able = {port for port in plan.ports if 1 <= port <= self._settings.port_count}
-        self._antennas.listened(frozenset(), frozenset(plan.ports) - able, now)
+        self._antennas.absent(plan.ports.keys() - able, now)
         if self._settings.power_mode is PowerMode.FLASH:
             await self._power.save({port: plan.ports[port].power_dbm for port in sorted(able)})
         self._antennas.probe_soon(now)
@@ -204,6 +207,25 @@ class _Conversation:
             power_dbm = plan.ports[port].power_dbm if self._settings.power_mode is PowerMode.RAM else 0
             batches.setdefault(((port - 1) // GROUP_SIZE, power_dbm), set()).add(port)
         return [(power_dbm, frozenset(ports)) for (_, power_dbm), ports in batches.items()]
+
+    async def _measure(self, port: int) -> bool | None:
+        """Is an antenna at this port? Work antenna (0x74), then its return loss (0x7E)."""
+        group, index = divmod(port - 1, GROUP_SIZE)
+        address = self._settings.address
+        try:
+            await self._dialogue.select_group(group)
+            if not isinstance(
+                await self._dialogue.ask(commands.set_work_antenna(index + 1, address)), AckReply
+            ):
+                return None
+            reply = await self._dialogue.ask(
+                commands.measure_return_loss(self._settings.probe_frequency_index, address), attempts=1
+            )
+        except NoAnswerError:
+            return None
+        if not isinstance(reply, ReturnLossReply) or reply.db is None:
+            return None
+        return reply.db >= self._settings.connected_return_loss_db
 
     async def _judge(self, outcome: RoundOutcome) -> float:
         """How long to rest after this round; resets a reader that does not work."""

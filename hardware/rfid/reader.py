@@ -75,6 +75,7 @@ class AntennaMissing:
     """The reader finds no antenna at this port. Reported once per change, not per round."""
 
     port: int
+    detail: str = field(default="", compare=False)  # for people: what was measured, where that is known
 
 
 @dataclass(frozen=True, slots=True)
