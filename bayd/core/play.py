@@ -19,8 +19,9 @@ def due(bay: Bay, now: Instant, rules: Rules) -> tuple[e.Event, ...]:
         if now.boot_ms >= session.ends_at_ms:
             return _end(bay, session, EndReason.TIME, session.ends_at_ms, now, rules, by="bayd", text="")
         for minutes in sorted(rules.warn_minutes):
-            if minutes not in session.warned and _is_within(session, minutes, now.boot_ms, rules):
-                return (e.WarningGiven(minutes),)
+            if _is_within(session, minutes, now.boot_ms, rules):
+                return () if _is_warned(session, minutes) else (e.WarningGiven(minutes),)
+        return ()
     if bay.phase is Phase.GRACE and bay.grace_until_ms is not None and now.boot_ms >= bay.grace_until_ms:
         return (e.GraceEnded(bay.grace_until_ms),)
     return ()
@@ -35,7 +36,7 @@ def next_wake_ms(bay: Bay, rules: Rules) -> int | None:
         wakes += [
             session.ends_at_ms - minutes * rules.minute_ms
             for minutes in rules.warn_minutes
-            if minutes not in session.warned
+            if not _is_warned(session, minutes)
         ]
     if bay.phase is Phase.GRACE and bay.grace_until_ms is not None:
         wakes.append(bay.grace_until_ms)
@@ -246,6 +247,11 @@ def ball_heard(bay: Bay, report: i.BallHeard, rules: Rules) -> Verdict:
 
 def _is_within(session: PlaySession, minutes: int, now_ms: int, rules: Rules) -> bool:
     return session.remaining_ms(now_ms) <= minutes * rules.minute_ms
+
+
+def _is_warned(session: PlaySession, minutes: int) -> bool:
+    """A warning of one minute makes those of five and ten pointless."""
+    return any(given <= minutes for given in session.warned)
 
 
 def _under_way(minutes: int, rules: Rules) -> tuple[int, ...]:
