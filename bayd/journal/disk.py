@@ -135,6 +135,16 @@ class Ballast:
         with contextlib.suppress(OSError):
             self._path.unlink(missing_ok=True)
 
+    def release_if_short(self) -> bool:
+        """When an error does not say so, the file system may: whether space was short and is made now."""
+        try:
+            short = self._path.exists() and shutil.disk_usage(self._path.parent).free < self._size
+        except OSError:
+            return False
+        if short:
+            self.release()
+        return short
+
     def restore(self) -> bool:
         """Take the space, once four times as much is free, so that it does not come and go."""
         with contextlib.suppress(OSError):

@@ -16,6 +16,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -140,22 +141,32 @@ class Store(Generic[E]):
         """
         try:
             self._lock = disk.OwnerLock(self._path.with_name(self._path.name + ".lock"))
-            disk.create_private(self._path)
-            conn = disk.open_connection(self._path, self._connect)
             try:
-                self._migrate(conn, stamp)
-            finally:
-                conn.close()
-            self._reopen()
+                self._open(stamp)
+            except (sqlite3.Error, OSError):
+                # A full disk shows in many ways here: SQLite needs some files of its own even to read.
+                if not self._ballast.release_if_short():
+                    raise
+                self._open(stamp)
         except (sqlite3.Error, OSError) as error:
             self.close()
             raise JournalUnavailableError(
-                f"cannot open the journal {self._path}: {error}: check the directory, its owner and the disk"
+                f"cannot open the journal {self._path}: {error}: check the directory, its owner and the disk,"
+                " and whether the disk is full"
             ) from error
         except JournalError:
             self.close()
             raise
         self._ballast.restore()
+
+    def _open(self, stamp: str) -> None:
+        disk.create_private(self._path)
+        conn = disk.open_connection(self._path, self._connect)
+        try:
+            self._migrate(conn, stamp)
+        finally:
+            conn.close()
+        self._reopen()
 
     def _migrate(self, conn: sqlite3.Connection, stamp: str) -> None:
         # Plugins of other sqlite-utils users have no business in the journal.
@@ -198,13 +209,15 @@ class Store(Generic[E]):
         try:
             self._rewrite_log(conn)
             self._checkpoint(conn)
-            self.last_seq = conn.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
-            row = conn.execute("SELECT number FROM commit_mark").fetchone()
-            self._mark = row[0] if row else 0
+            self._count(conn)
         except BaseException:
             conn.close()
             raise
         self._conn = conn
+
+    def _count(self, conn: sqlite3.Connection) -> None:
+        (self.last_seq,) = conn.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
+        (self._mark,) = conn.execute("SELECT coalesce(max(number), 0) FROM commit_mark").fetchone()
 
     def _rewrite_log(self, conn: sqlite3.Connection) -> None:
         if conn.in_transaction:
@@ -270,15 +283,15 @@ class Store(Generic[E]):
             except sqlite3.Error as error:
                 cause = error
             self._note(cause)
-            if full := _is_full(cause):
-                self._ballast.release()
+            look_up = partial(self._look_up, writes, attempt, cause)
+            full = _is_full(cause)
             try:
-                outcomes = self._reopen_and(lambda: self._look_up(writes, attempt, cause))  # noqa: B023
+                outcomes = self._make_room_and(look_up) if full else self._reopen_and(look_up)
             except JournalUnavailableError as error:
                 return [Failed(error) for _ in writes]
             if second or not full or not any(map(_is_absent, outcomes)):
                 return outcomes
-            second = True  # the ballast and the checkpoint have made room: once more
+            second = True  # there is room now: once more
 
     def _transact(self, writes: Sequence[Write[E]], attempt: _Attempt) -> None:
         conn = self._connection()
@@ -295,8 +308,26 @@ class Store(Generic[E]):
         conn.execute("COMMIT")
         self.last_seq = writer.last_seq
         self._mark = attempt.mark or self._mark
-        if not self._ballast.held:
-            self._ballast.restore()
+        if not self._ballast.held and not self._ballast.restore():
+            # Almost full: the log must not take the last page, or the database could never grow by it.
+            self.checkpoint()
+
+    def _make_room_and(self, ask: Callable[[], T]) -> T:
+        """The disk is full: give up the ballast, bring the log into the database, then ask.
+
+        The database stays open: to open it takes space, and a transaction that found none is never complete.
+        """
+        self._ballast.release()
+        conn = self._connection()
+        try:
+            if conn.in_transaction:
+                conn.execute("ROLLBACK")
+            self.checkpoint()
+            self._count(conn)
+            return ask()
+        except sqlite3.Error as error:
+            self._note(error)
+            return self._reopen_and(ask)
 
     def _reopen_and(self, ask: Callable[[], T]) -> T:
         """Reopen the database and ask it something; go on trying where waiting is allowed.
@@ -313,6 +344,7 @@ class Store(Generic[E]):
                     return ask()
                 except (sqlite3.Error, OSError) as error:
                     self._note(error)
+                    self._ballast.release_if_short()
                     if not self._may_wait() or self._stopping.wait(pause_s):
                         raise JournalUnavailableError(
                             f"the journal {self._path} does not answer ({error}): whether the write is in it"

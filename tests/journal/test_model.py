@@ -77,6 +77,8 @@ STATEMENTS = (
 )
 CODES = (sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY)
 
+MEMORY = Path("/dev/shm")  # faults are ordered here, so a real disk would only make it slow
+
 # Few batch ids, so that the same one comes back, and many, so that there is something to write.
 BATCH_IDS = st.integers(0, 9) | st.integers(10, 99)
 WRITES = st.builds(Append, BATCH_IDS, st.integers(1, 3)) | st.builds(Advance, st.integers(1, 99))
@@ -173,7 +175,7 @@ async def play(path: Path, steps: Sequence[Step]) -> list[str]:
 
 
 def contradictions(steps: Sequence[Step]) -> list[str]:
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as directory:
         return asyncio.run(play(Path(directory) / "journal.db", steps))
 
 
