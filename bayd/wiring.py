@@ -17,7 +17,6 @@ from bayd.clients.central.secret import Secret
 from bayd.clients.transport import AiohttpTransport
 from bayd.core import events as e
 from bayd.core.balls import parse_registry
-
 from bayd.core.presence import BallReturn, Place, PresenceEngine, PresenceRules, Route, Tee
 from bayd.credentials import Credentials, load_credentials
 from bayd.journal import Journal, ThreadJournalExecutor

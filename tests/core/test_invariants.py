@@ -137,7 +137,7 @@ def previous_commanded(bay: Bay) -> int:
     return 0 if bay.session is None else bay.session.balls.commanded
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(RULES, st.data())
 def test_what_never_happens(rules: Rules, data: st.DataObject) -> None:
     bay = Bay("109")
