@@ -73,6 +73,8 @@ def load_key(private_key: str) -> SigningKey:
             raise InvalidInputError(
                 "private_key", "this is the public half: the PEM must hold the private key"
             )
+        if isinstance(key, jwk.ECKey) and key.curve_name != "P-256":
+            raise InvalidInputError("private_key", "of the elliptic curves only P-256 can sign ES256")
         return key
     raise InvalidInputError("private_key", "not a private key in PEM form without a passphrase")
 

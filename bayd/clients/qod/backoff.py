@@ -1,6 +1,7 @@
 """When to try again: full jitter, and what the server said about it. Pure."""
 
 import math
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 _FIRST_S = 0.5
@@ -22,7 +23,9 @@ def parse_http_date(text: str | None) -> float | None:
     if text is None:
         return None
     try:
-        return parsedate_to_datetime(text).timestamp()
+        moment = parsedate_to_datetime(text)
+        # HTTP dates are GMT; one that does not say so must not be read in this machine's own zone.
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
 

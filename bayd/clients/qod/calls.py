@@ -82,7 +82,8 @@ class Caller:
                 failure = error
             if not call.operation.repeated_here:
                 raise failure
-            pause_s = max(full_jitter_s(attempt, self._jitter()), failure.retry_after_s or 0.0)
+            # After a Retry-After as well spread out: it was told to everybody.
+            pause_s = (failure.retry_after_s or 0.0) + full_jitter_s(attempt, self._jitter())
             if self._operator.monotonic() + pause_s >= deadline_s:
                 raise failure
             await asyncio.sleep(pause_s)

@@ -54,10 +54,10 @@ class QodClient:
         """Raises InvalidInputError, naming the argument.
 
         `private_key` is a PEM text: `tmobile-0.10` signs every request with it; `camara-1.1` uses it, when
-        given, instead of the secret. `timeout` is for one request, in milliseconds; `deadline_s` bounds a
-        GET or DELETE with all its attempts. `token_url` is derived from the operator's host unless given.
-        After a refusal of the credentials the token endpoint is left alone for `credentials_pause_s`, then
-        for longer.
+        given, instead of the secret. `timeout` is for one request, in milliseconds; no attempt of a GET or
+        DELETE begins later than `deadline_s` after the first. `token_url` is derived from the operator's
+        host unless given. After a refusal of the credentials the token endpoint is left alone for
+        `credentials_pause_s`, then for longer.
         """
         if not timeout > 0:
             raise InvalidInputError("timeout", "milliseconds, above 0")
@@ -239,6 +239,8 @@ def _authorisation(
     if not client_id:
         raise InvalidInputError("client_id", "required")
     if dialect.proof_of_possession:
+        if ":" in client_id:
+            raise InvalidInputError("client_id", "holds a colon, which HTTP Basic cannot carry")
         if not client_secret:
             raise InvalidInputError("client_secret", "required by this operator")
         key = load_key(private_key)

@@ -27,10 +27,6 @@ class Operator:
         self._ahead_s = 0.0
         self._circuit: breaker.BreakerState = breaker.Closed()
 
-    @property
-    def circuit(self) -> breaker.BreakerState:
-        return self._circuit
-
     def wall_s(self) -> float:
         """The operator's time, as far as we know it: seconds since the epoch."""
         return self._wall_clock() + self._ahead_s

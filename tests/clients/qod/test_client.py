@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from bayd.clients.qod import CreateSession, InvalidInputError, QodClient, get_dialect
 
@@ -30,6 +30,7 @@ def build(rsa_pair: KeyPair, **overrides: Any) -> QodClient:
         ({"timeout": 0}, "timeout"),
         ({"timeout": float("nan")}, "timeout"),
         ({"client_id": ""}, "client_id"),
+        ({"client_id": "bay:client"}, "client_id"),
         ({"client_secret": ""}, "client_secret"),
         ({"client_secret": "", "private_key": "", "dialect": "camara-1.1"}, "client_secret"),
         ({"private_key": ""}, "private_key"),
@@ -65,6 +66,14 @@ def test_a_key_must_be_private_rsa_and_long_enough(rsa_pair: KeyPair, ec_pair: K
         with pytest.raises(InvalidInputError, match=told) as caught:
             build(rsa_pair, private_key=pem)
         assert caught.value.field == "private_key"
+
+
+def test_of_the_elliptic_curves_only_p_256_signs(rsa_pair: KeyPair) -> None:
+    pem = ec.generate_private_key(ec.SECP384R1()).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    with pytest.raises(InvalidInputError, match=r"private_key: .*P-256"):
+        build(rsa_pair, dialect="camara-1.1", private_key=pem.decode())
 
 
 def test_the_older_pem_form_is_read_as_well(rsa_pair: KeyPair) -> None:

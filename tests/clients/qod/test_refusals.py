@@ -2,6 +2,7 @@
 
 import copy
 import json
+import time
 import traceback
 
 import pytest
@@ -18,6 +19,7 @@ from bayd.clients.qod import (
     RetryLaterError,
 )
 from bayd.clients.qod.answers import error_for, token_error_for
+from bayd.clients.qod.backoff import parse_http_date
 from bayd.clients.qod.dialects import Operation
 from bayd.ports import HttpResponse
 
@@ -142,6 +144,8 @@ def test_the_http_status_is_believed_not_the_body() -> None:
         (" 7 ", 7),
         ("Sun, 15 Jun 2025 15:07:40 GMT", 60),
         ("Sun, 15 Jun 2025 15:05:40 GMT", 0),
+        ("Sun, 15 Jun 2025 15:07:40 -0000", 60),
+        ("Sun, 15 Jun 2025 15:07:40", 60),
         ("999999999", 86_400),
         ("-5", None),
         ("soon", None),
@@ -153,6 +157,17 @@ def test_the_http_status_is_believed_not_the_body() -> None:
 @pytest.mark.parametrize("status", [429, 503])
 def test_retry_after_is_handed_on(status: int, header: str, seconds: float | None) -> None:
     assert read(CREATE, answer(status, retry_after=header)).retry_after_s == seconds
+
+
+def test_a_date_without_a_zone_is_not_read_in_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    try:
+        assert parse_http_date("Sun, 15 Jun 2025 15:06:40 -0000") == 1_750_000_000
+        assert parse_http_date("Sun, 15 Jun 2025 15:06:40 GMT") == 1_750_000_000
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_errors_tell_status_code_and_correlator() -> None:
