@@ -16,10 +16,11 @@ Sources: "UHF RFID reader serial interface protocol" V3.x (Invelion, Rodinbell, 
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 from zlib import adler32
+
+from hardware.rfid.stream_decoder import StreamDecoder
 
 HEADER = 0xA0
 PUBLIC_ADDRESS = 0xFF  # every reader obeys it, and answers with its own address
@@ -97,17 +98,6 @@ class Frame(NamedTuple):
         return body + bytes((-sum(body) & 0xFF,))
 
 
-@dataclass(slots=True)
-class Counters:
-    """What the line did to us, since the decoder was made."""
-
-    frames: int = 0
-    bytes_skipped: int = 0  # not part of any good frame
-    bad_checksum: int = 0
-    bad_length: int = 0  # a header whose command is unknown or cannot have this Len
-    resyncs: int = 0  # good frames found behind skipped bytes
-
-
 # Whole inventory frames with an EPC-96, and the short replies; [\x30-\x37] is the PC of six EPC words.
 _COMMON_FRAME = re.compile(
     rb"\xA0(?:\x13.[\x89-\x8B].[\x30-\x37].{15}|\x15.[\x89-\x8B].[\x30-\x37].{17}"
@@ -144,44 +134,12 @@ _INTACT = 1
 _new_frame = tuple.__new__
 
 
-class Decoder:
-    """Frames out of a stream of bytes. Holds at most one plausible, unfinished frame."""
-
-    def __init__(self) -> None:
-        self.counters = Counters()
-        self._held = b""
-        self._wanted = 0  # bytes that are needed before more can be said about what is held
-        self._in_step = True
-
-    @property
-    def held(self) -> int:
-        """Bytes that wait for the rest of their frame."""
-        return len(self._held)
-
-    def feed(self, data: bytes) -> list[Frame]:
-        """All frames that are complete now."""
-        buffer = self._held + data
-        if len(buffer) < self._wanted:
-            self._held = buffer
-            return []
-        return self._scan(buffer)
-
-    def idle(self) -> list[Frame]:
-        """The line was silent for longer than a frame has gaps: what is held is no frame, look behind it."""
-        if not self._held:
-            return []
-        self._skip(1)
-        return self._scan(self._held[1:])
-
-    def reset(self) -> None:
-        """Forget the unfinished frame, as after reopening the link."""
-        self._skip(len(self._held))
-        self._held, self._wanted = b"", 0
+class Decoder(StreamDecoder[Frame]):
+    """Frames out of a stream of bytes; holds 75 bytes at most."""
 
     def _scan(self, buffer: bytes) -> list[Frame]:
         frames: list[Frame] = []
         position, size = 0, len(buffer)
-        self._held, self._wanted = b"", 0
         while position < size:
             if size - position >= _BATCH_WORTHWHILE and (batch := _intact_run(buffer, position)):
                 frames += [_new_frame(Frame, (raw[2], raw[3], raw[4:-1])) for raw in batch]
@@ -197,7 +155,7 @@ class Decoder:
             if end == start:
                 self.counters.bad_length += 1
             elif end > size:
-                self._held, self._wanted = buffer[start:], end - start
+                self._hold(buffer[start:], end - start)
                 break
             elif adler32(buffer[start:end]) & 0xFF == _INTACT:
                 frames.append(Frame(buffer[start + 2], buffer[start + 3], buffer[start + 4 : end - 1]))
@@ -210,16 +168,6 @@ class Decoder:
             position = start + 1
         self.counters.frames += len(frames)
         return frames
-
-    def _skip(self, count: int) -> None:
-        if count:
-            self.counters.bytes_skipped += count
-            self._in_step = False
-
-    def _found(self) -> None:
-        if not self._in_step:
-            self._in_step = True
-            self.counters.resyncs += 1
 
 
 def _intact_run(buffer: bytes, position: int) -> list[bytes]:

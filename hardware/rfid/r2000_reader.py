@@ -16,7 +16,7 @@ from hardware.rfid import r2000_commands as commands
 from hardware.rfid.antennas import Antennas
 from hardware.rfid.dialogue import NoAnswerError
 from hardware.rfid.line import FrameLine
-from hardware.rfid.r2000_a0 import Counters, Decoder
+from hardware.rfid.r2000_a0 import Decoder
 from hardware.rfid.r2000_dialogue import R2000Dialogue
 from hardware.rfid.r2000_power import PowerControl
 from hardware.rfid.r2000_replies import GROUP_SIZE, AckReply, IdentifierReply, ReturnLossReply, TagReply
@@ -34,6 +34,7 @@ from hardware.rfid.reader import (
 )
 from hardware.rfid.reconnecting import BackOff, ReaderSilentError, keep_connected
 from hardware.rfid.refused_powers import RefusedPowers
+from hardware.rfid.stream_decoder import Counters
 
 FAMILY = "r2000_a0"
 HIGHEST_STAY = 0xFF
