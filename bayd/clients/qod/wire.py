@@ -166,8 +166,6 @@ def sent_values(device: Device | None, webhook: Webhook | None = None) -> frozen
     values: set[str | None] = set()
     if device is not None:
         values |= {device.phone_number, device.network_access_identifier, device.ipv6_address}
-        if device.phone_number is not None:
-            values.add(device.phone_number.removeprefix("+"))
         if (address := device.ipv4_address) is not None:
             values |= {address.public_address, address.private_address}
     if webhook is not None:

@@ -55,6 +55,7 @@ async def test_every_call_has_its_path_and_the_token_of_its_scope(
     ]
     assert all(form["grant_type"] == ["client_credentials"] for form in forms)
     assert not [seen for seen in peer.requests if "x-authorization" in seen.headers]
+    assert all(seen.bearer.startswith("token-") for seen in peer.requests if "/oauth2/" not in seen.path)
     assert peer.calls("create")[0].bearer == "token-1"
     assert peer.calls("get")[1].bearer == "token-2"
 
@@ -178,6 +179,16 @@ async def test_retrieve_gives_all_of_them_or_none(make_client: MakeClient) -> No
     assert [info.session_id for info in found] == [SESSION_ID, other["sessionId"]]
     assert peer.calls("retrieve")[0].json == {"device": {"phoneNumber": PHONE}}
     assert await client.session.retrieve_sessions(Device(phone_number=PHONE)) == ()
+
+
+@pytest.mark.parametrize("phone", ["1555010001", "+0155501", "+1555"])
+async def test_retrieve_wants_a_number_of_its_dialect(make_client: MakeClient, phone: str) -> None:
+    peer = Peer()
+    with pytest.raises(InvalidInputError) as caught:
+        await make_client(peer, **CAMARA).session.retrieve_sessions(Device(phone_number=phone))
+    assert caught.value.field == "device.phone_number"
+    assert phone not in str(caught.value)
+    assert not peer.requests
 
 
 @pytest.mark.parametrize("body", [[SESSION, {"qosStatus": "AVAILABLE"}], SESSION, None, [None]])

@@ -7,9 +7,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from bayd.clients.qod import CreateSession, InvalidInputError, QodClient, get_dialect
+from bayd.clients.qod import CreateSession, Device, InvalidInputError, QodClient, get_dialect
 
-from .conftest import KeyPair, MakeClient
+from .conftest import PHONE, KeyPair, MakeClient
 from .peer import SESSION_ID, MemoryTransport, Peer
 
 
@@ -122,8 +122,16 @@ async def test_a_correlator_cannot_leave_its_header(
     make_client: MakeClient, booking: CreateSession, x_correlator: str
 ) -> None:
     peer = Peer()
-    with pytest.raises(InvalidInputError, match="x_correlator"):
-        await make_client(peer).session.create_session(booking, x_correlator)
+    session = make_client(peer, dialect="camara-1.1").session
+    for call in (
+        session.create_session(booking, x_correlator),
+        session.get_session(SESSION_ID, x_correlator),
+        session.delete_session(SESSION_ID, x_correlator),
+        session.extend_session(SESSION_ID, 60, x_correlator),
+        session.retrieve_sessions(Device(phone_number=PHONE), x_correlator),
+    ):
+        with pytest.raises(InvalidInputError, match="x_correlator"):
+            await call
     assert not peer.requests
 
 

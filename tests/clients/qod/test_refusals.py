@@ -230,6 +230,13 @@ def test_an_echo_of_a_person_never_reaches_the_error(name: str, echo: str) -> No
         assert not [secret for secret in SECRETS if secret in shown], shown
 
 
+def test_half_a_number_at_the_end_of_a_long_text_is_dropped() -> None:
+    """What is redacted shortens the text: its far end comes into view, where it was cut for length."""
+    url = "https://bay.example.com/" + "x" * 1571
+    error = read(GET, answer(403, {"message": f"{url} 1555010001"}))
+    assert error.message == "the operator refuses it: [redacted]"
+
+
 def test_what_was_sent_is_taken_out_even_if_it_looks_like_nothing() -> None:
     sent = frozenset({"hole-in-one", "12345"})
     error = read(
