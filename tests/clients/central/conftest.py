@@ -14,7 +14,7 @@ from bayd.clients.transport import AiohttpTransport
 from bayd.reference import central as desk
 from bayd.reference.central import CentralSettings, make_app
 
-from .minimal_server import MinimalServer
+from .minimal_server import BAYS, MinimalServer
 from .peers import RecordingLog
 
 PATIENT = CentralTimeouts(verify_s=30, read_s=30, write_s=30)  # a slow machine is not what is tested here
@@ -64,7 +64,7 @@ def _minimal(**options: Any) -> Callable[[Path], dict[str, Any]]:
 def _reference(account: StaffLogin | None = None, **settings: Any) -> Callable[[Path], dict[str, Any]]:
     def start(directory: Path) -> dict[str, Any]:
         return {
-            "app": make_app(directory / "central.db", settings=CentralSettings(**settings)),
+            "app": make_app(directory / "central.db", bays=BAYS, settings=CentralSettings(**settings)),
             "raises_duration": settings.get("extension_raises_duration", False),
             "auth": account,
         }

@@ -122,9 +122,10 @@ async def test_without_a_refresh_staff_logs_in_again() -> None:
     assert (desk.logins, desk.renewals, desk.served) == (2, 1, 2)
 
 
+@pytest.mark.virtual_time
 async def test_many_requests_share_one_renewal() -> None:
     desk = Desk()
-    client = client_of(ScriptedTransport(desk), auth=STAFF)
+    client = client_of(ScriptedTransport(desk, delay_s=0.1), auth=STAFF)
     await client.end_session(1)
     desk.revoke_all()
     async with asyncio.TaskGroup() as group:
