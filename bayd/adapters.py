@@ -1,11 +1,12 @@
 """From the configuration to drivers: the only place where bayd names concrete hardware."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 
 from bayd.ports import Randomness
 from bayd.settings import Dispenser as DispenserSettings
 from bayd.settings import Reader as ReaderSettings
-from hardware.dispenser import Dispenser
+from hardware.dispenser import Dispenser, DispenserError
 from hardware.dispenser.cctalk_bus import CctalkBus
 from hardware.dispenser.cctalk_hopper import CctalkHopper, DispenseForm, HopperSettings
 from hardware.link import opener_for
@@ -15,6 +16,7 @@ from hardware.rfid.r2000_settings import R2000Settings
 
 _CCTALK_BAUD = 9_600
 _R2000_BAUD = 115_200
+_STOP_ALL_S = 2.5  # make-safe has three seconds in all
 
 
 def make_reader(
@@ -40,3 +42,25 @@ def make_dispensers(settings: Mapping[str, DispenserSettings]) -> dict[str, Disp
         form = None if one.dispense_form is None else DispenseForm(one.dispense_form)
         dispensers[name] = CctalkHopper(buses[one.link], HopperSettings(one.address, form))
     return dispensers
+
+
+async def stop_all(settings: Mapping[str, DispenserSettings]) -> dict[str, str]:
+    """Stop every motor, all at once; answers what could not be stopped, and why."""
+    problems: dict[str, str] = {}
+
+    async def stop(name: str, dispenser: Dispenser) -> None:
+        try:
+            async with asyncio.timeout(_STOP_ALL_S):
+                await dispenser.connect()
+                await dispenser.stop()
+        except DispenserError as error:
+            problems[name] = str(error)
+        except TimeoutError:
+            problems[name] = f"no answer within {_STOP_ALL_S:g} s"
+        finally:
+            await dispenser.aclose()
+
+    async with asyncio.TaskGroup() as tasks:
+        for name, dispenser in make_dispensers(settings).items():
+            tasks.create_task(stop(name, dispenser), name=f"stop-{name}")
+    return problems

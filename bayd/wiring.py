@@ -256,6 +256,7 @@ class _Parts:
                 "reason": reader.reason,
                 "firmware": "" if reader.identity is None else reader.identity.firmware,
                 "reads": reader.reads,
+                "rounds": reader.rounds,
                 "blind_s": {str(port): ms / 1000 for port, ms in reader.blind_ms.items()},
             }
         dispensers = {}

@@ -14,6 +14,7 @@ EX_UNAVAILABLE = 69
 EX_CONFIG = 78
 
 _CONFIG = click.Path(dir_okay=False, path_type=Path)
+_DIRECTORY = click.Path(file_okay=False, path_type=Path)
 _CONFIG_DEFAULT = Path("/etc/bayd/bayd.toml")
 
 
@@ -82,7 +83,7 @@ def check_config(file: Path, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="The daemon's own document.")
 def status(url: str, as_json: bool) -> None:
     """What the daemon says of its bays; exit 69 when it does not answer."""
-    from bayd.cli.status import StatusUnavailableError, fetch_status, print_status
+    from bayd.terminal import StatusUnavailableError, fetch_status, print_status
 
     try:
         document = asyncio.run(fetch_status(url))
@@ -149,6 +150,96 @@ def reference_qod(
             on_ready=_announce,
         )
     )
+
+
+@main.command()
+@click.option("--once", is_flag=True, help="Play the script, compare the books, exit.")
+@click.option("--json", "as_json", is_flag=True, help="With --once: the comparison as JSON.")
+@click.option("--keep", type=_DIRECTORY, help="With --once: keep all files of the evening here.")
+@click.option("--books", type=_DIRECTORY, help="With --once: compare an evening that was kept, play none.")
+@click.option("--sabotage", help="With --once: falsify a book first; the comparison must notice.")
+def demo(once: bool, as_json: bool, keep: Path | None, books: Path | None, sabotage: str | None) -> None:
+    """A simulated range on which real sessions are played."""
+    from rich.console import Console
+
+    from bayd.demo.demo import compare_kept, play_once
+    from bayd.demo.live import play_live
+    from bayd.demo.sabotage import SABOTAGES
+
+    console = Console()
+    if sabotage is not None and sabotage not in SABOTAGES:
+        raise click.BadParameter(f"one of {', '.join(SABOTAGES)}", param_hint="--sabotage")
+    if not once:
+        if as_json or keep or books or sabotage:
+            raise click.UsageError("--json, --keep, --books and --sabotage go with --once")
+        sys.exit(play_live(console))
+    if books is not None:
+        sys.exit(compare_kept(console, books, as_json=as_json, sabotage=sabotage))
+    sys.exit(play_once(console, keep=keep, as_json=as_json, sabotage=sabotage))
+
+
+@main.group()
+@click.option("--socket", type=_CONFIG, help="Of the simulated range; default: the newest demo's.")
+@click.pass_context
+def sim(context: click.Context, socket: Path | None) -> None:
+    """The simulated range: run one, break things by hand."""
+    context.obj = socket
+
+
+@sim.command("range")
+@click.option("--plan", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True)
+def sim_range(plan: Path) -> None:
+    """Run a simulated range from its plan (a JSON file, as the demo writes it)."""
+    from bayd.demo.range_process import run as run_range
+    from bayd.demo.stage import load_plan
+
+    run_range(load_plan(plan))
+
+
+def _sim_order(name: str, text: str) -> None:
+    @sim.command(name, help=text)
+    @click.argument("device")
+    @click.pass_obj
+    def give(socket: Path | None, device: str) -> None:
+        from bayd.demo.stage import StageError, find_socket, order
+
+        try:
+            asyncio.run(order(socket or find_socket(), name, name=device))
+        except StageError as error:
+            raise click.UsageError(str(error)) from error
+        except OSError as error:
+            click.echo(f"no simulated range: {error}", err=True)
+            sys.exit(EX_UNAVAILABLE)
+
+
+for _name, _text in {
+    "unplug": "Pull the cable of a reader or hopper.",
+    "plug": "Put it back.",
+    "jam": "Let a hopper jam at its next payout.",
+    "clear": "Clear the jam.",
+    "empty": "Leave a hopper without balls.",
+    "refill": "Fill it up.",
+}.items():
+    _sim_order(_name, _text)
+
+
+@main.command("make-safe")
+@click.option("--config", type=_CONFIG, default=_CONFIG_DEFAULT, envvar="BAYD_CONFIG", show_default=True)
+def make_safe(config: Path) -> None:
+    """Stop every motor. Needs neither secrets nor the journal; for ExecStopPost and emergencies."""
+    from bayd.adapters import stop_all
+    from bayd.settings import ConfigurationError, load
+
+    try:
+        dispensers = load(config).settings.dispensers
+    except ConfigurationError as error:
+        click.echo(str(error), err=True)
+        sys.exit(EX_CONFIG)
+    problems = asyncio.run(stop_all(dispensers))
+    for name, text in problems.items():
+        click.echo(f"{name}: {text}", err=True)
+    if problems:
+        sys.exit(EX_UNAVAILABLE)
 
 
 def _announce(address: str) -> None:

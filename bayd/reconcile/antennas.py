@@ -71,6 +71,7 @@ class ReaderView:
     identity: ReaderIdentity | None
     blind_ms: Mapping[int, int]
     reads: int
+    rounds: int
 
 
 class AntennaReconciler:
@@ -96,8 +97,9 @@ class AntennaReconciler:
         self._playing: set[str] = set()
         self._facts: asyncio.Queue[tuple[str, i.Input]] = asyncio.Queue(_QUEUE_LIMIT)
         self._ports = {name: {port: _Port() for port in r.bays} for name, r in routes.items()}
-        self._views = {name: ReaderView(DeviceState.UNKNOWN, "", None, {}, 0) for name in routes}
+        self._views = {name: ReaderView(DeviceState.UNKNOWN, "", None, {}, 0, 0) for name in routes}
         self._reads = dict.fromkeys(routes, 0)
+        self._rounds = dict.fromkeys(routes, 0)
         self.facts_shed = 0
 
     def attach(self, name: str, reader: RfidReader) -> None:
@@ -116,7 +118,9 @@ class AntennaReconciler:
         view = self._views[name]
         now_ms = self._clock.now().boot_ms
         blind = {number: self._blind_ms(port, now_ms) for number, port in self._ports[name].items()}
-        return ReaderView(view.state, view.reason, view.identity, blind, self._reads[name])
+        return ReaderView(
+            view.state, view.reason, view.identity, blind, self._reads[name], self._rounds[name]
+        )
 
     def seed(self, bays: Iterable[Bay]) -> None:
         """Balls that were credited before the restart and may still lie there."""
@@ -144,16 +148,17 @@ class AntennaReconciler:
                 ]
                 self._take(self._presence.feed(sightings, self._clock.now().boot_ms))
             case RoundEnded(ports):
+                self._rounds[name] += 1
                 self._round_ended(name, ports)
             case ReaderOnline(identity):
-                self._views[name] = ReaderView(DeviceState.OK, "", identity, {}, 0)
+                self._views[name] = ReaderView(DeviceState.OK, "", identity, {}, 0, 0)
                 self._log.info(
                     "reader_online", reader=name, family=identity.family, firmware=identity.firmware
                 )
                 self._report(name, DeviceState.OK, "")
             case ReaderLost(reason):
                 identity_before = self._views[name].identity
-                self._views[name] = ReaderView(DeviceState.LOST, reason, identity_before, {}, 0)
+                self._views[name] = ReaderView(DeviceState.LOST, reason, identity_before, {}, 0, 0)
                 self._log.warning("reader_lost", reader=name, reason=reason)
                 self._report(name, DeviceState.LOST, reason)
             case AntennaMissing(port):

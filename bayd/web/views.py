@@ -19,6 +19,7 @@ def bay_view(bay: Bay, now: Instant, rules: Rules, qod_state: str, *, names: boo
         "phase": bay.phase.value,
         "session": None,
         "booked": len(bay.bookings),
+        "next_game": None if not bay.bookings or bay.bookings[0].game is None else bay.bookings[0].game.id,
         "balls": {
             "limit": limit,
             "commanded": balls.commanded,

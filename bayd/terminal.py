@@ -1,4 +1,4 @@
-"""`bayd status`: the daemon's document as a table."""
+"""The daemon's status in a terminal: fetched and drawn as a table."""
 
 import json
 from typing import Any

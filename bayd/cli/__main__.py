@@ -1,0 +1,3 @@
+from bayd.cli.main import main
+
+main()

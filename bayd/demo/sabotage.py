@@ -1,0 +1,100 @@
+"""Falsified books: what a fault of each kind would leave behind. A comparison that misses one is worthless."""
+
+import json
+import sqlite3
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+JOURNAL = "state/journal.db"
+CENTRAL = "central.db"
+TRUTH = "truth.db"
+
+
+def _drop_a_dispense_event(directory: Path) -> None:
+    """A payout's last report is lost from the journal."""
+    db = _open(directory / JOURNAL)
+    (seq,) = db.execute("SELECT seq FROM events WHERE kind = 'PayoutClosed' ORDER BY seq LIMIT 1").fetchone()
+    (payout,) = db.execute(
+        "SELECT json_extract(payload, '$.payout_id') FROM events WHERE seq = ?", (seq,)
+    ).fetchone()
+    db.execute(
+        "DELETE FROM events WHERE seq = (SELECT max(seq) FROM events WHERE kind IN ('BallsPaid', 'PayoutClosed') "
+        "AND json_extract(payload, '$.payout_id') = ?)",
+        (payout,),
+    )
+    db.execute(
+        "DELETE FROM events WHERE seq = (SELECT max(seq) FROM events WHERE kind = 'BallsPaid' "
+        "AND json_extract(payload, '$.payout_id') = ?)",
+        (payout,),
+    )
+    db.close()
+
+
+def _double_an_extension(directory: Path) -> None:
+    """The server has booked the same minutes twice."""
+    db = _open(directory / CENTRAL)
+    db.execute(
+        "INSERT INTO extensions (session_id, duration_min, amount, created_ms) "
+        "SELECT session_id, duration_min, amount, created_ms FROM extensions ORDER BY id LIMIT 1"
+    )
+    db.close()
+
+
+def _lose_an_end(directory: Path) -> None:
+    """The server never heard of an end."""
+    db = _open(directory / CENTRAL)
+    db.execute("UPDATE sessions SET release_ms = NULL WHERE id = (SELECT min(id) FROM sessions)")
+    db.close()
+
+
+def _shift_an_end(directory: Path) -> None:
+    """bayd believes that a session was three seconds longer than anybody saw."""
+    _edit_event(directory, "SessionEnded", lambda event: event.update(played_ms=event["played_ms"] + 3_000))
+
+
+def _credit_the_stray(directory: Path) -> None:
+    """The neighbour's player gets the ball that strayed."""
+    db = _open(directory / TRUTH)
+    epc, bay = db.execute("SELECT epc, bay FROM oddities WHERE kind = 'stray'").fetchone()
+    (session,) = db.execute(
+        "SELECT session FROM plays WHERE bay = ? ORDER BY began LIMIT 1", (bay,)
+    ).fetchone()
+    db.close()
+    _edit_event(
+        directory,
+        "BallRead",
+        lambda event: event.update(session_id=session),
+        lambda event: event["epc"] == epc,
+    )
+
+
+SABOTAGES: Mapping[str, Callable[[Path], None]] = {
+    "drop-dispense": _drop_a_dispense_event,
+    "double-extension": _double_an_extension,
+    "lose-end": _lose_an_end,
+    "shift-end": _shift_an_end,
+    "credit-stray": _credit_the_stray,
+}
+
+
+def _edit_event(
+    directory: Path,
+    kind: str,
+    edit: Callable[[dict[str, Any]], None],
+    fits: Callable[[dict[str, Any]], bool] = lambda _: True,
+) -> None:
+    db = _open(directory / JOURNAL)
+    for seq, payload in db.execute(
+        "SELECT seq, payload FROM events WHERE kind = ? ORDER BY seq", (kind,)
+    ).fetchall():
+        event = json.loads(payload)
+        if fits(event):
+            edit(event)
+            db.execute("UPDATE events SET payload = ? WHERE seq = ?", (json.dumps(event), seq))
+            break
+    db.close()
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, isolation_level=None)
