@@ -109,9 +109,8 @@ def _open_envelope(body: bytes) -> _Envelope | None:
         return None
     if not isinstance(document, dict):
         return None
-    success = (
-        as_flag(document.get("success")) if "success" in document else True if "data" in document else None
-    )
+    assumed = True if "data" in document else None
+    success = as_flag(document.get("success", assumed))
     if success is None:
         return None
     return _Envelope(success, document.get("data"), _find_message(document))

@@ -92,7 +92,7 @@ class CentralClient:
 
     async def verify(self, bay_number: str, pin: Secret) -> VerifyAnswer:
         """Is this the PIN of the bay's session? Answers within `timeouts.verify_s`. Raises nothing but
-        ValueError for a PIN that is not six digits.
+        ValueError, for a PIN that is not six digits.
 
         A yes starts the session at the server. Yes: 2xx in the envelope. No: `success` false with 2xx or
         4xx. All else is unavailable: 401, 403, 408, 429, a missing route, 5xx, a time-out, anything that

@@ -99,7 +99,6 @@ def only_settled(settled: Callable[[ServerSession], bool]) -> Enough:
 
 def reaches(session_id: int) -> Enough:
     """One session: stop at the page that holds it, or one older than it."""
-
     return lambda page, _whole: any(session.id <= session_id for session in page.sessions)
 
 
@@ -136,7 +135,7 @@ class SessionSweep:
         self._taken = 0
         self._read_all = False
         self._last: int | None = None  # the page at the newest end where the oldest come first
-        self._low, self._beyond, self._step = 0, 0, 1  # LOCATE: there is a page `low`, and none at `beyond`
+        self._end_search = _EndSearch()
         match self._order:
             case Order.NEWEST_FIRST:
                 self._phase = _Phase.DOWN
@@ -231,24 +230,15 @@ class SessionSweep:
             self.next_page = page.number + 1
 
     def _locate(self, page: SessionPage, beyond: bool) -> None:
-        if beyond:
-            if page.number == self._before.last_page:
-                self._anomalies.append(Anomaly.SHRUNK)
-            self._beyond = page.number
-        elif self._is_short(page):
-            self._last = page.number
+        if beyond and page.number == self._before.last_page:
+            self._anomalies.append(Anomaly.SHRUNK)
+        self._end_search.saw(page.number, beyond=beyond, short=self._is_short(page))
+        self._last = self._end_search.last
+        if self._last is None:
+            self.next_page = self._end_search.next_page()
         else:
-            self._low = page.number
-        if self._beyond == self._low + 1:
-            self._last = self._low
-        if self._last is not None:
             self._phase = _Phase.UP
             self._go_up()
-        elif self._beyond:
-            self.next_page = (self._low + self._beyond) // 2
-        else:
-            self.next_page = self._low + self._step
-            self._step *= 2
 
     def _go_up(self) -> None:
         """Down the page numbers from the last one; some of them were read on the way."""
@@ -311,6 +301,33 @@ class SessionSweep:
         if not self._sessions:
             return [Anomaly.SHRUNK]
         return [Anomaly.IDS_BACKWARDS] if max(self._sessions) < before else []
+
+
+class _EndSearch:
+    """Which page is the last? By doubling steps until one is beyond it, then by halving."""
+
+    def __init__(self) -> None:
+        self.last: int | None = None  # 0: there is no page at all
+        self._there = 0
+        self._beyond: int | None = None
+        self._step = 1
+
+    def saw(self, number: int, *, beyond: bool, short: bool) -> None:
+        if beyond:
+            self._beyond = number
+        elif short:
+            self.last = number
+        else:
+            self._there = number
+        if self._beyond == self._there + 1:
+            self.last = self._there
+
+    def next_page(self) -> int:
+        if self._beyond is not None:
+            return (self._there + self._beyond) // 2
+        number = self._there + self._step
+        self._step *= 2
+        return number
 
 
 def _ids(page: SessionPage) -> list[int]:
