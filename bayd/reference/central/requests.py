@@ -45,6 +45,7 @@ def _integral(value: object) -> object:
 
 _WHOLE = BeforeValidator(_integral)
 Minutes = Annotated[int, Field(ge=1, le=1440), _WHOLE]
+MINUTES_PATTERN = r"^([1-9][0-9]{0,2}|1[0-3][0-9]{2}|14[0-3][0-9]|1440)$"  # the same 1 to 1440 as a string
 Amount = Annotated[int, Field(ge=0, le=AMOUNT_MAX), _WHOLE]
 Id = Annotated[int, Field(ge=1, le=ID_MAX), _WHOLE]
 
@@ -231,7 +232,7 @@ class BayChange(_Body):
     current_bay: BayNumber = Field(alias="currentBay")
     new_bay: BayNumber = Field(alias="newBay")
     admin_password: Text = Field(alias="adminPassword", repr=False)
-    new_duration: Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,2}$")] | None = Field(
+    new_duration: Annotated[str, StringConstraints(pattern=MINUTES_PATTERN)] | None = Field(
         default=None, alias="newDuration"
     )
 

@@ -8,9 +8,11 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
-from bayd.reference.central import CentralSettings
-from tests.reference.central.conftest import Central, Launch
+from bayd.reference.central import CentralSettings, make_app
+from bayd.reference.central.streams import events_handler
+from tests.reference.central.conftest import Central, Launch, booking
 
 
 class Stream:
@@ -71,6 +73,23 @@ async def test_a_computed_end_is_told_without_any_request(launch: Launch) -> Non
     async with _listening(central) as stream:
         central.clock.pass_minutes(1)
         assert (await stream.event())["event"] == "session.lapsed"
+
+
+async def test_a_change_is_told_at_once_not_at_the_next_look(central: Central) -> None:
+    app = make_app(central.db)
+    app.router.add_get("/unhurried", events_handler(poll_s=3600))
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        async with aiohttp.ClientSession(base_url=url) as http, http.get("/unhurried") as response:
+            await response.content.readline()
+            async with http.post("/session", json=booking("104")) as answer:
+                assert answer.status == 200
+            assert (await Stream(response).event())["event"] == "session.booked"
+    finally:
+        await runner.cleanup()
 
 
 async def test_a_stream_resumes_without_a_gap_also_after_a_restart(central: Central) -> None:

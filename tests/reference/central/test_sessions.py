@@ -298,7 +298,7 @@ def _move(**changed: Any) -> dict[str, Any]:
 
 async def test_a_move_keeps_the_session_and_counts_the_new_minutes_from_now(central: Central) -> None:
     session = await central.play(minutes=60)
-    central.clock.pass_minutes(50)
+    central.clock.pass_minutes(30)
     moved = (await central.call("POST", "/bay/sessionBayChange", _move())).data
     assert (moved["id"], moved["bay"]["number"], moved["duration"]) == (session["id"], "103", 10)
     assert (moved["active"], moved["pin"]) == (True, session["pin"])
@@ -347,6 +347,7 @@ async def test_the_session_that_plays_moves_before_one_that_waits(central: Centr
         ({"currentBay": "101"}, 409, "currentBay"),
         ({"newDuration": 10}, 400, "newDuration"),
         ({"newDuration": "0"}, 400, "newDuration"),
+        ({"newDuration": "1441"}, 400, "newDuration"),
     ],
 )
 async def test_a_move_that_cannot_be_changes_nothing(
