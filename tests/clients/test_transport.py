@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 
 import pytest
 from aiohttp import web
@@ -156,6 +157,42 @@ async def test_an_answer_cut_at_any_byte_is_no_answer(transport: AiohttpTranspor
             assert caught.value.sent, length
     async with raw_server(answering(whole)) as url:
         assert (await transport.request("POST", url, timeout_s=LONG_S)).body == b'{"data": 1}'
+
+
+def _damaged(answer: bytes, random: Random) -> bytes:
+    damaged = bytearray(answer)
+    for _ in range(random.randint(1, 6)):
+        at = random.randrange(len(damaged))
+        match random.randrange(4):
+            case 0:
+                damaged[at] = random.randrange(256)
+            case 1:
+                del damaged[at : at + random.randint(1, 30)]
+            case 2:
+                damaged[at:at] = random.randbytes(random.randint(1, 8))
+            case _:
+                damaged[at:at] = damaged[:20]
+    return bytes(damaged)
+
+
+@pytest.mark.parametrize("count", [100, pytest.param(5000, marks=[pytest.mark.soak, pytest.mark.timeout(0)])])
+async def test_a_damaged_answer_is_an_answer_or_a_transport_error(
+    transport: AiohttpTransport, count: int
+) -> None:
+    head = (
+        b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nLocation: http://[::1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    whole = head + b'b\r\n{"data": 1}\r\n0\r\n\r\n'
+    random = Random(1)
+    broken = 0
+    for _ in range(count):
+        async with raw_server(answering(_damaged(whole, random))) as url:
+            try:
+                await transport.request("POST", url, timeout_s=LONG_S)
+            except TransportError as error:
+                assert error.sent
+                broken += 1
+    assert broken > count // 2
 
 
 async def test_a_body_beyond_the_limit_is_not_read_to_its_end(transport: AiohttpTransport) -> None:
