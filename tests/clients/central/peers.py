@@ -9,7 +9,7 @@ from typing import Any
 from bayd.clients.central import CentralClient, Secret
 from bayd.ports import HttpResponse, TransportError
 
-PIN = "674828"
+PIN = "246813"
 PHONE = "1555010001"
 NAME = "Test Person"
 TOKEN = "token-0123456789abcdef"
@@ -103,7 +103,7 @@ def item(session_id: int = 144, **changes: object) -> dict[str, Any]:
     """An item of the list of sessions."""
     return {
         "id": session_id,
-        "pin": "929231",
+        "pin": "135792",
         "duration": 3,
         "cancel": False,
         "active": False,

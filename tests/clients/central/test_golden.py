@@ -40,7 +40,7 @@ async def test_3_the_list() -> None:
     assert (session.id, session.bay_number, session.duration_min) == (144, "102", 3)
     assert (session.cancel, session.active, session.in_queue) == (False, False, False)
     assert session.created_at_ms == 1673436799356
-    assert session.pin == Secret("929231")
+    assert session.pin == Secret(SECTIONS[3].output["data"][0]["pin"])
     assert (session.game_known, session.game) == (True, None)
     assert (session.released_known, session.released_at_ms) == (False, None)
     assert session.extensions is None
@@ -52,12 +52,14 @@ async def test_3_the_list() -> None:
 
 async def test_4_one_session() -> None:
     client, transport, log = _client(SECTIONS[4].output)
+    document = SECTIONS[4].output["data"]
     session = await client.get_session(6)
     assert transport.sent[0].url.endswith(SECTIONS[4].url)
     assert log.lines == []
     assert session.game == ServerGame(3, "GAME 3", 20)
-    assert session.customer_name == "User Test 420"
-    assert session.players == (ServerPlayer(30, 12, "admin"), ServerPlayer(29, 6, "TEST USER 44"))
+    assert session.customer_name == document["billingUser"]["name"]
+    first, second = (seat["user"]["name"] for seat in document["sessionUsers"])
+    assert session.players == (ServerPlayer(30, 12, first), ServerPlayer(29, 6, second))
     assert session.last_active_player_id == 29
     assert session.bay.ball_level == 2
     assert session.bay.antennas == (
@@ -98,7 +100,7 @@ async def test_1_booking_sends_the_documented_body_without_the_discount_that_is_
 
 async def test_2_verify() -> None:
     client, transport, _ = _client({"success": True, "data": {"id": 24}})
-    assert await client.verify("104", Secret("674828")) == VerifyAccepted(24)
+    assert await client.verify("104", Secret(SECTIONS[2].body["pin"])) == VerifyAccepted(24)
     (sent,) = transport.sent
     assert (sent.method, sent.json) == ("POST", SECTIONS[2].body)
     assert sent.url.endswith(SECTIONS[2].url)
