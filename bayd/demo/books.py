@@ -1,4 +1,4 @@
-"""Four books of one evening, side by side: bayd's journal, the central server, the hoppers, the range's truth.
+"""Four books of one evening, side by side: the journal, the central server, the hoppers, the truth.
 
 Each is read from its own file, and none is derived from another. Every line that is compared names what it
 counts; two books that differ in a line make the evening fail.
@@ -31,6 +31,7 @@ class SessionBook:
     read: int = 0
     hit_live: int = 0
     hit_blind: int = 0
+    never_hit: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +103,9 @@ def _compare_session(session: str, books: Books) -> Iterable[Line]:
     yield _exact(f"{name} ends", journal=journal.ends, central=central.ends, truth=truth.ends)
     yield _exact(f"{name} balls paid", journal=journal.paid, truth=truth.paid)
     yield _exact(f"{name} balls read", journal=journal.read, truth=truth.hit_live)
-    not_read = truth.paid - truth.hit_live  # never hit, or hit while blind
-    yield _exact(f"{name} variance", journal=journal.paid - journal.read, truth=not_read)
+    not_read = truth.never_hit + truth.hit_blind
+    yield _exact(f"{name} balls not read", journal=journal.paid - journal.read, truth=not_read)
+    yield Line(f"{name}   of these hit while blind", (("truth", truth.hit_blind),), agrees=True)
     yield _close(f"{name} seconds played", journal=journal.played_s, truth=truth.played_s)
 
 
@@ -214,8 +216,10 @@ def _read_truth(path: Path) -> dict[str, SessionBook]:
     for bay, session, began, ended in _rows(path, "SELECT bay, session, began, ended FROM plays"):
         played_s = None if ended is None else ended - began
         books[session] = SessionBook(bay, starts=1, ends=int(ended is not None), played_s=played_s)
-    for bay, session in _rows(path, "SELECT bay, session FROM balls"):
-        books.setdefault(session or "0", SessionBook(bay or "?")).paid += 1
+    for bay, session, hit_bay in _rows(path, "SELECT bay, session, hit_bay FROM balls"):
+        book = books.setdefault(session or "0", SessionBook(bay or "?"))
+        book.paid += 1
+        book.never_hit += hit_bay is None
     hits = "SELECT hit_bay, hit_session, listens FROM balls WHERE hit_bay IS NOT NULL"
     for bay, session, listens in _rows(path, hits):
         book = books.setdefault(session or "0", SessionBook(bay))

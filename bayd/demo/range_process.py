@@ -26,9 +26,9 @@ from hardware.sim.r2000 import R2000Sim
 HOME_DBM = -48  # a ball on its own tee
 STRAY_DBM = -68  # the same ball at the neighbour's antenna
 NOISE_DB = 2
-DWELL_S = 0.7  # how long a ball lies on the tee before it is hit
-NEXT_BALL_S = 0.12
-LAST_SWING_S = 1.8  # nobody tees up with less time on the clock
+DWELL_S = 0.5  # how long a ball lies on the tee before it is hit
+NEXT_BALL_S = 0.1
+LAST_SWING_S = 1.5  # nobody tees up with less time on the clock
 KEEP_EVERY = 10  # about a tenth of the balls is never hit
 _FOREIGN_EPC = "300833B2DDD9014035050000"
 

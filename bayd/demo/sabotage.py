@@ -1,4 +1,4 @@
-"""Falsified books: what a fault of each kind would leave behind. A comparison that misses one is worthless."""
+"""Falsified books: what a fault of each kind would leave behind. A comparison must notice each."""
 
 import json
 import sqlite3
@@ -14,20 +14,12 @@ TRUTH = "truth.db"
 def _drop_a_dispense_event(directory: Path) -> None:
     """A payout's last report is lost from the journal."""
     db = _open(directory / JOURNAL)
-    (seq,) = db.execute("SELECT seq FROM events WHERE kind = 'PayoutClosed' ORDER BY seq LIMIT 1").fetchone()
-    (payout,) = db.execute(
-        "SELECT json_extract(payload, '$.payout_id') FROM events WHERE seq = ?", (seq,)
+    closed, payout = db.execute(
+        "SELECT seq, json_extract(payload, '$.payout_id') FROM events WHERE kind = 'PayoutClosed' LIMIT 1"
     ).fetchone()
-    db.execute(
-        "DELETE FROM events WHERE seq = (SELECT max(seq) FROM events WHERE kind IN ('BallsPaid', 'PayoutClosed') "
-        "AND json_extract(payload, '$.payout_id') = ?)",
-        (payout,),
-    )
-    db.execute(
-        "DELETE FROM events WHERE seq = (SELECT max(seq) FROM events WHERE kind = 'BallsPaid' "
-        "AND json_extract(payload, '$.payout_id') = ?)",
-        (payout,),
-    )
+    paid = "SELECT max(seq) FROM events WHERE kind = 'BallsPaid' AND json_extract(payload, '$.payout_id') = ?"
+    (reported,) = db.execute(paid, (payout,)).fetchone()
+    db.execute("DELETE FROM events WHERE seq IN (?, ?)", (closed, reported))
     db.close()
 
 

@@ -15,6 +15,7 @@ from bayd.demo.stage import READER, Stage
 
 _PATIENCE_S = 30.0
 _LOOK_S = 0.1
+_DECIDED_S = 1.0  # after this bayd has decided about every ball that it heard
 
 Say = Callable[[str], None]
 
@@ -59,7 +60,7 @@ class Evening:
             await self._enter(booked)
 
         self._say("balls for everybody; bay 102 plays a game of 20 balls")
-        for bay, balls in (("101", 10), ("103", 9), ("104", 3), ("102", 20)):
+        for bay, balls in (("102", 20), ("103", 9), ("104", 3), ("101", 12)):
             self._expect("dispense", 200, await self._doors.dispense(bay, balls))
         await self._until_paid("102")
         self._expect("the 21st ball", 422, await self._doors.dispense("102", 1))
@@ -68,6 +69,8 @@ class Evening:
 
         self._say("bay 104: the next guest types the PIN before the end: play goes on back to back")
         self._expect("next PIN", 200, await self._doors.type_pin("104", ella.pin))
+        self._expect("help", 200, await self._doors.press("104", "help", {}))
+        self._expect("acknowledged", 200, await self._doors.press("104", "help/acknowledge", {}, staff=True))
 
         self._say("extensions: bay 103 by staff at the bay, bay 101 at the desk")
         await self._extend_by_staff(cara, 6, 350)
@@ -96,6 +99,7 @@ class Evening:
         self._say("the central server goes away; staff end bay 102 meanwhile; it comes back")
         await self._stage.stop("central", signal.SIGKILL)
         await self._until("bayd has noticed", lambda s: not s["central"]["online"])
+        await self._until_hit(ben.bay)
         await self._stage.order("hold", bay=ben.bay)
         self._expect(
             "staff end", 200, await self._doors.press("102", "end", {"reason": "left early"}, staff=True)
@@ -109,8 +113,7 @@ class Evening:
 
     async def _kill_mid_session(self, anna: Booked) -> None:
         self._say("bayd is killed in mid-session (SIGKILL) and started again")
-        await self._stage.order("hold")
-        await self._stage.stop("bayd", signal.SIGKILL)
+        await self._hold_and_kill()
         await self._stage.order("swing", bay=anna.bay, unseen=True)
         await asyncio.sleep(1.2)
         await self._stage.order("hold", bay=anna.bay)
@@ -121,10 +124,10 @@ class Evening:
 
     async def _kill_mid_payout(self, cara: Booked) -> None:
         self._say("bayd is killed in mid-payout (SIGKILL) and started again")
-        self._expect("dispense", 200, await self._doors.dispense(cara.bay, 12))
-        await self._until("some balls are out", lambda s: s["bays"][cara.bay]["balls"]["paying"] < 10)
         await self._stage.order("hold")
-        await self._stage.stop("bayd", signal.SIGKILL)
+        self._expect("dispense", 200, await self._doors.dispense(cara.bay, 20))
+        await self._until("some balls are out", lambda s: s["bays"][cara.bay]["balls"]["paying"] < 18)
+        await self._hold_and_kill()
         await asyncio.sleep(0.5)
         await self._stage.start("bayd")
         await self._until_paid(cara.bay)
@@ -175,6 +178,18 @@ class Evening:
 
     async def _until_paid(self, bay: str) -> None:
         await self._until(f"bay {bay} has its balls", lambda s: s["bays"][bay]["balls"]["paying"] == 0)
+
+    async def _until_hit(self, bay: str) -> None:
+        """The golfer finishes the basket."""
+        async with asyncio.timeout(_PATIENCE_S):
+            while (await self._stage.order("look"))["baskets"][bay]:
+                await asyncio.sleep(_LOOK_S)
+
+    async def _hold_and_kill(self) -> None:
+        """Balls that bayd has heard and not yet decided about would be lost with it: half a second's worth."""
+        await self._stage.order("hold")
+        await asyncio.sleep(_DECIDED_S)
+        await self._stage.stop("bayd", signal.SIGKILL)
 
     async def _until_listening(self) -> None:
         """Rounds run again for every bay in play; a ball on the tee before would be half blind."""
