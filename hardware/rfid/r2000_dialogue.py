@@ -9,6 +9,7 @@ from hardware.rfid.line import FrameLine
 from hardware.rfid.r2000_a0 import Frame
 from hardware.rfid.r2000_replies import AckReply, FirmwareReply, Reply, TagReply, interpret
 from hardware.rfid.r2000_settings import R2000Settings
+from hardware.rfid.reader import TagRead
 from hardware.rfid.reconnecting import ReaderSilentError
 
 
@@ -16,7 +17,7 @@ class R2000Dialogue(Dialogue[Frame, Reply]):
     """Knows the antenna group in force, and how to restart the reader."""
 
     def __init__(
-        self, line: FrameLine[Frame], settings: R2000Settings, deliver: Callable[[list[TagReply]], None]
+        self, line: FrameLine[Frame], settings: R2000Settings, deliver: Callable[[list[TagRead]], None]
     ) -> None:
         super().__init__(
             line, self._without_tags, reply_timeout_s=settings.reply_timeout_s, attempts=settings.attempts
@@ -54,14 +55,14 @@ class R2000Dialogue(Dialogue[Frame, Reply]):
             ) from error
 
     def _without_tags(self, frames: list[Frame]) -> list[tuple[int, Reply]]:
-        tags: list[TagReply] = []
+        reads: list[TagRead] = []
         others: list[tuple[int, Reply]] = []
         for frame in frames:
             reply = interpret(frame, self._group)
             if isinstance(reply, TagReply):
-                tags.append(reply)
+                reads.append(TagRead(reply.port, reply.epc, reply.rssi_dbm, reply.rssi_raw))
             else:
                 others.append((frame.command, reply))
-        if tags:
-            self._deliver(tags)
+        if reads:
+            self._deliver(reads)
         return others

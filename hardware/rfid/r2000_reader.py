@@ -11,36 +11,31 @@ with growing pauses, and that is when the world is told ReaderLost.
 import asyncio
 from collections.abc import Callable
 
-from hardware.link import Link, LinkOpener
+from hardware.link import LinkOpener
 from hardware.rfid import r2000_commands as commands
 from hardware.rfid.antennas import Antennas
 from hardware.rfid.dialogue import NoAnswerError
 from hardware.rfid.line import FrameLine
-from hardware.rfid.r2000_a0 import Decoder
+from hardware.rfid.r2000_a0 import Decoder, Frame
 from hardware.rfid.r2000_dialogue import R2000Dialogue
 from hardware.rfid.r2000_power import PowerControl
-from hardware.rfid.r2000_replies import GROUP_SIZE, AckReply, IdentifierReply, ReturnLossReply, TagReply
+from hardware.rfid.r2000_replies import GROUP_SIZE, AckReply, IdentifierReply, ReturnLossReply
 from hardware.rfid.r2000_rounds import RoundOutcome, Rounds, WorkingForm
 from hardware.rfid.r2000_settings import PowerMode, R2000Settings
 from hardware.rfid.reader import (
     AntennaPlan,
     ReaderEvent,
     ReaderIdentity,
-    ReaderLost,
-    ReaderOnline,
     RoundEnded,
-    TagBatch,
-    TagRead,
 )
-from hardware.rfid.reconnecting import BackOff, ReaderSilentError, keep_connected
-from hardware.rfid.refused_powers import RefusedPowers
-from hardware.rfid.stream_decoder import Counters
+from hardware.rfid.reader_driver import Conversation, ReaderDriver
+from hardware.rfid.reconnecting import ReaderSilentError
 
 FAMILY = "r2000_a0"
 HIGHEST_STAY = 0xFF
 
 
-class R2000Reader:
+class R2000Reader(ReaderDriver[Frame]):
     """See `RfidReader`."""
 
     def __init__(
@@ -52,89 +47,46 @@ class R2000Reader:
         jitter: Callable[[], float],
     ) -> None:
         """`jitter` gives numbers in [0, 1)."""
-        self._opener = opener
-        self._emit = on_event
         self._settings = settings or R2000Settings()
-        self._back_off = BackOff(jitter)
-        self._decoder = Decoder()
-        self._plan = AntennaPlan()
-        self._plan_changed = asyncio.Event()
-        self._lost = False
-        # What is known of the reader outlives a lost link.
-        self._antennas = Antennas(self._settings.port_count, self._settings.probe_interval_s, on_event)
-        self._refused_powers = RefusedPowers(on_event)
         self._working_form = WorkingForm(self._settings)
+        super().__init__(
+            opener,
+            on_event,
+            Decoder(),
+            port_count=self._settings.port_count,
+            probe_interval_s=self._settings.probe_interval_s,
+            jitter=jitter,
+        )
 
     @property
     def reads_to_confirm(self) -> int:
         return 2  # an 8-bit checksum takes one junk frame in 256 for good
 
-    @property
-    def counters(self) -> Counters:
-        """What the line did, since the start."""
-        return self._decoder.counters
-
-    def set_plan(self, plan: AntennaPlan) -> None:
-        self._plan = plan
-        self._plan_changed.set()
-
-    async def run(self) -> None:
-        await keep_connected(self._opener, self._converse, self._report_loss, self._back_off)
-
-    def _report_loss(self, reason: str) -> None:
-        if not self._lost:  # not again with every attempt
-            self._lost = True
-            self._emit(ReaderLost(reason))
-
-    async def _converse(self, link: Link) -> None:
-        """Until the link or the reader is lost."""
-        self._decoder.reset()
-        line = FrameLine(link, self._decoder)
+    def _start(self, line: FrameLine[Frame]) -> Conversation:
         dialogue = R2000Dialogue(line, self._settings, self._deliver)
-        conversation = _Conversation(
-            dialogue, self._settings, self._antennas, self._refused_powers, self._working_form
-        )
-        identity = await conversation.begin()
-        self._lost = False
-        self._emit(ReaderOnline(identity))
-        while True:
-            self._plan_changed.clear()
-            pause_s = await conversation.step(self._plan, self._emit)
-            if conversation.works:
-                self._back_off.worked()
-            if pause_s > 0:
-                try:
-                    async with asyncio.timeout(pause_s):
-                        await self._plan_changed.wait()
-                except TimeoutError:
-                    pass
-
-    def _deliver(self, tags: list[TagReply]) -> None:
-        """Reads of ports that nobody asked for are errors of the line, or of a round given up."""
-        planned = self._plan.ports
-        reads = tuple(
-            TagRead(tag.port, tag.epc, tag.rssi_dbm, tag.rssi_raw) for tag in tags if tag.port in planned
-        )
-        if reads:
-            self._emit(TagBatch(reads))
+        power = PowerControl(dialogue, self._settings, self._refused_powers)
+        rounds = Rounds(dialogue, self._settings, self._working_form)
+        return _Conversation(dialogue, self._settings, self._antennas, power, rounds, self._emit)
 
 
 class _Conversation:
-    """From one opening of the link to its loss."""
+    """See `Conversation`."""
 
     def __init__(
         self,
         dialogue: R2000Dialogue,
         settings: R2000Settings,
         antennas: Antennas,
-        refused_powers: RefusedPowers,
-        working_form: WorkingForm,
+        power: PowerControl,
+        rounds: Rounds,
+        emit: Callable[[ReaderEvent], None],
     ) -> None:
         self._dialogue = dialogue
         self._settings = settings
         self._antennas = antennas
-        self._power = PowerControl(dialogue, settings, refused_powers)
-        self._rounds = Rounds(dialogue, settings, working_form)
+        self._power = power
+        self._rounds = rounds
+        self._emit = emit
         self._loop = asyncio.get_running_loop()
         self._applied: AntennaPlan | None = None
         self._bad_rounds = 0
@@ -167,7 +119,7 @@ class _Conversation:
             FAMILY, f"{firmware.major}.{firmware.minor}", f"0xA0 {count}-port", count, details
         )
 
-    async def step(self, plan: AntennaPlan, emit: Callable[[ReaderEvent], None]) -> float:
+    async def step(self, plan: AntennaPlan) -> float:
         """Do what is due; answers how long to wait then. Raises ReaderSilentError, LinkLostError."""
         try:
             if plan != self._applied:
@@ -185,7 +137,7 @@ class _Conversation:
                 self._antennas.absent(outcome.missing, self._loop.time())
                 self._antennas.heard(outcome.listened)
                 if outcome.listened:
-                    emit(RoundEnded(outcome.listened))
+                    self._emit(RoundEnded(outcome.listened))
                 pause_s = max(pause_s, await self._judge(outcome))
             return pause_s
         except NoAnswerError as error:
