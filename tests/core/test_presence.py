@@ -198,6 +198,7 @@ def test_the_strongest_read_of_the_window_stands_for_a_bay() -> None:
            0.000 bay 201 hears A at -75
            0.100 bay 202 hears A at -60
            0.300 bay 201 hears A at -65
+           0.400 bay 201 hears A at -71
         => 0.500 A counts for 201, 0.000 -65
     """)
 
@@ -252,6 +253,28 @@ def test_the_wait_is_bounded_even_when_single_reads_go_on() -> None:
            1.500 bay 108 hears A at -58
         => 1.545 A counts for 107, 0.000 -71
            2.400 bay 108 hears A at -58
+    """)
+
+
+def test_the_wait_counts_from_the_latest_read_of_any_of_its_ports() -> None:
+    Evening().plays("""
+           0.000 bay 109 left hears A at -60
+           1.000 bay 107 hears A at -72
+           1.045 bay 107 hears A at -72
+           1.200 bay 109 hears A at -58
+           2.199 bay 109 hears A at -58
+        => 2.199 A counts for 109, 0.000 -58
+    """)
+
+
+def test_a_loud_bit_error_can_win_the_ball_for_a_bay_that_overhears_it() -> None:
+    """The price of taking the maximum: a strength is believed at one read, an EPC is not."""
+    Evening().plays("""
+           0.098 bay 108 hears A at -33
+           0.440 bay 108 hears A at -70
+           0.484 bay 109 hears A at -33
+           0.873 bay 109 hears A at -36
+        => 0.940 A counts for 108, 0.098 -33
     """)
 
 
@@ -362,6 +385,17 @@ def test_a_return_that_overhears_the_tee_frees_nothing() -> None:
             1.600 return hears A at -74
             1.999 bay 201 hears A at -60
            10.000 bay 201 hears A at -60
+    """)
+
+
+def test_a_gap_of_two_seconds_is_an_absence() -> None:
+    Evening().plays("""
+           0.000 bay 201 hears A at -60
+        => 0.500 A counts for 201, 0.000 -60
+           1.500 return hears A at -50
+           1.600 return hears A at -50
+           2.000 bay 201 hears A at -60
+        => 2.500 A counts for 201, 2.000 -60
     """)
 
 
@@ -548,6 +582,26 @@ def test_a_single_late_read_does_not_renew_the_claim() -> None:
     """)
 
 
+def test_a_single_late_read_does_not_end_the_claim_either() -> None:
+    Evening().plays("""
+             0.000 bay 201 hears A at -60
+        =>   0.500 A counts for 201, 0.000 -60
+           500.000 bay 107 hears A at -60
+           550.000 pit S2_1 hears A at -60
+        => 550.000 A of 201 in S2_1, 550.000
+    """)
+
+
+def test_a_decision_at_the_tee_is_none_for_the_pit() -> None:
+    Evening().plays("""
+           0.000 bay 201 hears A at -60
+           0.100 pit S1_1 hears A at -60
+        => 0.500 A counts for 201, 0.000 -60
+           0.900 pit S1_1 hears A at -60
+        => 0.900 A of 201 in S1_1, 0.100
+    """)
+
+
 def test_a_restart_keeps_the_claim() -> None:
     Evening(credited=(("A", "201", -60.0),)).plays("""
            1.000 pit S2_1 hears A at -60
@@ -692,6 +746,36 @@ def test_balls_that_no_longer_matter_make_room_uncounted() -> None:
         => 601.500 C counts for 201, 601.000 -60
     """)
     assert evening.engine.counters.balls_evicted == 0
+
+
+def test_a_ball_that_only_a_pit_hears_is_not_forgotten_either() -> None:
+    Evening(PresenceRules(max_balls=2)).plays("""
+           998.000 bay 201 hears B at -60
+        => 998.500 B counts for 201, 998.000 -60
+           1000.000 pit S2_1 hears A at -60
+        => 1000.000 A of None in S2_1, 1000.000
+           1000.500 bay 201 hears C at -60
+        => 1001.000 C counts for 201, 1000.500 -60
+           1001.500 pit S2_1 hears A at -60
+    """)
+
+
+def test_late_calls_keep_even_the_order_of_decisions() -> None:
+    """A waits for a loud bay beyond B's decision; asked late, the engine must not tell A first."""
+    heard = [
+        (0, Sighting("a0", 1, EPCS["A"], -72, 57, 2)),
+        (10, Sighting("a0", 1, EPCS["A"], -72, 57, 2)),
+        (300, Sighting("a0", 2, EPCS["A"], -58, 71, 2)),
+        (400, Sighting("crc", 1, EPCS["B"], -60, 69, 1)),
+    ]
+    told: list[list[Outcome]] = []
+    for moments in ([510, 900, 1_300], [5_000]):
+        engine = PresenceEngine(ROUTES, frozenset(BALLS.values()))
+        for at_ms, sighting in heard:
+            assert engine.feed([sighting], at_ms) == []
+        told.append([outcome for at_ms in moments for outcome in engine.due(at_ms)])
+    assert told[0] == told[1]
+    assert [outcome.epc for outcome in told[0]] == [EPCS["B"], EPCS["A"]]
 
 
 def test_a_noisy_line_fills_no_memory_and_does_not_wash_out_what_was_told() -> None:

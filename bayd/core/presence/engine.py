@@ -146,7 +146,6 @@ class PresenceEngine:
         outcomes: list[Outcome] = []
         while (due_ms := self.next_due_ms()) is not None and due_ms <= self._now_ms:
             ball = heapq.heappop(self._ripening)[2]
-            ball.due_ms = None
             self._decide(ball, due_ms, outcomes)
         return outcomes
 

@@ -99,6 +99,7 @@ class Ball:
         if mark is None:
             mark = marks[antenna] = Mark(now_ms, read.rssi_dbm, read.rssi_raw)
             here.append(mark)
+            mark.first_ms = min(other.first_ms for other in here)  # of the place, not of the port
         else:
             mark.hear(now_ms, read.rssi_dbm, read.rssi_raw)
         return mark, here, confirmed
