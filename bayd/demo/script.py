@@ -182,11 +182,11 @@ class Evening:
     async def _until_hit(self, bay: str) -> None:
         """The golfer finishes the basket."""
         async with asyncio.timeout(_PATIENCE_S):
-            while (await self._stage.order("look"))["baskets"][bay]:
+            while (await self._stage.order("look"))["baskets"][bay]:  # noqa: ASYNC110 # in another process
                 await asyncio.sleep(_LOOK_S)
 
     async def _hold_and_kill(self) -> None:
-        """Balls that bayd has heard and not yet decided about would be lost with it: half a second's worth."""
+        """What bayd has heard and not yet decided about, half a second's worth, would be lost with it."""
         await self._stage.order("hold")
         await asyncio.sleep(_DECIDED_S)
         await self._stage.stop("bayd", signal.SIGKILL)
