@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from bayd.core.balls import BallListError, find_registered, parse_balls
 from bayd.core.rules import DowntimePolicy, ExtensionPolicy, Rules
 
 TIME_SCALE_VARIABLE = "BAYD_TIME_SCALE"
@@ -196,6 +197,8 @@ class Configuration:
     settings: Settings
     time_scale: float  # 1 in production; more lets a booked minute pass faster
 
+    registered_balls: frozenset[str] | None  # EPCs; None: the range has no list of its balls
+
     @property
     def minute_ms(self) -> int:
         return round(60_000 / self.time_scale)
@@ -239,9 +242,15 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Configurat
         complaints.append(Complaint("environment", str(error)))
     scale, scale_complaints = _time_scale(environment, settings)
     complaints += scale_complaints
+    balls = None
+    if settings is not None and settings.balls.registry is not None:
+        try:
+            balls = find_registered(parse_balls(settings.balls.registry.read_text()))
+        except (OSError, UnicodeDecodeError, BallListError) as error:
+            complaints.append(Complaint("balls.registry", f"{settings.balls.registry}: {error}"))
     if settings is None or complaints:
         raise ConfigurationError(tuple(complaints))
-    return Configuration(settings, scale)
+    return Configuration(settings, scale, balls)
 
 
 def _read_files(path: Path) -> tuple[dict[str, Any], list[Complaint]]:

@@ -16,7 +16,6 @@ from bayd.clients.central import BearerAuth, CentralClient, CentralTimeouts
 from bayd.clients.central.secret import Secret
 from bayd.clients.transport import AiohttpTransport
 from bayd.core import events as e
-from bayd.core.balls import parse_registry
 from bayd.core.presence import BallReturn, Place, PresenceEngine, PresenceRules, Route, Tee
 from bayd.credentials import Credentials, load_credentials
 from bayd.journal import Journal, ThreadJournalExecutor
@@ -179,7 +178,7 @@ class _Parts:
             randomness=randomness,
             log=log,
         )
-        self.registry_missing = settings.balls.registry is None
+        self.registry_missing = configuration.registered_balls is None
         self.antennas, self.readers = self._make_antennas(log, randomness)
         self.dispensers = {
             name: DispenserReconciler(name, dispenser, self._users_of(name), bays, log)
@@ -227,8 +226,7 @@ class _Parts:
             for port, place in reader.ports.items():
                 where: Place = BallReturn(f"{name}_{port}") if place == "return" else Tee(place)
                 places.append(Route(name, int(port), where, reader.rssi_floor_dbm))
-        file = settings.balls.registry
-        registered = frozenset[str]() if file is None else parse_registry(file.read_text()).active
+        registered = self._configuration.registered_balls or frozenset[str]()
         presence = PresenceEngine(
             places, registered, PresenceRules(recount_after_s=settings.play.recount_after_s)
         )

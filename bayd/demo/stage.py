@@ -204,7 +204,7 @@ class Stage:
             "status_url": self.plan.status_url,
         }
         (self.directory / "range.json").write_text(json.dumps(plan))
-        rows = "".join(f"{epc_of(number)},,," + "\n" for number in range(1, BALLS + 1))
+        rows = "".join(f"{epc_of(number)},,2026-01-01T00:00:00Z,\n" for number in range(1, BALLS + 1))
         (self.directory / "balls.csv").write_text("epc,label,added_at,retired_at\n" + rows)
         self.config.write_text(self._configuration())
 
