@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from bayd.core.balls import BallListError, find_registered, parse_balls
+from bayd.core.balls import BallListError, parse_balls, registered_epcs
 from bayd.core.rules import DowntimePolicy, ExtensionPolicy, Rules
 
 TIME_SCALE_VARIABLE = "BAYD_TIME_SCALE"
@@ -245,7 +245,7 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Configurat
     balls = None
     if settings is not None and settings.balls.registry is not None:
         try:
-            balls = find_registered(parse_balls(settings.balls.registry.read_text()))
+            balls = registered_epcs(parse_balls(settings.balls.registry.read_text()))
         except (OSError, UnicodeDecodeError, BallListError) as error:
             complaints.append(Complaint("balls.registry", f"{settings.balls.registry}: {error}"))
     if settings is None or complaints:
