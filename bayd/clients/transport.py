@@ -6,7 +6,8 @@ connection), its traces do: a request that never had a connection in hand was ce
 
 No connection is kept. A server that closes an idle one (Node: after 5 s, just as long as a usual poll
 interval) while a POST is on its way into it makes an outcome that nobody knows; a fresh connection costs a
-millisecond.
+millisecond. One call is one request: aiohttp would repeat a GET or DELETE whose connection broke, unasked
+and unseen, and whether to repeat is the caller's to decide.
 """
 
 import os
@@ -30,6 +31,19 @@ class _Attempt:
     """One request, as far as aiohttp's traces tell."""
 
     connected: bool = False  # from here on the server may have it
+
+
+class _BrokenError(aiohttp.ClientError):
+    """The connection broke. A class that aiohttp does not know, and so does not answer with a second try."""
+
+
+async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    try:
+        return await send(request)
+    except aiohttp.ClientConnectorError:
+        raise  # never repeated, and `_reason` reads it
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _BrokenError(type(error).__name__) from error
 
 
 async def _connection_in_hand(
@@ -101,9 +115,8 @@ class AiohttpTransport:
             raise TransportError(f"no connection: {_reason(error)}", sent=attempt.connected) from error
         except (aiohttp.ClientError, OSError) as error:
             # The text of an aiohttp error may hold the URL; ours never does.
-            raise TransportError(
-                f"the connection broke: {type(error).__name__}", sent=attempt.connected
-            ) from error
+            what = str(error) if isinstance(error, _BrokenError) else type(error).__name__
+            raise TransportError(f"the connection broke: {what}", sent=attempt.connected) from error
 
     async def aclose(self) -> None:
         """Close; requests under way fail as broken. Harmless when done twice."""
@@ -123,6 +136,7 @@ class AiohttpTransport:
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=_HEADERS,
             trace_configs=[traces],
+            middlewares=(_once,),
         )
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:

@@ -148,6 +148,24 @@ async def test_a_broken_exchange_may_have_been_sent(transport: AiohttpTransport,
     assert "verify" not in str(caught.value)
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "POST", "PATCH"])
+@pytest.mark.parametrize("end", [answering(b""), resetting()], ids=["closed", "reset"])
+async def test_one_call_is_one_request_on_the_wire(
+    transport: AiohttpTransport, method: str, end: Behaviour
+) -> None:
+    seen: list[bytes] = []
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await reader.readuntil(b" "))
+        await end(reader, writer)
+
+    async with raw_server(behave) as url:
+        with pytest.raises(TransportError, match="the connection broke: [A-Z]") as caught:
+            await transport.request(method, url, timeout_s=LONG_S)
+    assert caught.value.sent
+    assert seen == [f"{method} ".encode()]
+
+
 async def test_an_answer_cut_at_any_byte_is_no_answer(transport: AiohttpTransport) -> None:
     whole = OK + b'{"data": 1}'
     for length in range(len(whole)):

@@ -252,8 +252,8 @@ async def test_a_create_that_hangs_times_out_in_doubt(operator: Range) -> None:
 )
 async def test_get_and_delete_get_through(operator: Range, fault: dict[str, Any]) -> None:
     created = await operator.session.create_session(operator.booking())
-    await operator.order(**fault, operation="get")
-    await operator.order(**fault, operation="delete")
+    await operator.order(**fault, operation="get", times=2)
+    await operator.order(**fault, operation="delete", times=2)
     assert (await operator.session.get_session(created.session_id)).session_id == created.session_id
     await operator.session.delete_session(created.session_id)
     assert await operator.live_sessions() == 0
