@@ -160,7 +160,7 @@ async def test_one_call_is_one_request_on_the_wire(
         await end(reader, writer)
 
     async with raw_server(behave) as url:
-        with pytest.raises(TransportError, match="the connection broke: [A-Z]") as caught:
+        with pytest.raises(TransportError, match=r"the connection broke: [A-Z]") as caught:
             await transport.request(method, url, timeout_s=LONG_S)
     assert caught.value.sent
     assert seen == [f"{method} ".encode()]
