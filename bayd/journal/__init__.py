@@ -1,8 +1,9 @@
 """The journal: what has happened at the bays, durable in SQLite before anything is done about it.
 
 Use `Journal` alone; what may go wrong is in its docstring and in `errors`. `records` holds what goes in and
-comes out, `books` the statements, `store` the writer with its recovery, `disk` the files, `schema` the
-tables, `pruning` what may be forgotten, `executor` where it all runs.
+comes out, `books` the statements, `store` the group commit and what follows when it fails, `database` the
+owned file and its reopening, `disk` the file operations, `schema` the tables, `pruning` what may be
+forgotten, `executor` where it all runs. `event_codec` knows the bays' events; the rest does not.
 """
 
 from bayd.journal.books import Reader, Writer

@@ -6,7 +6,7 @@ savepoint; it must not be kept.
 
 import sqlite3
 from collections.abc import Collection, Iterable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from bayd.journal import pruning
 from bayd.journal.errors import AnswerExistsError, BatchExpiredError, UnreadableEventError
@@ -41,6 +41,11 @@ class Reader(Generic[E]):
         self._conn = conn
         self._codec = codec
 
+    def _all(self, sql: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+        # To the end at once: a cursor left in the middle, say by an event that cannot be decoded, holds the
+        # read transaction open, and with it the log.
+        return self._conn.execute(sql, values).fetchall()
+
     def load(self, bay: str, *, use_snapshot: bool = True) -> Loaded[E]:
         """A bay's snapshot and the events after it; without `use_snapshot` all events that are kept."""
         row = None
@@ -49,7 +54,7 @@ class Reader(Generic[E]):
                 "SELECT state, seq, reducer_version FROM snapshots WHERE bay = ?", (bay,)
             ).fetchone()
         state, seq, reducer_version = row or (None, 0, None)
-        rows = self._conn.execute(
+        rows = self._all(
             "SELECT seq, kind, version, payload FROM events"  # noqa: S608
             f" WHERE bay = ? AND seq > ? AND {_NOT_EXPIRED} ORDER BY seq",
             (bay, seq),
@@ -59,7 +64,7 @@ class Reader(Generic[E]):
 
     def bays(self) -> tuple[str, ...]:
         """Every bay that has events or a snapshot."""
-        rows = self._conn.execute(
+        rows = self._all(
             # The recursion leaps through the index from bay to bay instead of reading every event.
             "WITH RECURSIVE leap (bay) AS (SELECT min(bay) FROM events UNION ALL"
             " SELECT (SELECT min(bay) FROM events WHERE bay > leap.bay) FROM leap WHERE bay IS NOT NULL)"
@@ -69,7 +74,7 @@ class Reader(Generic[E]):
 
     def read(self, after_seq: int, *, bay: str | None = None, limit: int = 500) -> list[Recorded[E]]:
         """The next events after `after_seq`, of one bay or of all, oldest first."""
-        rows = self._conn.execute(
+        rows = self._all(
             "SELECT seq, bay, kind, version, payload, wall_ms, boot_ms, boot_id, synchronised, batch"  # noqa: S608
             f" FROM events WHERE seq > ? {'AND bay = ?' if bay is not None else ''} AND {_NOT_EXPIRED}"
             " ORDER BY seq LIMIT ?",
@@ -92,14 +97,20 @@ class Reader(Generic[E]):
             ) from error
 
     def find_batch(self, batch_id: str) -> tuple[int, ...] | None:
-        """The numbers of a batch's events, expired or not; None when the batch is not in the file."""
-        seqs = self._seqs_of(batch_id)
+        """The numbers of a batch's events; None when it is not in the file. Raises BatchExpiredError."""
+        self._refuse_expired(batch_id)
+        seqs = self.seqs_of(batch_id)
         if seqs or self._conn.execute("SELECT 1 FROM answers WHERE batch = ?", (batch_id,)).fetchone():
             return seqs
         return None
 
-    def _seqs_of(self, batch_id: str) -> tuple[int, ...]:
-        rows = self._conn.execute("SELECT seq FROM events WHERE batch = ? ORDER BY seq", (batch_id,))
+    def _refuse_expired(self, batch_id: str) -> None:
+        if self._conn.execute("SELECT 1 FROM expired_batches WHERE batch = ?", (batch_id,)).fetchone():
+            raise BatchExpiredError(f"batch {batch_id} has expired: decide anew")
+
+    def seqs_of(self, batch_id: str) -> tuple[int, ...]:
+        """The numbers of a batch's events, expired or not."""
+        rows = self._all("SELECT seq FROM events WHERE batch = ? ORDER BY seq", (batch_id,))
         return tuple(row[0] for row in rows)
 
     def find_answer(self, key: str) -> Answer | None:
@@ -114,7 +125,7 @@ class Reader(Generic[E]):
 
     def find_pins(self, bay: str) -> list[StoredPin]:
         """The bay's hashes, also those past their expiry: the caller knows what time it is."""
-        rows = self._conn.execute(
+        rows = self._all(
             "SELECT session_id, digest, expires_wall_ms FROM pins WHERE bay = ? ORDER BY session_id", (bay,)
         )
         return [StoredPin(*row) for row in rows]
@@ -143,7 +154,7 @@ class Reader(Generic[E]):
         return self._calls(where + " AND bay = ?", (sink, bay))
 
     def _calls(self, where: str, values: tuple[str, ...]) -> list[Call]:
-        rows = self._conn.execute(
+        rows = self._all(
             f"SELECT {_CALL_COLUMNS} FROM calls WHERE {where} ORDER BY seq, op_id",  # noqa: S608
             values,
         )
@@ -164,7 +175,7 @@ class Reader(Generic[E]):
         return pruning.removable_ends(self._conn, end, open_sessions, sinks)
 
     def parked(self, sink: str, *, bay: str | None = None, session_id: str | None = None) -> list[Parked]:
-        rows = self._conn.execute(
+        rows = self._all(
             "SELECT sink, bay, session_id, seq, reason, at_wall_ms FROM parked WHERE sink = ?1"
             " AND (?2 IS NULL OR bay = ?2) AND (?3 IS NULL OR session_id = ?3) ORDER BY seq",
             (sink, bay, session_id),
@@ -188,10 +199,9 @@ class Writer(Reader[E]):
 
         Raises BatchExpiredError, AnswerExistsError.
         """
-        if seqs := self._seqs_of(batch.batch_id):
+        self._refuse_expired(batch.batch_id)
+        if seqs := self.seqs_of(batch.batch_id):
             return seqs
-        if self._conn.execute("SELECT 1 FROM expired_batches WHERE batch = ?", (batch.batch_id,)).fetchone():
-            raise BatchExpiredError(f"batch {batch.batch_id} of bay {batch.bay} has expired: decide anew")
         if batch.answer is not None and not self._give(batch, batch.answer):
             return ()
         at = batch.at

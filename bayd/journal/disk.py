@@ -80,10 +80,10 @@ def wal_of(path: Path) -> Path:
 
 
 def rewrite_wal(path: Path) -> None:
-    """Write the log's bytes over themselves and sync them. Raises OSError.
+    """Write the log's bytes over themselves, for the checkpoint to come to sync. Raises OSError.
 
     After a failed fdatasync the kernel may hold the pages as clean though they never reached the disk. The
-    checkpoint to come would sync nothing, and a power cut in its middle would leave half of it.
+    checkpoint would then sync nothing, and a power cut in its middle leave a damaged database.
     """
     try:
         fd = os.open(wal_of(path), os.O_RDWR | os.O_CLOEXEC)
@@ -93,7 +93,6 @@ def rewrite_wal(path: Path) -> None:
         at = 0
         while chunk := os.pread(fd, 1 << 18, at):
             at += os.pwrite(fd, chunk, at)
-        os.fdatasync(fd)
     finally:
         os.close(fd)
 

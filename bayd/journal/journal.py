@@ -18,6 +18,7 @@ from sqlite_utils import Migrations
 
 from bayd.journal import disk, schema
 from bayd.journal.books import Reader, Writer
+from bayd.journal.database import OwnedDatabase
 from bayd.journal.errors import JournalClosedError
 from bayd.journal.records import (
     AliveMark,
@@ -111,15 +112,8 @@ class Journal(Generic[E]):
         def on_the_loop() -> bool:
             return threading.get_ident() == loop_thread
 
-        store = Store(
-            path,
-            codec,
-            boot_id=clock.boot_id,
-            ballast_bytes=ballast_bytes,
-            connect=connect,
-            migrations=migrations,
-            may_wait=lambda: not on_the_loop(),
-        )
+        database = OwnedDatabase(path, ballast_bytes=ballast_bytes, connect=connect, migrations=migrations)
+        store = Store(database, codec, boot_id=clock.boot_id, may_wait=lambda: not on_the_loop())
         stamp = datetime.fromtimestamp(clock.now().wall_ms / 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
         await executor.submit(lambda: store.open(stamp))
         journal = cls(store, path, executor, side_executor or executor, clock, on_the_loop)

@@ -167,6 +167,8 @@ async def test_an_expired_batch_is_skipped_by_every_reader(path: Path, executor:
         assert [event for _, event in (await journal.load("104")).events] == ["meanwhile", "expired"]
         assert await journal.find_answer("key-1") is None
         assert await journal.expire("late", note("x", "expired")) == (3,)
+        with pytest.raises(BatchExpiredError):
+            await journal.append(note("late", "pay out"))
     assert rows(path, "SELECT count(*) FROM events") == [(3,)]
 
 

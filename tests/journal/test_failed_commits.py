@@ -8,9 +8,11 @@ import pytest
 
 from bayd.journal import (
     Answer,
+    AnswerExistsError,
     DiskFullError,
     JournalUnavailableError,
     NotWrittenError,
+    UnreadableEventError,
 )
 from bayd.journal.books import Writer
 from tests.journal.world import Fault, FaultyDisk, HandClock, note, opened, rows
@@ -209,6 +211,29 @@ def move(path: Path, to: Path) -> None:
     path.rename(to)
 
 
+async def test_an_event_that_cannot_be_read_does_not_hold_the_log(path: Path) -> None:
+    disk = FaultyDisk()
+    async with opened(path, "inline", connect=disk.connect) as journal:
+        await journal.append(note("b1", "what is this?", *["more"] * 1_000))
+        with pytest.raises(UnreadableEventError) as caught:
+            await journal.load("104")
+        disk.faults.append(Fault("COMMIT", after=True))
+        # The traceback still holds whatever the reading left open: the recovery must not find it in its way.
+        assert await journal.append(note("b2", "two")) == (1_002,)
+        assert "event 1 " in str(caught.value)
+
+
+async def test_what_sqlite_refuses_concerns_the_one_who_asked(path: Path, executor: str) -> None:
+    disk = FaultyDisk()
+    async with opened(path, executor, connect=disk.connect) as journal:
+        for pin in (None, object()):
+            refused = journal.store_pin("104", "s1", pin, 5)  # type: ignore[arg-type]
+            with pytest.raises(NotWrittenError, match="SQLite refuses"):
+                await refused
+        assert journal.health.recoveries == 0
+        assert await journal.append(note("b1", "one")) == (1,)
+
+
 # A full disk
 
 
@@ -238,6 +263,26 @@ async def test_without_any_room_the_caller_is_told_so(path: Path, executor: str)
         assert await journal.append(note("b1", "one")) == (1,)
         assert (journal.disk_full, journal.health.disk_full) == (False, False)
         assert ballast.exists()
+
+
+async def test_what_is_there_after_all_is_not_done_twice(path: Path) -> None:
+    disk = FaultyDisk()
+    answer = Answer("key", "print", 200, "{}")
+    runs = []
+
+    async with opened(path, "thread", connect=disk.connect) as journal:
+        await journal.append(note("b0", "zero", answer=answer))
+        disk.gate.clear()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(journal.append(note("b1", "one")))
+            await disk.hanging()
+            again = tasks.create_task(settled(journal.append(note("b2", "two", answer=answer))))
+            once = tasks.create_task(journal.transact(lambda writer: runs.append(writer.last_seq)))
+            await asyncio.sleep(0)
+            disk.faults.append(Fault("COMMIT", after=True, code=sqlite3.SQLITE_FULL, times=2))
+            disk.gate.set()
+        assert isinstance(again.result(), AnswerExistsError)
+        assert (once.result(), runs) == (None, [2])
 
 
 async def test_a_disk_too_full_for_the_ballast_from_the_start(path: Path, executor: str) -> None:

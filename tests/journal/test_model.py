@@ -179,7 +179,7 @@ def contradictions(steps: Sequence[Step]) -> list[str]:
         return asyncio.run(play(Path(directory) / "journal.db", steps))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(STEPS, max_size=30))
 def test_what_callers_were_told_is_true(steps: list[Step]) -> None:
     assert contradictions(steps) == []

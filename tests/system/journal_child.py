@@ -8,11 +8,19 @@ R 2      so many recoveries    F        the disk was reported full
 
 import asyncio
 import os
+import sqlite3
 import sys
 import time
 from pathlib import Path
 
-from bayd.journal import Batch, Journal, JournalUnavailableError, NotWrittenError, ThreadJournalExecutor
+from bayd.journal import (
+    Batch,
+    InlineJournalExecutor,
+    Journal,
+    JournalUnavailableError,
+    NotWrittenError,
+    ThreadJournalExecutor,
+)
 from bayd.ports import Instant
 
 
@@ -59,8 +67,9 @@ async def produce(journal: Journal[str], clock: BootClock, producer: int, count:
                 pass
 
 
-async def main(path: Path, producers: int, count: int) -> None:
-    executor, clock, turns = ThreadJournalExecutor(), BootClock(), 0
+async def main(path: Path, producers: int, count: int, *, inline: bool = False, reader: bool = False) -> None:
+    executor = InlineJournalExecutor() if inline else ThreadJournalExecutor()
+    clock, turns = BootClock(), 0
 
     async def turn() -> None:
         nonlocal turns
@@ -69,6 +78,9 @@ async def main(path: Path, producers: int, count: int) -> None:
             turns += 1
 
     journal = await Journal.open(path, executor, PlainCodec(), clock=clock)
+    if reader:
+        beside = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
+        beside.execute("SELECT count(*) FROM events").fetchone()
     async with asyncio.TaskGroup() as outer:
         turning = outer.create_task(turn(), name="turns")
         async with asyncio.TaskGroup() as tasks:
@@ -84,4 +96,12 @@ async def main(path: Path, producers: int, count: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))
+    words = sys.argv[4:]
+    run = main(
+        Path(sys.argv[1]),
+        int(sys.argv[2]),
+        int(sys.argv[3]),
+        inline="inline" in words,
+        reader="reader" in words,
+    )
+    asyncio.run(run)
