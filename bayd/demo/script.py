@@ -15,6 +15,7 @@ from bayd.demo.stage import READER, Stage
 
 _PATIENCE_S = 30.0
 _LOOK_S = 0.1
+_UNSEEN_S = 6.0  # while bayd is down the observer sees no end: none may be due
 _DECIDED_S = 1.0  # after this bayd has decided about every ball that it heard
 
 Say = Callable[[str], None]
@@ -38,11 +39,11 @@ class Evening:
 
     async def play(self) -> None:
         """About a minute. Raises DoorError when something answers otherwise than it should."""
-        anna = await self._book("101", 17, 900)
-        ben = await self._book("102", 14, 700)
-        cara = await self._book("103", 11, 600)
+        anna = await self._book("101", 20, 900)
+        ben = await self._book("102", 16, 700)
+        cara = await self._book("103", 19, 600)
         dev = await self._book("104", 5, 300)
-        ella = await self._book("104", 7, 400)
+        ella = await self._book("104", 20, 400)
         game = next(g for g in await self._doors.games() if g["ballsLimit"] == 20)
         await self._doors.choose_game(ben, game["id"])
         await self._until(
@@ -189,6 +190,10 @@ class Evening:
         """What bayd has heard and not yet decided about, half a second's worth, would be lost with it."""
         await self._stage.order("hold")
         await asyncio.sleep(_DECIDED_S)
+        bays = (await self._doors.status())["bays"]
+        shortest_s = min((b["session"]["remaining_s"] for b in bays.values() if b["session"]), default=0.0)
+        if shortest_s < _UNSEEN_S:
+            raise DoorError(f"this machine is too slow: a session would end unseen, in {shortest_s:.0f} s")
         await self._stage.stop("bayd", signal.SIGKILL)
 
     async def _until_listening(self) -> None:
