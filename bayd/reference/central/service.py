@@ -18,7 +18,7 @@ from bayd.reference.central.ledger import Store, Terms
 from bayd.reference.central.openapi import describe
 from bayd.reference.central.push import Push
 from bayd.reference.central.routes import ROUTES
-from bayd.reference.central.seed import DEFAULT_BAYS, seed_site
+from bayd.reference.central.seed import DEFAULT_BAYS, DEMO_GAMES, DemoGame, seed_site
 from bayd.reference.central.settings import CentralSettings
 from bayd.reference.central.streams import events_handler
 
@@ -42,10 +42,11 @@ def make_app(
     time_scale: float = 1.0,
     clock: Callable[[], int] = wall_clock_ms,
     bays: Sequence[str] = DEFAULT_BAYS,
+    games: Sequence[DemoGame] = DEMO_GAMES,
     settings: CentralSettings | None = None,
     draw_pin: Callable[[], str] = random_pin,
 ) -> web.Application:
-    """The application on its own file; `bays` matter when the file is new.
+    """The application on its own file; `bays` and `games` matter when the file is new.
 
     `time_scale` is how many booked minutes pass in a real one; `clock` gives UTC in milliseconds.
     """
@@ -76,7 +77,7 @@ def make_app(
     async def keep_store(app: web.Application) -> AsyncIterator[None]:
         store = app[STORE]
         try:
-            await store.open(lambda ledger: seed_site(ledger, bays))
+            await store.open(lambda ledger: seed_site(ledger, bays, games))
             yield
         finally:
             await store.aclose()
@@ -106,6 +107,7 @@ async def serve(
     faults: bool = False,
     minute_s: float = MINUTE_S,
     bays: Sequence[str] = DEFAULT_BAYS,
+    games: Sequence[DemoGame] = DEMO_GAMES,
     settings: CentralSettings | None = None,
     on_ready: Callable[[str], None] | None = None,
 ) -> None:
@@ -117,7 +119,9 @@ async def serve(
         raise ValueError(f"faults are on and host is {host}: use 127.0.0.1, or switch the faults off")
     if not minute_s > 0:
         raise ValueError(f"minute_s is {minute_s:g}: give a number of seconds above 0")
-    app = make_app(db, faults=faults, time_scale=MINUTE_S / minute_s, bays=bays, settings=settings)
+    app = make_app(
+        db, faults=faults, time_scale=MINUTE_S / minute_s, bays=bays, games=games, settings=settings
+    )
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_STOP_S)
     try:
         await runner.setup()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bayd.reference.central import CentralSettings, StaffLogin
+from bayd.reference.central import CentralSettings, DemoGame, StaffLogin
 from tests.reference.central.conftest import Central, Launch, discount
 
 
@@ -24,8 +24,9 @@ async def test_a_new_file_holds_a_range_of_42_bays(central: Central) -> None:
     ]
 
 
-async def test_the_bays_of_a_new_file_can_be_given(launch: Launch) -> None:
-    central = await launch(bays=["7", "201"])
+async def test_the_bays_and_games_of_a_new_file_can_be_given(launch: Launch) -> None:
+    central = await launch(bays=["7", "201"], games=[DemoGame("LONGEST DRIVE", 12)])
+    assert [game["ballsLimit"] for game in (await central.call("GET", "/game")).data] == [12]
     bays = (await central.call("GET", "/bay")).data
     assert [(bay["number"], bay["floor"]["number"]) for bay in bays] == [("7", "1"), ("201", "2")]
 
