@@ -230,11 +230,11 @@ def _after_end(bay: Bay, at_ms: int, now: Instant, rules: Rules) -> tuple[e.Even
 
 
 def ball_heard(bay: Bay, report: i.BallHeard, rules: Rules) -> Verdict:
-    """A ball counts for the session that first heard it, and once until it was away for long enough."""
+    """A ball counts for the session that first heard it. Whether it counts again is for presence to say."""
     session, last = bay.session, bay.last
+    if any(c.epc == report.epc and c.at_ms >= report.at_ms for c in bay.credits):
+        return Refusal("counted_already", "This ball was counted already.")
     forget_before_ms = report.at_ms - rules.recount_after_ms
-    if any(c.epc == report.epc and c.at_ms >= forget_before_ms for c in bay.credits):
-        return Refusal("counted_already", "This ball was counted a moment ago.")
     if session is not None and report.at_ms >= session.started_at_ms:
         whose = (session.session_id, session.player_id)
     elif last is not None and report.at_ms <= last.ended_at_ms:

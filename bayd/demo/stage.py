@@ -113,6 +113,20 @@ class Stage:
             process.kill()
             await process.wait()
 
+    async def trace(self, name: str, inject: str) -> asyncio.subprocess.Process:
+        """Let system calls of a running process fail: `fdatasync:error=EIO:when=3`. Needs root and strace."""
+        process = self._running[name]
+        syscall = inject.partition(":")[0]
+        tracer = await asyncio.create_subprocess_exec(
+            "strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={syscall}", "-e", f"inject={inject}",
+            "-p", str(process.pid), stderr=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+        status = Path(f"/proc/{process.pid}/status")
+        async with asyncio.timeout(_START_S):
+            while f"TracerPid:\t{tracer.pid}" not in status.read_text():  # noqa: ASYNC110, ASYNC240 # procfs
+                await asyncio.sleep(0.02)
+        return tracer
+
     async def order(self, do: str, **facts: Any) -> dict[str, Any]:
         """Tell the simulated range something. Raises StageError with its objection."""
         return await order(self.plan.socket, do, **facts)

@@ -191,9 +191,14 @@ class AntennaReconciler:
         now_ms = self._clock.now().boot_ms
         for number in ports:
             port = self._ports[name].get(number)
-            if port is not None and port.wanted_since_ms is not None:
-                port.blind_ms = self._blind_ms(port, now_ms)
-                port.heard_ms = now_ms
+            if port is None or port.wanted_since_ms is None:
+                continue
+            since_ms = port.wanted_since_ms if port.heard_ms is None else port.heard_ms
+            if now_ms - since_ms > _LONGEST_ROUND_MS:
+                # Nobody listened meanwhile: a ball that lay there all the time must not count again.
+                self._presence.was_deaf({self._routes[name].bays[number]}, since_ms, now_ms)
+            port.blind_ms = self._blind_ms(port, now_ms)
+            port.heard_ms = now_ms
 
     @staticmethod
     def _blind_ms(port: _Port, now_ms: int) -> int:
