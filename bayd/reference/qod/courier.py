@@ -45,7 +45,7 @@ class Courier:
     async def _deliver(self, http: aiohttp.ClientSession, event: PendingEvent) -> None:
         now = self._clock()
         if not event.may_be_sent(now):
-            await self._give_up(event, "not_here_or_token_over")
+            await self._give_up(event, "token_over")
             return
         status = await _post(http, event)
         if status == _GONE:

@@ -236,7 +236,7 @@ class OperatorDatabase:
         ]
 
     def _insert(self, session: QosSession, request: CreateRequest) -> None:
-        sink = request.sink
+        sink = request.sink if request.sink is not None and request.sink.is_here else None
         row = _session_row(session) | {
             "session_id": session.session_id,
             "client_id": session.client_id,

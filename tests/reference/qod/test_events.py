@@ -1,15 +1,22 @@
 """Events to a sink: at least once, and, on order, doubled, late and out of order."""
 
+import json
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bayd.reference.qod.database import OperatorDatabase
+from bayd.reference.qod.dialects import CAMARA_1_1
+from bayd.reference.qod.requests import parse_create
+from bayd.reference.qod.sessions import QosSession
 from tests.reference.qod.harness import (
+    NOON,
     CamaraCaller,
     EventReceiver,
     ManualClock,
+    camara_request,
     receiving_events,
     running,
 )
@@ -161,14 +168,38 @@ async def test_events_that_are_due_survive_a_restart(db: Path) -> None:
             assert event["data"] == {"sessionId": session_id, "qosStatus": "AVAILABLE"}
 
 
-@pytest.mark.parametrize("sink", ["https://203.0.113.9/events", "https://endpoint.example.com/events"])
-async def test_a_sink_elsewhere_is_never_called(camara: CamaraCaller, sink: str) -> None:
-    """It is given up at once, so the next event to a sink here is not held up."""
+async def test_an_event_that_is_never_taken_is_given_up(camara: CamaraCaller) -> None:
     async with receiving_events() as receiver:
-        created = await camara.create(sink=sink)
-        assert created.body["sink"] == sink
-        other = {"applicationServer": {"ipv4Address": "203.0.113.77"}, "sink": receiver.url}
-        await camara.create(**other)
-        camara.operator.clock.advance(2)
-        await camara.get(created.body["sessionId"])
-        assert await next_status(receiver) == "AVAILABLE"
+        receiver.answers = [500] * 4
+        session_id = await start(camara, receiver)
+        ids = [(await receiver.next())[1]["id"]]
+        for retry_s in (2, 4, 8):
+            camara.operator.clock.advance(retry_s)
+            await camara.get(session_id)
+            ids.append((await receiver.next())[1]["id"])
+        assert len(set(ids)) == 1
+        camara.operator.clock.advance(1_000)
+        await camara.delete(session_id)
+        assert await next_status(receiver) == "UNAVAILABLE"
+        assert receiver.received.empty()
+
+
+@pytest.mark.parametrize("sink", ["https://203.0.113.9/events", "https://endpoint.example.com/events"])
+def test_a_sink_elsewhere_is_accepted_and_never_called(db: Path, sink: str) -> None:
+    body = json.dumps(camara_request(sink=sink)).encode()
+    request = parse_create(body, CAMARA_1_1, min_duration_s=60)
+    assert request.echo["sink"] == sink
+    session = QosSession(
+        session_id="00000000-0000-4000-8000-000000000001",
+        client_id="bayd",
+        profile="QOS_E",
+        duration_s=600,
+        created_at=NOON,
+        available_due_at=NOON,
+        retention_s=360.0,
+        echo=request.echo,
+    )
+    database = OperatorDatabase(db)
+    database.create(session, request)
+    assert database.due_events(NOON + 1) == []
+    database.close()

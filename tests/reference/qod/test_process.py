@@ -7,7 +7,9 @@ import socket
 import sqlite3
 import sys
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +26,18 @@ from bayd.reference.qod import (
     register_client,
     serve,
 )
+from bayd.reference.qod.database import OperatorDatabase
+from bayd.reference.qod.dialects import CAMARA_1_1, TMOBILE_0_10
+from bayd.reference.qod.requests import parse_create
+from bayd.reference.qod.sessions import QosSession
 from tests.reference.qod.harness import (
+    NOON,
     SECRET,
     CamaraCaller,
     Running,
     TmobileCaller,
     basic,
+    camara_request,
     running,
     tmobile_request,
 )
@@ -50,6 +58,39 @@ async def test_parallel_creates_of_different_flows_all_succeed(tmobile: TmobileC
     )
     assert {reply.status for reply in replies} == {201}
     assert len({reply.body["sessionId"] for reply in replies}) == PARALLEL
+
+
+def test_two_processes_on_one_file_never_give_a_flow_twice(db: Path) -> None:
+    """As threads, each with its own connection: what they do must not depend on who reads before whom."""
+    rounds = 150
+    request = parse_create(json.dumps(tmobile_request()).encode(), TMOBILE_0_10, min_duration_s=60)
+
+    def contend(name: str) -> int:
+        database, given = OperatorDatabase(db), 0
+        for number in range(rounds):
+            session = QosSession(
+                session_id=f"{name}-{number}",
+                client_id="bayd",
+                profile="QOS_VC",
+                duration_s=600,
+                created_at=NOON + number,
+                available_due_at=NOON + number,
+                retention_s=360.0,
+                echo=request.echo,
+            )
+            if database.create(session, request) is not None:
+                given += 1
+                assert database.create(replace(session, session_id=f"{name}-{number}-b"), request) is None
+                database.delete(session.session_id, NOON + number)
+        database.close()
+        return given
+
+    with ThreadPoolExecutor(max_workers=2) as threads:
+        given = list(threads.map(contend, ("one", "other")))
+    assert min(given) > 0
+    database = OperatorDatabase(db)
+    assert len(database.ledger(NOON + rounds)) == sum(given)
+    database.close()
 
 
 async def test_one_proof_sent_many_times_at_once_counts_once(tmobile: TmobileCaller) -> None:
@@ -311,26 +352,49 @@ async def test_clients_given_to_the_app_or_registered_beside_it_are_known(
 # What is kept, and what is said
 
 
-async def test_what_names_a_device_is_forgotten_with_its_session(db: Path) -> None:
-    """Even from the free pages of the file, once the operator has stopped."""
-    async with running(db, dialect="camara-1.1", faults=True, requested_delay_s=0.0) as operator:
-        caller = CamaraCaller(operator)
-        await caller.login()
-        credential = {
+def test_what_names_a_device_or_opens_a_sink_is_forgotten_with_the_session(db: Path) -> None:
+    """Even from the free pages of the file."""
+    phone, opener = "1555019876", "the-key-to-the-sink"
+    sink = {
+        "sink": "https://127.0.0.1/events",
+        "sinkCredential": {
             "credentialType": "ACCESSTOKEN",
-            "accessToken": "the-key-to-the-sink",
+            "accessToken": opener,
             "accessTokenExpiresUtc": "2030-01-01T00:00:00Z",
             "accessTokenType": "bearer",
-        }
-        device = {"phoneNumber": "+1555019876"}
-        sink = "https://203.0.113.9/events"
-        created = await caller.create(device=device, sink=sink, sinkCredential=credential)
-        assert b"1555019876" in all_bytes_of(db)
-        await caller.delete(created.body["sessionId"])
-        assert (await operator.ledger())[0]["cause"] == "DELETE_REQUESTED"
+        },
+    }
+    body = json.dumps(camara_request(device={"phoneNumber": f"+{phone}"}, **sink)).encode()
+    request = parse_create(body, CAMARA_1_1, min_duration_s=60)
+    session = QosSession(
+        session_id="00000000-0000-4000-8000-000000000001",
+        client_id="bayd",
+        profile="QOS_E",
+        duration_s=600,
+        created_at=NOON,
+        available_due_at=NOON,
+        retention_s=360.0,
+        echo=request.echo,
+    )
+    database = OperatorDatabase(db)
+    database.create(session, request)
+    assert phone.encode() in all_bytes_of(db)
+    assert opener.encode() in all_bytes_of(db)
+    database.delete(session.session_id, NOON + 1)
+    events = database.due_events(NOON + 1)
+    assert len(events) == 2
+    for event in events:
+        database.event_done(event)
+    database.close()
+    assert phone.encode() not in all_bytes_of(db)
+    assert opener.encode() not in all_bytes_of(db)
+
+
+async def test_no_secret_of_a_client_is_in_the_file(tmobile: TmobileCaller, db: Path) -> None:
+    await tmobile.create()
     kept = all_bytes_of(db)
-    for secret in (b"1555019876", b"the-key-to-the-sink", SECRET.encode(), caller.token.encode()):
-        assert secret not in kept
+    assert SECRET.encode() not in kept
+    assert tmobile.token.encode() not in kept
 
 
 def test_the_file_is_for_its_owner_only(tmp_path: Path) -> None:
