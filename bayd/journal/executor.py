@@ -2,6 +2,7 @@
 
 A SQLite connection belongs to one thread, and an fsync may take seconds on a bay PC's eMMC: so the daemon
 gives the journal a thread. Virtual time does not go with threads: so simulations run the calls inline.
+An executor of one's own must run what was submitted, in order, also when nobody awaits the answer.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
 """What may be forgotten: old events that nothing needs any more, old answers, expired PIN hashes.
 
 An event goes when all of this holds: it is older than 90 days; its bay has a snapshot that contains it; it
-belongs to no open session; every sink that counts has it behind its cursor, and nothing earlier is parked.
+belongs to no open session; every sink that counts has it behind its cursor (a sink without a cursor for the
+bay has delivered nothing of it), and nothing earlier is parked.
 Only synchronised clocks tell an age: an event with a guessed time is taken to be as old as the known ones
 after it. The journal's last event stays, so that no number is given twice.
 """

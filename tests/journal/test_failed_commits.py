@@ -279,7 +279,7 @@ async def test_what_is_there_after_all_is_not_done_twice(path: Path) -> None:
             again = tasks.create_task(settled(journal.append(note("b2", "two", answer=answer))))
             once = tasks.create_task(journal.transact(lambda writer: runs.append(writer.last_seq)))
             await asyncio.sleep(0)
-            disk.faults.append(Fault("COMMIT", after=True, code=sqlite3.SQLITE_FULL, times=2))
+            disk.faults.append(Fault("COMMIT", after=True, code=sqlite3.SQLITE_FULL, times=9))
             disk.gate.set()
         assert isinstance(again.result(), AnswerExistsError)
         assert (once.result(), runs) == (None, [2])

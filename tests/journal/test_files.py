@@ -230,6 +230,25 @@ def test_copies_and_checks_give_way_to_a_recovery(tmp_path: Path) -> None:
     assert rows(tmp_path / "copy.db", "SELECT count(*) FROM t") == [(5_000,)]
 
 
+def test_a_copy_ends_however_much_is_written_meanwhile(tmp_path: Path) -> None:
+    path, steps = tmp_path / "busy.db", 0
+    conn = sqlite3.connect(path, isolation_level=None)
+    conn.execute("PRAGMA journal_mode = WAL")
+    conn.execute("CREATE TABLE t (x)")
+    conn.executemany("INSERT INTO t VALUES (?)", [("x" * 3_000,)] * 2_000)
+
+    def write_on() -> bool:
+        nonlocal steps
+        steps += 1
+        conn.execute("INSERT INTO t VALUES ('meanwhile')")
+        return steps > 100
+
+    copy_database(path, tmp_path / "copy.db", give_way=write_on)
+    conn.close()
+    assert 2 < steps < 100
+    assert rows(tmp_path / "copy.db", "SELECT count(*) FROM t") == [(2_000,)]
+
+
 async def test_a_damaged_page_is_found_by_the_check(path: Path, executor: str) -> None:
     async with opened(path, executor) as journal:
         await journal.append(note("b1", *[f"event number {n}" for n in range(2_000)]))

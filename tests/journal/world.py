@@ -117,15 +117,19 @@ class _Connection(sqlite3.Connection):
     disk: FaultyDisk
 
     def execute(self, sql: str, *args: Any) -> sqlite3.Cursor:
-        self.disk.meet(sql, after=False)
-        cursor = super().execute(sql, *args)
-        self.disk.meet(sql, after=True)
-        return cursor
+        return self._meet(sql, lambda: super(_Connection, self).execute(sql, *args))
 
     def executemany(self, sql: str, *args: Any) -> sqlite3.Cursor:
+        return self._meet(sql, lambda: super(_Connection, self).executemany(sql, *args))
+
+    def _meet(self, sql: str, run: Callable[[], sqlite3.Cursor]) -> sqlite3.Cursor:
         self.disk.meet(sql, after=False)
-        cursor = super().executemany(sql, *args)
-        self.disk.meet(sql, after=True)
+        cursor = run()
+        try:
+            self.disk.meet(sql, after=True)
+        except sqlite3.Error:
+            cursor.close()  # when execute raises nobody gets a cursor, which would hold the database open
+            raise
         return cursor
 
 
