@@ -16,6 +16,7 @@ from enum import Enum, StrEnum
 from typing import assert_never
 
 from hardware.dispenser.dispenser import Level
+from hardware.dispenser.malformed import MalformedReplyError
 
 HOST = 1  # the address of the bus master
 ACK = 0  # header of every good reply, with or without data
@@ -29,10 +30,6 @@ _OVERHEAD = 5  # dest, length, source, header, checksum
 class Checksum(StrEnum):
     SUM8 = "sum8"
     CRC16 = "crc16"  # CCITT, polynomial 0x1021, initially 0, over dest, length, header, data
-
-
-class MalformedReplyError(Exception):
-    """A well-summed reply does not have the shape that its command documents."""
 
 
 class CollisionError(Exception):

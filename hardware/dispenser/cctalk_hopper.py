@@ -16,8 +16,8 @@ from enum import StrEnum
 from typing import TypeVar, assert_never
 
 from hardware.dispenser import cctalk
-from hardware.dispenser.cctalk import Command, HopperFlag, HopperStatus, MalformedReplyError
-from hardware.dispenser.cctalk_bus import BusyError, CctalkBus, CctalkTurn
+from hardware.dispenser.cctalk import Command, HopperFlag, HopperStatus
+from hardware.dispenser.cctalk_bus import CctalkBus, CctalkTurn
 from hardware.dispenser.cctalk_payout import count_since, judge, name_fault, next_event
 from hardware.dispenser.dispenser import (
     Capabilities,
@@ -30,7 +30,15 @@ from hardware.dispenser.dispenser import (
     Progress,
     UnsupportedDispenserError,
 )
-from hardware.dispenser.line import CorruptReplyError, ExchangeError, NoReplyError, RefusedError
+from hardware.dispenser.line import (
+    BusyError,
+    CorruptReplyError,
+    ExchangeError,
+    NoReplyError,
+    RefusedError,
+    or_unavailable,
+)
+from hardware.dispenser.malformed import MalformedReplyError
 from hardware.link import LinkError
 
 MAX_PER_PAYOUT = 255  # one byte
@@ -84,10 +92,10 @@ class CctalkHopper:
 
     async def connect(self) -> Identity:
         self._bus.claim(self._settings.address, self)
-        return await _translated(self._identify())
+        return await or_unavailable(self._identify())
 
     async def mark(self) -> Mark:
-        return await _translated(self._mark())
+        return await or_unavailable(self._mark())
 
     async def pay(self, balls: int, mark: Mark) -> None:
         if not 1 <= balls <= MAX_PER_PAYOUT:
@@ -117,21 +125,21 @@ class CctalkHopper:
             raise NotStartedError(f"the payout was not begun: {error}") from error
 
     async def progress(self, balls: int, mark: Mark) -> Progress:
-        return await _translated(self._progress(balls, mark))
+        return await or_unavailable(self._progress(balls, mark))
 
     async def stop(self) -> None:
         self._stops += 1
-        await _translated(self._stop())
+        await or_unavailable(self._stop())
 
     async def level(self) -> Level:
-        return await _translated(self._level())
+        return await or_unavailable(self._level())
 
     async def clear_faults(self) -> None:
         """Reset the hopper, once a person has removed a jam; the makers' way to clear its error flags.
 
         Settle every payout first: afterwards the event counter is 0. Raises DispenserUnavailableError.
         """
-        await _translated(self._ask(cctalk.RESET))
+        await or_unavailable(self._ask(cctalk.RESET))
         await asyncio.sleep(RESET_S)
 
     async def aclose(self) -> None:
@@ -268,11 +276,15 @@ class CctalkHopper:
 
     async def _stop(self) -> None:
         async with self._bus.turn(self._settings.address, urgent=True) as turn:
+            failure: ExchangeError | None = None
             try:
                 await turn.ask(cctalk.EMERGENCY_STOP)
-            finally:
-                # A dispense command that a network still holds back must find the hopper disabled.
-                await turn.ask(cctalk.DISABLE)
+            except ExchangeError as error:
+                failure = error
+            # A dispense command that a network still holds back must find the hopper disabled.
+            await turn.ask(cctalk.DISABLE)
+            if failure is not None:
+                raise failure
 
     async def _progress(self, balls: int, mark: Mark) -> Progress:
         status = await self._status()
@@ -376,10 +388,3 @@ class CctalkHopper:
 
 def _runs(status: HopperStatus, mark: Mark) -> bool:
     return status.remaining > 0 and status.event == next_event(mark["event"])
-
-
-async def _translated(call: Awaitable[T]) -> T:
-    try:
-        return await call
-    except (ExchangeError, LinkError, MalformedReplyError) as error:
-        raise DispenserUnavailableError(str(error)) from error

@@ -13,10 +13,13 @@ starve the living.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
+from hardware.dispenser.dispenser import DispenserUnavailableError
+from hardware.dispenser.malformed import MalformedReplyError
 from hardware.link import Link, LinkError, LinkOpener, LinkUnavailableError
 
 REOPEN_FIRST_S = 0.25  # after the first failure to open; doubles
@@ -27,10 +30,15 @@ SILENT_SHARE = 0.1  # of the line's time, for a device that does not answer
 SILENT_MAX_S = 10.0  # the longest that a silent device waits for its next question
 
 
+T = TypeVar("T")
+
+
 class ExchangeError(Exception):
     """A question or a command got no right answer; the message says how."""
 
     line_is_quiet = False  # True: nothing is on its way any more that could be taken for something else
+    is_an_answer = False  # True: the device is alive
+    worth_repeating = True  # of a question
 
 
 class NoReplyError(ExchangeError):
@@ -45,6 +53,14 @@ class RefusedError(ExchangeError):
     """A right answer, and it says no."""
 
     line_is_quiet = True
+    is_an_answer = True
+    worth_repeating = False
+
+
+class BusyError(RefusedError):
+    """A right answer: not now."""
+
+    worth_repeating = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,3 +219,11 @@ class SharedLine:
         link, self._link = self._link, None
         if link is not None:
             await link.aclose()
+
+
+async def or_unavailable(call: Awaitable[T]) -> T:
+    """At the edge of a driver: whatever went wrong on the line is DispenserUnavailableError to the caller."""
+    try:
+        return await call
+    except (ExchangeError, LinkError, MalformedReplyError) as error:
+        raise DispenserUnavailableError(str(error)) from error

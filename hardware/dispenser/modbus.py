@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, IntEnum, auto
 
+from hardware.dispenser.malformed import MalformedReplyError
+
 READ_COILS = 0x01
 READ_DISCRETE_INPUTS = 0x02
 READ_HOLDING_REGISTERS = 0x03
@@ -30,10 +32,6 @@ _MULTIPLE_WRITES = frozenset((WRITE_COILS, WRITE_REGISTERS))
 MAX_FRAME = 256  # serial line V1.02, 2.5.1.1
 COIL_ON = 0xFF00
 COIL_OFF = 0x0000
-
-
-class MalformedReplyError(Exception):
-    """A reply with a right CRC does not fit its request."""
 
 
 class ExceptionCode(IntEnum):
@@ -57,7 +55,7 @@ def exception_name(code: int) -> str:
         return f"exception {code}"
 
 
-def crc16(data: bytes) -> int:
+def crc16(data: bytes | bytearray) -> int:
     """CRC-16/MODBUS: polynomial 0xA001 reflected, initially 0xFFFF."""
     crc = 0xFFFF
     for byte in data:

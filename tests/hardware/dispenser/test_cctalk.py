@@ -15,8 +15,8 @@ from hardware.dispenser.cctalk import (
     Frame,
     HopperFlag,
     HopperStatus,
-    MalformedReplyError,
 )
+from hardware.dispenser.malformed import MalformedReplyError
 from tests.hardware.dispenser.vectors import Vector, load
 
 VECTORS = load("cc.vec")

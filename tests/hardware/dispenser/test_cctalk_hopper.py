@@ -372,12 +372,12 @@ async def test_a_lost_link_is_opened_again() -> None:
     driver = await connected(rig)
     mark = await driver.mark()
     await driver.pay(12, mark)
-    rig.opener.unplug()
+    rig.wire.opener.unplug()
     for _ in range(20):
         with pytest.raises(DispenserUnavailableError):
             await driver.progress(12, mark)
         await asyncio.sleep(0.1)
-    rig.opener.plug()
+    rig.wire.opener.plug()
     await asyncio.sleep(5.0)
     assert await settled(driver, 12, mark) == Progress(12, running=False)
     await rig.aclose()

@@ -10,7 +10,8 @@ from pymodbus.pdu import DecodePDU
 from pymodbus.pdu.register_message import ReadHoldingRegistersResponse
 
 from hardware.dispenser import modbus
-from hardware.dispenser.modbus import Decoder, Frame, MalformedReplyError, Request, Side
+from hardware.dispenser.malformed import MalformedReplyError
+from hardware.dispenser.modbus import Decoder, Frame, Request, Side
 from tests.hardware.dispenser.vectors import Vector, load
 
 VECTORS = load("mb.vec")
