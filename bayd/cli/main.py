@@ -253,11 +253,9 @@ def _serve(service: Any) -> None:
     logs.configure("warning")
     try:
         asyncio.run(_until_signalled(service))
-    except OSError as error:
-        click.echo(str(error), err=True)
+    except* (OSError, RuntimeError, ValueError) as group:
+        _complain(group)
         sys.exit(EX_UNAVAILABLE)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
 
 
 async def _until_signalled(service: Any) -> None:

@@ -6,7 +6,6 @@ of its own: after a crash it finds the open payout in the bay's state and goes o
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -31,6 +30,7 @@ _POLL_S = 0.1  # hoppers are asked this often while they pay (wire facts: 166 ea
 _SUPERVISE_S = 5.0  # an idle machine is asked for its level: a dead link is noticed before a customer does
 _RECONNECT_S = (0.5, 1.0, 2.0, 3.0)
 _STOP_WITHIN_S = 2.0
+_RETRY_S = 1.0  # when the journal could not be written
 
 
 class Bays(Protocol):
@@ -64,7 +64,8 @@ class DispenserReconciler:
         self._wishes: dict[str, Desired] = {}
         self._facts: dict[str, DeviceState] = {}  # of the machine, as each bay has it
         self._cleared_by_staff = False
-        self._queue: deque[str] = deque()
+        self._queue: list[str] = []  # bays with an open payout, whose turn is next first
+        self._turns: dict[str, int] = {}  # payout -> runs of the motor it has had
         self._wake = asyncio.Event()
         self._state = DeviceState.UNKNOWN
         self._reason = ""
@@ -83,6 +84,7 @@ class DispenserReconciler:
         self._facts[bay.number] = state
         if wish.payout is not None and bay.number not in self._queue:
             self._queue.append(bay.number)
+            self._queue.sort(key=self._place)
         self._wake.set()
 
     def view(self) -> DispenserView:
@@ -109,19 +111,30 @@ class DispenserReconciler:
 
     async def _serve(self) -> None:
         while True:
+            self._wake.clear()
             if self._cleared_by_staff:
                 await self._clear_fault()
             while self._queue:
                 number = self._next()
+                payout = self._wishes[number].payout
                 settled = await self._turn(number)
-                # To the back, so that a long payout does not hold up a neighbour.
-                self._queue.remove(number)
-                if self._wishes[number].payout is not None:
-                    self._queue.append(number)
+                if payout is not None:
+                    self._turns[payout.payout_id] = self._turns.get(payout.payout_id, 0) + 1
+                if self._wishes[number].payout is None:
+                    self._queue.remove(number)
+                    self._turns.pop("" if payout is None else payout.payout_id, None)
+                self._queue.sort(key=self._place)
                 if not settled:
-                    await self._pause(1.0)
+                    await asyncio.sleep(_RETRY_S)
             self._level = await self._dispenser.level()
             await self._pause(_SUPERVISE_S)
+
+    def _place(self, number: str) -> tuple[int, int]:
+        """In the order of the presses, also after a restart; a long payout lets a neighbour in between."""
+        payout = self._wishes[number].payout
+        if payout is None:
+            return (0, 0)
+        return (self._turns.get(payout.payout_id, 0), payout.not_after_ms)
 
     def _next(self) -> str:
         """What the device may still be working on comes first: nothing else may move its counters."""
@@ -186,7 +199,7 @@ class DispenserReconciler:
                 reported = progress.paid
             if not progress.running:
                 break
-            await self._pause(_POLL_S)
+            await asyncio.sleep(_POLL_S)
         self._motor_may_run = False
         if progress.paid is None:
             text = progress.fault or "the machine cannot say how many balls came out"
@@ -232,6 +245,7 @@ class DispenserReconciler:
     async def _clear_fault(self) -> None:
         """Staff looked at the machine at one bay: it serves all its bays again."""
         self._cleared_by_staff = False
+        await self._dispenser.clear_faults()
         for number, state in list(self._facts.items()):
             if state is DeviceState.FAULT:
                 await self._tell(number, i.ClearFault(DISPENSER, i.SYSTEM))
@@ -250,8 +264,7 @@ class DispenserReconciler:
         return {n: w.payout for n, w in self._wishes.items() if w.payout is not None}
 
     async def _pause(self, seconds: float) -> None:
-        """Wait, but not longer than until a wish changes."""
-        self._wake.clear()
+        """Wait, but not longer than until a wish changes (or has changed since the queue was looked at)."""
         try:
             async with asyncio.timeout(seconds):
                 await self._wake.wait()

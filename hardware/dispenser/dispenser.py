@@ -105,6 +105,13 @@ class Dispenser(Protocol):
         """Stop the motor now, whatever it does. Raises DispenserUnavailableError."""
         ...
 
+    async def clear_faults(self) -> None:
+        """A person has seen to the machine: forget its errors. Every payout must be settled before.
+
+        Raises DispenserUnavailableError.
+        """
+        ...
+
     async def level(self) -> Level:
         """Raises DispenserUnavailableError."""
         ...
