@@ -253,7 +253,7 @@ def _serve(service: Any) -> None:
     logs.configure("warning")
     try:
         asyncio.run(_until_signalled(service))
-    except* (OSError, RuntimeError, ValueError) as group:
+    except* Exception as group:
         _complain(group)
         sys.exit(EX_UNAVAILABLE)
 

@@ -2,13 +2,15 @@
 
 Inputs are taken one at a time, their commit included, so two presses never both see the old balance.
 What disables (stop a motor, antennas off, the end of play) is told to the reconcilers before the commit;
-what enables only after it. A commit may hang: the bay's timer still ends play on time.
+what enables only after it. A disk may hang: the bay's timer still ends play on time, and what people switch
+off meanwhile is off at once, though it waits for its turn to be recorded.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from bayd.core import events as e
 from bayd.core import inputs as i
@@ -18,19 +20,28 @@ from bayd.core.desired import Desired, desired, narrowed
 from bayd.core.evolve import REDUCER_VERSION, evolve, evolve_all
 from bayd.core.model import Bay
 from bayd.core.rules import Rules
-from bayd.journal import Answer, Batch, Journal, NotWrittenError
+from bayd.journal import (
+    Answer,
+    AnswerExistsError,
+    Batch,
+    Journal,
+    JournalUnavailableError,
+    NotWrittenError,
+)
 from bayd.journal.event_codec import decode_bay, encode_bay
 from bayd.ports import Clock, Log, Randomness
 
+T = TypeVar("T")
+
 _TICK_S = 0.5  # asyncio's clock stops in suspend: the boot clock is read at least this often
-_QUEUE_LIMIT = 256
+_ACTS_LIMIT = 64  # that wait at one bay; reports are as few as those who send them, each waits for its own
 _SNAPSHOT_EVERY = 200  # events of one bay
 _RETRY_S = 1.0
 
 # Acts that take effect at once and are journaled when possible: never expired, never given up.
 _DISABLING = (i.End, i.Pause, i.Hold, i.StopService, i.TimeCame)
 # Reports of what has happened already: late is better than never.
-_FACTS = (
+_REPORTS = (
     i.PayoutMarkTaken,
     i.PayoutProgressed,
     i.PayoutWasInterrupted,
@@ -41,9 +52,12 @@ _FACTS = (
     i.ServerSaid,
     i.ServerMovedAway,
     i.ServerContradicted,
+    i.PinWasRight,  # the server has taken the PIN: it will not take it again
     i.PinWasWrong,
     i.PinNotChecked,
 )
+# Of the other acts this one counts late, too: somebody waits for help.
+_LASTING = (*_DISABLING, *_REPORTS, i.CallHelp)
 
 
 class BayObserver(Protocol):
@@ -52,12 +66,31 @@ class BayObserver(Protocol):
     def bay_changed(self, bay: Bay, wish: Desired) -> None: ...
 
 
+class BayMeter(Protocol):
+    """Counts what the bays do. Called in the loop; must not block or raise."""
+
+    def committed(self, bay: str, took_s: float) -> None: ...
+
+    def shed(self, bay: str) -> None:
+        """An act was turned away because too many wait, or it waited too long."""
+        ...
+
+
 class BayBusyError(Exception):
-    """Too many requests wait at this bay; nothing was done."""
+    """Too many acts wait at this bay, or this one waited too long; nothing was done."""
 
 
 class OutcomeUnknownError(Exception):
-    """The disk did not answer in time: the request may yet be recorded, but will not be acted on."""
+    """The disk did not answer in time.
+
+    What lasts (an end, a report) is recorded when the disk is back; anything else, should it become
+    durable, is expired and never acted on. `settled` is done once the bay knows which.
+    """
+
+    def __init__(self, message: str, *, lasts: bool, settled: asyncio.Future[None]) -> None:
+        super().__init__(message)
+        self.lasts = lasts
+        self.settled = settled
 
 
 AnswerMaker = Callable[[Bay, Decision], Answer | None]
@@ -70,11 +103,40 @@ class Outcome:
     answer: Answer | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Request:
     input: i.Input
     make_answer: AnswerMaker | None
+    since_ms: int
     reply: asyncio.Future[Outcome]
+    settled: asyncio.Future[None]
+
+    @property
+    def lasts(self) -> bool:
+        return isinstance(self.input, _LASTING) or self._is_ours
+
+    @property
+    def is_patient(self) -> bool:
+        """Nobody stands there waiting: whoever reports wants to know how it ended, however late."""
+        return (isinstance(self.input, _REPORTS) or self._is_ours) and self.make_answer is None
+
+    @property
+    def _is_ours(self) -> bool:
+        actor = getattr(self.input, "actor", None)
+        return isinstance(actor, i.Actor) and actor.role is i.Role.SYSTEM
+
+    def succeed(self, outcome: Outcome) -> None:
+        if not self.reply.done():
+            self.reply.set_result(outcome)
+
+    def fail(self, error: Exception) -> None:
+        if self.reply.done():
+            return
+        self.reply.set_exception(error)
+        self.reply.exception()  # nobody may be waiting any more: not a warning
+
+    def unknown(self, message: str) -> OutcomeUnknownError:
+        return OutcomeUnknownError(message, lasts=self.lasts, settled=self.settled)
 
 
 class BayTask:
@@ -90,18 +152,23 @@ class BayTask:
         randomness: Randomness,
         observers: Sequence[BayObserver],
         log: Log,
+        meter: BayMeter | None = None,
     ) -> None:
         self.bay = Bay(number)
         self.rules = rules
+        self.last_seq = 0  # of the journal's events, the newest that `bay` reflects
         self._journal = journal
         self._clock = clock
         self._randomness = randomness
         self._observers = observers
         self._log = log
-        self._queue: asyncio.Queue[_Request] = asyncio.Queue(_QUEUE_LIMIT)
+        self._meter = meter
+        self._waiting: deque[_Request] = deque()
+        self._arrived = asyncio.Event()
         self._wish = desired(self.bay, rules)
+        self._pending: Desired | None = None  # told while something is not durable yet
         self._since_snapshot = 0
-        self._last_seq = 0
+        self._tasks: asyncio.TaskGroup
 
     @property
     def number(self) -> str:
@@ -113,10 +180,10 @@ class BayTask:
         bay = Bay(self.number)
         if loaded.snapshot_state is not None and loaded.reducer_version == REDUCER_VERSION:
             bay = decode_bay(loaded.snapshot_state)
-            self._last_seq = loaded.snapshot_seq
+            self.last_seq = loaded.snapshot_seq
         for seq, event in loaded.events:
             bay = evolve(bay, event)
-            self._last_seq = seq
+            self.last_seq = seq
         self._since_snapshot = len(loaded.events)
         self.bay = bay
         self._wish = desired(bay, self.rules)
@@ -124,32 +191,55 @@ class BayTask:
     async def submit(self, request: i.Input, make_answer: AnswerMaker | None = None) -> Outcome:
         """Have one input decided, recorded and followed.
 
-        Raises BayBusyError, OutcomeUnknownError, or NotWrittenError when nothing was recorded.
+        Raises BayBusyError, OutcomeUnknownError, or NotWrittenError when nothing was recorded. A report
+        without an answer to give waits for as long as the disk needs.
         """
-        reply: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        mine = _Request(
+            request, make_answer, self._clock.now().boot_ms, loop.create_future(), loop.create_future()
+        )
+        if not mine.lasts and sum(not waiting.lasts for waiting in self._waiting) >= _ACTS_LIMIT:
+            raise self._busy()
+        self._waiting.append(mine)
+        self._arrived.set()
+        self._narrow()
+        if mine.is_patient:
+            return await mine.reply
         try:
-            self._queue.put_nowait(_Request(request, make_answer, reply))
-        except asyncio.QueueFull:
-            raise BayBusyError(f"bay {self.number} has too many requests waiting") from None
-        return await reply
+            await asyncio.wait({mine.reply}, timeout=self.rules.intent_ttl_ms / 1000)
+        except asyncio.CancelledError:
+            self._withdraw(mine)
+            raise
+        if mine in self._waiting:
+            if mine.lasts:
+                raise mine.unknown("the disk does not answer")
+            self._withdraw(mine)
+            raise self._busy()
+        return await mine.reply
 
     def announce(self) -> None:
         """Tell the observers the present state."""
         self._tell(self._wish)
 
     async def run(self) -> None:
-        async with asyncio.TaskGroup() as commits:
+        async with asyncio.TaskGroup() as self._tasks:
             while True:
                 request = await self._next()
                 try:
-                    await self._handle(request, commits)
-                except (BayBusyError, OutcomeUnknownError, NotWrittenError) as error:
-                    _fail(request.reply, error)
+                    await self._handle(request)
+                except (OutcomeUnknownError, NotWrittenError) as error:
+                    request.fail(error)
+                except JournalUnavailableError:
+                    raise  # nobody can tell what is recorded: a restart reads it
                 except Exception as error:  # noqa: BLE001 # the one guard of the bay: one input is lost, not the bay
                     self._log.error(
                         "input_failed", bay=self.number, input=type(request.input).__name__, exc_info=error
                     )
-                    _fail(request.reply, error)
+                    self._settle_wish()
+                    request.fail(error)
+                finally:
+                    if not request.settled.done():
+                        request.settled.set_result(None)
 
     async def _next(self) -> _Request:
         """The next input, or the passing of time when a deadline is over."""
@@ -157,22 +247,29 @@ class BayTask:
             now_ms = self._clock.now().boot_ms
             wake_ms = next_wake_ms(self.bay, self.rules)
             if wake_ms is not None and wake_ms <= now_ms:
-                return _Request(i.TimeCame(), None, asyncio.get_running_loop().create_future())
+                loop = asyncio.get_running_loop()
+                return _Request(i.TimeCame(), None, now_ms, loop.create_future(), loop.create_future())
+            while self._waiting:
+                request = self._waiting.popleft()
+                if request.lasts or now_ms - request.since_ms < self.rules.intent_ttl_ms:
+                    return request
+                request.fail(self._busy())
+            self._arrived.clear()
             wait_s = _TICK_S if wake_ms is None else min(_TICK_S, (wake_ms - now_ms) / 1000)
             try:
                 async with asyncio.timeout(wait_s):
-                    return await self._queue.get()
+                    await self._arrived.wait()
             except TimeoutError:
                 continue
 
-    async def _handle(self, request: _Request, commits: asyncio.TaskGroup) -> None:
+    async def _handle(self, request: _Request) -> None:
         while True:
             now = self._clock.now()
             decision = decide(self.bay, request.input, now, self.rules)
             after = evolve_all(self.bay, decision.events)
             answer = None if request.make_answer is None else request.make_answer(after, decision)
             if not decision.events and answer is None:
-                _settle(request.reply, Outcome(decision, self.bay, None))
+                request.succeed(Outcome(decision, self.bay, None))
                 return
             batch = Batch(
                 bay=self.number,
@@ -181,91 +278,149 @@ class BayTask:
                 at=now,
                 answer=answer,
             )
-            self._tell(narrowed(self._wish, desired(after, self.rules)), after=self.bay)
+            self._pending = narrowed(self._wish, desired(after, self.rules))
+            self._tell(self._narrowest(self._pending))
             try:
-                in_time, seqs = await self._commit(batch, request, commits)
-            except NotWrittenError:
-                if isinstance(request.input, _DISABLING):
-                    self._log.error("act_not_recorded", bay=self.number, input=type(request.input).__name__)
-                    _fail(request.reply, OutcomeUnknownError("not recorded yet"))
-                    await asyncio.sleep(_RETRY_S)
-                    continue
-                self._tell(desired(self.bay, self.rules))
-                raise
-            if not in_time and not isinstance(request.input, _DISABLING + _FACTS):
+                in_time, seqs = await self._commit(batch, request)
+            except NotWrittenError as error:
+                # A press whose answer exists was carried out before: that is its end.
+                if not isinstance(request.input, _DISABLING) or isinstance(error, AnswerExistsError):
+                    self._settle_wish()
+                    raise
+                self._log.error("act_not_recorded", bay=self.number, input=type(request.input).__name__)
+                request.fail(request.unknown("not recorded yet"))
+                await self._watch(asyncio.sleep(_RETRY_S))
+                continue
+            if not in_time and not request.lasts:
                 await self._expire(batch)
                 return
-            self._last_seq = seqs[-1] if seqs else self._last_seq
-            self.bay = after
-            self._wish = desired(after, self.rules)
-            self._tell(self._wish)
-            _settle(request.reply, Outcome(decision, after, answer))
-            await self._snapshot(len(decision.events))
+            self._take(after, decision.events, seqs)
+            request.succeed(Outcome(decision, after, answer))
             return
 
-    async def _commit(
-        self, batch: Batch[e.Event], request: _Request, commits: asyncio.TaskGroup
-    ) -> tuple[bool, tuple[int, ...]]:
-        """Whether it became durable in time, and where it stands in the journal. Raises NotWrittenError."""
-        commit = commits.create_task(self._append(batch), name=f"commit-{self.number}")
-        deadline_ms = batch.at.boot_ms + self.rules.intent_ttl_ms
-        in_time = True
-        while not commit.done():
-            await asyncio.wait({commit}, timeout=_TICK_S)
-            now = self._clock.now()
-            if commit.done():
-                break
-            if in_time and now.boot_ms >= deadline_ms:
-                in_time = False
-                self._log.error("commit_stalled", bay=self.number, waited_ms=self.rules.intent_ttl_ms)
-                _fail(request.reply, OutcomeUnknownError("the disk does not answer"))
-            overdue = decide(self.bay, i.TimeCame(), now, self.rules).events
-            if overdue:
-                over = desired(evolve_all(self.bay, overdue), self.rules)
-                self._tell(narrowed(self._wish, over), after=self.bay)
-        result = commit.result()
-        if isinstance(result, NotWrittenError):
-            raise result
-        return in_time and self._clock.now().boot_ms < deadline_ms, result
+    def _take(self, after: Bay, events: Sequence[e.Event], seqs: tuple[int, ...]) -> None:
+        """What the journal holds is the bay's state."""
+        self.bay = after
+        self.last_seq = seqs[-1] if seqs else self.last_seq
+        self._wish = desired(after, self.rules)
+        self._settle_wish()
+        self._since_snapshot += len(events)
+        if self._since_snapshot >= _SNAPSHOT_EVERY:
+            self._since_snapshot = 0
+            self._tasks.create_task(self._save_snapshot(self.last_seq, after), name=f"snapshot-{self.number}")
 
-    async def _append(self, batch: Batch[e.Event]) -> tuple[int, ...] | NotWrittenError:
-        # A failure is a value here: raised in the TaskGroup it would end the bay.
-        try:
-            return await self._journal.append(batch)
-        except NotWrittenError as error:
-            return error
+    async def _commit(self, batch: Batch[e.Event], request: _Request) -> tuple[bool, tuple[int, ...]]:
+        """Whether it became durable in time, and where it stands in the journal. Raises NotWrittenError."""
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        deadline_ms = batch.at.boot_ms + self.rules.intent_ttl_ms
+
+        def give_up() -> None:
+            self._log.error("commit_stalled", bay=self.number, waited_ms=self.rules.intent_ttl_ms)
+            if not request.is_patient:
+                request.fail(request.unknown("the disk does not answer"))
+
+        in_time, seqs = await self._watch(self._journal.append(batch), deadline_ms, give_up)
+        if self._meter is not None:
+            self._meter.committed(self.number, loop.time() - began_s)
+        return in_time, seqs
+
+    async def _watch(
+        self,
+        call: Awaitable[T],
+        deadline_ms: int | None = None,
+        give_up: Callable[[], None] = lambda: None,
+    ) -> tuple[bool, T]:
+        """Await what may hang; time and people may switch things off meanwhile. Raises what `call` raises.
+
+        False: it took until the deadline or longer, and `give_up` was called then.
+        """
+        task = self._tasks.create_task(_outcome_of(call), name=f"disk-{self.number}")
+        in_time = True
+        while True:
+            now_ms = self._clock.now().boot_ms
+            if deadline_ms is not None and in_time and now_ms >= deadline_ms:
+                in_time = False
+                give_up()
+            if task.done():
+                break
+            self._narrow()
+            wait_s = _TICK_S
+            if deadline_ms is not None and in_time:
+                wait_s = min(_TICK_S, (deadline_ms - now_ms) / 1000)
+            await asyncio.wait({task}, timeout=wait_s)
+        outcome = task.result()
+        if isinstance(outcome, _Failure):
+            raise outcome.error
+        return in_time, outcome
 
     async def _expire(self, batch: Batch[e.Event]) -> None:
         """Recorded after its answer was given up: it never counts."""
-        expiry: Batch[e.Event] = Batch(
-            bay=self.number,
-            batch_id=self._randomness.new_id(),
-            events=(e.IntentExpired(batch.batch_id),),
-            at=self._clock.now(),
-        )
-        seqs = await self._journal.expire(batch.batch_id, expiry)
-        self._last_seq = seqs[-1]
-        self._tell(desired(self.bay, self.rules))
-
-    async def _snapshot(self, new_events: int) -> None:
-        self._since_snapshot += new_events
-        if self._since_snapshot < _SNAPSHOT_EVERY:
+        while True:
+            at = self._clock.now()
+            event = e.IntentExpired(batch.batch_id)
+            expiry: Batch[e.Event] = Batch(self.number, self._randomness.new_id(), (event,), at)
+            try:
+                _, seqs = await self._watch(self._journal.expire(batch.batch_id, expiry))
+            except NotWrittenError:
+                # The journal holds what must not count: nothing else is decided before that is put right.
+                self._log.error("expiry_not_recorded", bay=self.number)
+                await self._watch(asyncio.sleep(_RETRY_S))
+                continue
+            self._take(evolve(self.bay, event), (event,), seqs)
             return
-        self._since_snapshot = 0
-        await self._journal.save_snapshot(self.number, self._last_seq, REDUCER_VERSION, encode_bay(self.bay))
 
-    def _tell(self, wish: Desired, after: Bay | None = None) -> None:
+    async def _save_snapshot(self, seq: int, bay: Bay) -> None:
+        try:
+            await self._journal.save_snapshot(self.number, seq, REDUCER_VERSION, encode_bay(bay))
+        except (NotWrittenError, JournalUnavailableError):
+            self._log.warning("snapshot_not_written", bay=self.number)
+
+    def _narrow(self) -> None:
+        """While something is not durable yet: what time and people switch off is off at once."""
+        if self._pending is None:
+            return
+        wish = self._narrowest(self._pending)
+        if wish != self._pending:
+            self._pending = wish
+            self._tell(wish)
+
+    def _narrowest(self, wish: Desired) -> Desired:
+        """`wish` without what is overdue, or is to be switched off by what waits."""
+        now = self._clock.now()
+        bay = self.bay
+        waiting = [request.input for request in self._waiting if isinstance(request.input, _DISABLING)]
+        for one in (i.TimeCame(), *waiting):
+            bay = evolve_all(bay, decide(bay, one, now, self.rules).events)
+        return wish if bay is self.bay else narrowed(wish, desired(bay, self.rules))
+
+    def _settle_wish(self) -> None:
+        """Nothing is pending any more."""
+        self._pending = None
+        self._tell(self._narrowest(self._wish))
+
+    def _tell(self, wish: Desired) -> None:
         for observer in self._observers:
-            observer.bay_changed(self.bay if after is None else after, wish)
+            observer.bay_changed(self.bay, wish)
+
+    def _busy(self) -> BayBusyError:
+        if self._meter is not None:
+            self._meter.shed(self.number)
+        return BayBusyError(f"bay {self.number} has too much to do")
+
+    def _withdraw(self, request: _Request) -> None:
+        if not request.lasts and request in self._waiting:
+            self._waiting.remove(request)
 
 
-def _settle(reply: asyncio.Future[Outcome], outcome: Outcome) -> None:
-    if not reply.done():
-        reply.set_result(outcome)
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    error: Exception
 
 
-def _fail(reply: asyncio.Future[Outcome], error: Exception) -> None:
-    if reply.done():
-        return
-    reply.set_exception(error)
-    reply.exception()  # nobody may be waiting any more: not a warning
+async def _outcome_of(call: Awaitable[T]) -> T | _Failure:
+    """A failure as a value: raised in the TaskGroup it would end the bay."""
+    try:
+        return await call
+    except Exception as error:  # noqa: BLE001 # handed to the one who watches
+        return _Failure(error)
