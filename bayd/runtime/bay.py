@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, TypeVar
 
 from bayd.core import events as e
@@ -229,8 +230,6 @@ class BayTask:
                     await self._handle(request)
                 except (OutcomeUnknownError, NotWrittenError) as error:
                     request.fail(error)
-                except JournalUnavailableError:
-                    raise  # nobody can tell what is recorded: a restart reads it
                 except Exception as error:  # noqa: BLE001 # the one guard of the bay: one input is lost, not the bay
                     self._log.error(
                         "input_failed", bay=self.number, input=type(request.input).__name__, exc_info=error
@@ -320,10 +319,20 @@ class BayTask:
             if not request.is_patient:
                 request.fail(request.unknown("the disk does not answer"))
 
-        in_time, seqs = await self._watch(self._journal.append(batch), deadline_ms, give_up)
+        append = self._until_known(lambda: self._journal.append(batch))
+        in_time, seqs = await self._watch(append, deadline_ms, give_up)
         if self._meter is not None:
             self._meter.committed(self.number, loop.time() - began_s)
         return in_time, seqs
+
+    async def _until_known(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """While the journal cannot tell what is written: ask again, it knows the batch by its id."""
+        while True:
+            try:
+                return await ask()
+            except JournalUnavailableError:
+                self._log.error("journal_unavailable", bay=self.number)
+                await asyncio.sleep(_RETRY_S)
 
     async def _watch(
         self,
@@ -361,7 +370,8 @@ class BayTask:
             event = e.IntentExpired(batch.batch_id)
             expiry: Batch[e.Event] = Batch(self.number, self._randomness.new_id(), (event,), at)
             try:
-                _, seqs = await self._watch(self._journal.expire(batch.batch_id, expiry))
+                expire = self._until_known(partial(self._journal.expire, batch.batch_id, expiry))
+                _, seqs = await self._watch(expire)
             except NotWrittenError:
                 # The journal holds what must not count: nothing else is decided before that is put right.
                 self._log.error("expiry_not_recorded", bay=self.number)
