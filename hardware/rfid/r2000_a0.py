@@ -127,7 +127,6 @@ _SHAPES = {
 }
 
 _HEADER_BYTE = bytes((HEADER,))
-_LONGEST = max(max(lengths, default=0) for lengths in PLAUSIBLE_LENGTHS.values())
 # The low byte of Adler-32 is 1 + the sum of all bytes, while that is below 65521 (here it is at most 65440):
 # the fastest sum over bytes that the standard library has.
 _INTACT = 1
@@ -193,18 +192,10 @@ def wanted_size(buffer: bytes, start: int) -> int:
     The whole size of the frame, as soon as all that makes it plausible has come.
     """
     known = len(buffer) - start
-    if known >= 6:
-        length, command = buffer[start + 1], buffer[start + 3]
-    elif known < 2:
-        return 2
-    else:
-        length = buffer[start + 1]
-        if not OVERHEAD <= length <= _LONGEST:
-            return 0
-        if known < 4:
-            return 4
-        command = buffer[start + 3]
-    shape = _SHAPES.get(command << 8 | length)
+    if known < 4:
+        return 4
+    length = buffer[start + 1]
+    shape = _SHAPES.get(buffer[start + 3] << 8 | length)
     if shape is None:
         return 0
     if shape is _Shape.TAG:

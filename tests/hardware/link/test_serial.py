@@ -1,15 +1,17 @@
 """What only the serial wrapper promises: the traps of pyserial-asyncio, each shown to be closed."""
 
 import asyncio
+import fcntl
 import os
 import sys
 import termios
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+import serial
 
 from hardware.link import LinkLostError, LinkUnavailableError, opener_for
 from hardware.link.serial import OUTPUT_LIMIT, SerialLink, SerialOpener, in_daemon_thread
@@ -131,6 +133,36 @@ async def test_closing_a_stalled_line_does_not_wait_for_it(end: PtyEnd) -> None:
     assert longest < 2.0, "the loop stood still while the port closed"
 
 
+async def test_closing_drops_the_output_before_it_can_wait_for_it(
+    end: PtyEnd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import hardware.link.serial as module
+
+    steps: list[str] = []
+    for name in ("reset_output_buffer", "close", "flush"):
+        really = getattr(module._Port, name)
+
+        def record(port: module._Port, name: str = name, really: Callable[..., None] = really) -> None:
+            if port.is_open:
+                steps.append(name)
+            really(port)
+
+        monkeypatch.setattr(module._Port, name, record)
+    link = await end.opener.open()
+    steps.clear()
+    await link.aclose()
+    assert steps == ["reset_output_buffer", "close"]
+
+
+async def test_a_pty_is_not_marked_exclusive_because_the_mark_outlives_its_owner(end: PtyEnd) -> None:
+    get_exclusive = 0x80045440  # TIOCGEXCL
+    link = await end.opener.open()
+    assert isinstance(link, SerialLink)
+    marked = fcntl.ioctl(link._port.fd or 0, get_exclusive, b"\0" * 4)
+    assert marked == b"\0" * 4
+    await link.aclose()
+
+
 async def test_a_partial_write_goes_on_when_the_device_reads_again(end: PtyEnd) -> None:
     link = await end.opener.open()
     end.port.stall(True)
@@ -188,7 +220,14 @@ async def test_an_opening_that_was_given_up_leaves_no_port_behind(
 
     go = threading.Event()
     really_open = module._open
-    monkeypatch.setattr(module, "_open", lambda port: (go.wait(PATIENCE_S), really_open(port))[1])
+    ports: list[serial.Serial] = []  # held, so that nobody but the opener can have closed them
+
+    def open_late(port: module._Port) -> module._Port:
+        ports.append(port)
+        go.wait(PATIENCE_S)
+        return really_open(port)
+
+    monkeypatch.setattr(module, "_open", open_late)
     monkeypatch.setattr(module, "OPEN_TIMEOUT_S", 0.05)
     opener = SerialOpener(end.opener.name, baudrate=115200)
     with pytest.raises(LinkUnavailableError, match="opening takes longer"):
@@ -204,7 +243,7 @@ async def test_an_opening_that_was_given_up_leaves_no_port_behind(
                 link = await opener.open()
             except LinkUnavailableError:
                 await asyncio.sleep(0.005)
-    assert link.name == end.opener.name
+    assert not ports[0].is_open
     await link.aclose()
 
 

@@ -485,6 +485,18 @@ async def test_slow_replies_are_waited_for(bench: Bench) -> None:
     assert bench.events.rounds[2] > 10
 
 
+async def test_an_end_of_round_that_comes_just_too_late_is_still_waited_out(bench: Bench) -> None:
+    # One port: the watchdog barks after 560 ms, the end frame comes 8 ms later, and until then it listens.
+    bench.sim.faults.slow_s = 0.535
+    settings = R2000Settings(reply_timeout_s=1.0)
+    bench.reader = R2000Reader(bench.rig.opener, bench.events, settings, jitter=lambda: 0.5)
+    bench.reader.set_plan(plan(1))
+    async with running(bench.reader):
+        await asyncio.sleep(20)
+    assert bench.sim.rounds > 10
+    assert bench.sim.ignored == 0
+
+
 async def test_replies_later_than_the_time_out_do_not_answer_the_next_question(bench: Bench) -> None:
     bench.reader.set_plan(plan(1, 2))
     async with running(bench.reader):
@@ -532,6 +544,19 @@ async def test_unplugged_and_plugged_again_it_reads_on(bench: Bench) -> None:
         await asyncio.sleep(4)
     assert [type(event) for event in bench.events.all[:1]] == [ReaderOnline]
     assert {read.port for read in bench.events.reads} == {7}
+
+
+async def test_after_a_time_of_work_the_first_attempt_comes_soon_again(bench: Bench) -> None:
+    loop = asyncio.get_running_loop()
+    bench.reader.set_plan(plan(7))
+    async with running(bench.reader):
+        for _ in range(4):
+            await asyncio.sleep(5)
+            bench.rig.unplug()
+            bench.rig.plug()
+            lost_at = loop.time()
+            await asyncio.sleep(1)
+            assert bench.rig.opened_at[-1] == pytest.approx(lost_at + 0.5, abs=0.01)
 
 
 # A bad line.

@@ -73,6 +73,7 @@ async def test_it_comes_online_with_its_identity_and_reads_what_lies_there(bench
     async with running(check_type(bench.reader)):
         await asyncio.sleep(2)
     (online,) = bench.events.of(ReaderOnline)
+    assert bench.sim.commands[0x76] == 1  # told to answer, whatever mode it was left in
     assert online.identity.family == "uhfreader288"
     assert (online.identity.firmware, online.identity.model) == ("2.1", "UHFReader288MP")
     assert {(read.port, read.epc, read.rssi_dbm, read.rssi_raw) for read in bench.events.reads} == {
