@@ -7,21 +7,22 @@ Order of precedence: command line, environment (`BAYD_`, `__` between levels), t
 import ipaddress
 import os
 import tomllib
+import zoneinfo
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from bayd.core.balls import BallListError, parse_balls, registered_epcs
 from bayd.core.rules import DowntimePolicy, ExtensionPolicy, Rules
 
 TIME_SCALE_VARIABLE = "BAYD_TIME_SCALE"
-# Variables that begin like settings and are none.
-_OTHER_VARIABLES = frozenset({TIME_SCALE_VARIABLE, "BAYD_BOOT_ID", "BAYD_CONFIG"})
+# Variables that begin like settings and are none: the command line reads some of them.
+_OTHER_VARIABLES = frozenset({TIME_SCALE_VARIABLE, "BAYD_BOOT_ID", "BAYD_CONFIG", "BAYD_URL"})
 _CREDENTIALS = frozenset(
     {"site_key", "central_token", "qod_client_id", "qod_client_secret", "qod_private_key", "api_tokens"}
 )
@@ -34,73 +35,188 @@ class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _web_address(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname)
+        parts.port  # noqa: B018 # raises for a port that is none
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError("is no web address; write http://HOST:PORT or https://HOST")
+    return url
+
+
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+
+
+def _device_link(link: str) -> str:
+    if "://" not in link and link:
+        return link
+    try:
+        parts = urlsplit(link)
+        good = parts.scheme == "socket" and bool(parts.hostname) and parts.port is not None
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError("is no link; write a path below /dev or socket://HOST:PORT")
+    return link
+
+
+DeviceLink = Annotated[str, AfterValidator(_device_link)]
+
+
+def _known_timezone(name: str) -> str:
+    # A machine without a time zone database cannot tell: then nothing is refused.
+    known = zoneinfo.available_timezones()
+    if known and name not in known:
+        raise ValueError(f"there is no time zone {name!r}; write an IANA name such as Asia/Kolkata")
+    return name
+
+
 class Site(_Table):
+    """The range as people know it."""
+
     name: str = Field("Golf range", description="Shown on the pages.")
-    timezone: str = Field("UTC", description="IANA name, for times shown to people.")
-    currency: str = Field("", description="For display; amounts are whole numbers in the server's unit.")
+    timezone: Annotated[str, AfterValidator(_known_timezone)] = Field(
+        "UTC",
+        description="IANA name, for times shown to people. Play itself never looks at the wall clock.",
+    )
+    currency: str = Field(
+        "",
+        description="For display only: amounts are whole numbers in the central server's own unit, passed "
+        "through unchanged.",
+    )
 
 
 class Http(_Table):
+    """The local HTTP service: screens, staff, status."""
+
     listen: tuple[str, ...] = Field(
-        ("127.0.0.1:8470",), description="Addresses of the local HTTP service, `host:port`."
+        ("127.0.0.1:8470",),
+        description="Addresses, `host:port`. Beyond loopback only behind a TLS proxy, or see "
+        "`allow_plain_http`.",
     )
     allow_plain_http: Literal["no", "trusted-lan"] = Field(
-        "no", description="Beyond loopback without TLS only on a network that you trust."
+        "no",
+        description="`trusted-lan` allows addresses beyond loopback without TLS: PINs and tokens then cross "
+        "that network in clear.",
     )
     allowed_hosts: tuple[str, ...] = Field(
         ("localhost", "127.0.0.1", "::1"),
-        description="Host names that requests may be made to; others are refused (DNS rebinding).",
+        description="Host names that requests and pages may come under; others are refused, so that a "
+        "foreign page in a kiosk browser reaches nothing (DNS rebinding). Add the name that screens use.",
     )
 
 
 class State(_Table):
-    dir: Path = Field(Path("/var/lib/bayd"), description="Where the journal lives.")
+    """Where the truth lies."""
+
+    dir: Path = Field(
+        Path("/var/lib/bayd"),
+        description="Directory of the journal (`journal.db` and its companions); made if missing. A local "
+        "disk: SQLite's locks do not hold on network file systems.",
+    )
     commit_timeout_s: Seconds = Field(
-        5, description="A request that is not on the disk by then is answered 503 and never acted on."
+        5,
+        description="A request that is not on the disk by then is answered 503 and never acted on, even if "
+        "the disk wakes up later.",
     )
 
 
 class Central(_Table):
-    url: str = Field("http://127.0.0.1:4000", description="The site's central server.")
-    poll_s: Seconds = Field(5, description="Between two looks at the bookings; jitter is added.")
-    timeout_s: Seconds = Field(10, description="For one request.")
-    verify_timeout_s: Seconds = Field(2, description="A PIN not answered by then is checked offline.")
+    """The site's central server: bookings, PINs, money."""
+
+    url: WebAddress = Field("http://127.0.0.1:4000", description="Its address, without a path.")
+    poll_s: Seconds = Field(
+        5,
+        description="Seconds between two looks at the bookings, a fifth more or less by chance: so long may "
+        "a new booking stay unseen at the bay.",
+    )
+    timeout_s: Seconds = Field(10, description="Seconds for one request, except verify.")
+    verify_timeout_s: Seconds = Field(
+        2, description="A PIN that is not answered by then is checked offline: a customer stands there."
+    )
     settle_s: Seconds = Field(
-        30, description="After an unclear answer, wait this long before reading back what it did."
+        30,
+        description="Seconds to wait after an unclear answer to a money call before reading back what it "
+        "did. Longer than `timeout_s` and than the server may go on working on a request that was given "
+        "up: else a late commit looks like none, and is sent twice.",
     )
     idempotency_keys: bool = Field(
-        False, description="The server honours `Idempotency-Key` (an extension of the reference server)."
+        False,
+        description="The server honours `Idempotency-Key`: then a repeat is safe and nothing is read back. "
+        "An extension of the reference server; wrongly set, money is taken twice.",
     )
     bay_state: bool = Field(
-        False, description="The server takes `POST /bay/state` (an extension of the reference server)."
+        False, description="The server takes `POST /bay/state`, an extension of the reference server."
     )
     auth: Literal["none", "bearer"] = Field(
-        "none", description="`bearer` sends the credential central_token."
+        "none", description="`bearer` sends the credential `central_token`; the documented server wants none."
     )
 
 
 class Qod(_Table):
-    dialect: Literal["tmobile-0.10", "camara-1.1"] = "tmobile-0.10"
-    base_url: str = Field(description="The operator's API, for example http://127.0.0.1:4010/qod/v0.")
-    profile: str = Field("QOS_VC", pattern=r"^[a-zA-Z0-9_.-]+$")
-    application_server: str = Field(description="The address that the screens talk to.")
-    timeout_s: Seconds = 10
+    """The mobile operator's Quality-on-Demand API. Without this table no QoS session is ever asked for."""
+
+    dialect: Literal["tmobile-0.10", "camara-1.1"] = Field(
+        "tmobile-0.10", description="Which API the operator speaks."
+    )
+    base_url: WebAddress = Field(
+        description="The operator's API, for example `http://127.0.0.1:4010/qod/v0`."
+    )
+    profile: str = Field(
+        "QOS_VC",
+        pattern=r"^[a-zA-Z0-9_.-]+$",
+        description="The QoS profile as the operator names it; QOS_VC is the one for video calls.",
+    )
+    application_server: str = Field(
+        description="The IP address that the screens talk to: only traffic to it is preferred."
+    )
+    timeout_s: Seconds = Field(10, description="Seconds for one request.")
     min_duration_s: int = Field(60, ge=1, description="The shortest session that the operator grants.")
-    max_lease_s: int = Field(14_400, ge=60, le=86_400, description="The longest that is asked for at once.")
+    max_lease_s: int = Field(
+        14_400,
+        ge=60,
+        le=86_400,
+        description="The longest that is asked for at once: so much is paid at most for a session that a "
+        "crash leaves behind.",
+    )
 
 
 class Reader(_Table):
-    driver: Literal["r2000_a0", "uhfreader288"] = "r2000_a0"
-    link: str = Field(description="`/dev/serial/by-id/…` or `socket://host:port`.")
-    baudrate: int | None = Field(None, description="Default: the family's own.")
-    ports: Mapping[str, str] = Field(description="Antenna port -> bay number, or `return`.")
-    power_dbm: int = Field(20, ge=0, le=33)
-    rssi_floor_dbm: int | None = Field(None, description="Weaker reads are ignored.")
+    """One RFID reader. The table's name is the reader's id at the central server."""
+
+    driver: Literal["r2000_a0", "uhfreader288"] = Field("r2000_a0", description="The family that it speaks.")
+    link: DeviceLink = Field(
+        description="`/dev/serial/by-id/…` (a name that a reboot does not change) or `socket://host:port`."
+    )
+    baudrate: int | None = Field(
+        None, ge=1, description="Of a serial link. Default: the family's own (0xA0: 115200)."
+    )
+    ports: Mapping[str, str] = Field(
+        description="Antenna port -> bay number, or `return` where balls come back and count anew. Ports "
+        "count from 1, as on the label."
+    )
+    power_dbm: int = Field(
+        20,
+        ge=0,
+        le=33,
+        description="Of every port. More reads farther, into the neighbour's bay too.",
+    )
+    rssi_floor_dbm: int | None = Field(
+        None, description="Weaker reads are not counted. Default: every read is."
+    )
 
 
 class Dispenser(_Table):
-    driver: Literal["cctalk_hopper"] = "cctalk_hopper"
-    link: str = Field(description="`/dev/serial/by-id/…` or `socket://host:port`; hoppers may share one.")
+    """One ball dispenser. The table's name is what bays call it by."""
+
+    driver: Literal["cctalk_hopper"] = Field("cctalk_hopper", description="What kind of machine it is.")
+    link: DeviceLink = Field(
+        description="`/dev/serial/by-id/…` or `socket://host:port`; several machines may share one, each "
+        "under its own address."
+    )
     address: int = Field(3, ge=3, le=10, description="Set on the hopper's connector.")
     dispense_form: Literal["serial", "code"] | None = Field(
         None,
@@ -110,36 +226,84 @@ class Dispenser(_Table):
 
 
 class BayQod(_Table):
-    phone_number: str | None = Field(None, pattern=r"^\+?[0-9]{5,15}$", repr=False)
-    ipv4_address: str | None = Field(None, repr=False)
-    ipv6_address: str | None = Field(None, repr=False)
+    """The device of the bay's screen in the mobile network: exactly one identifier. Never shown."""
+
+    phone_number: str | None = Field(
+        None, pattern=r"^\+?[0-9]{5,15}$", repr=False, description="The SIM's number, digits only."
+    )
+    ipv4_address: str | None = Field(None, repr=False, description="Its public IPv4 address.")
+    ipv6_address: str | None = Field(None, repr=False, description="Its IPv6 address.")
 
 
 class BaySettings(_Table):
-    dispenser: str | None = Field(None, description="The name of its dispenser.")
-    rfid: bool = Field(True, description="False: this bay has no antenna.")
-    qod: BayQod | None = None
+    """One bay. The table's name is the bay's number at the central server."""
+
+    dispenser: str | None = Field(
+        None, description="The name of its dispenser; bays may share one. Default: none."
+    )
+    rfid: bool = Field(True, description="`false`: this bay has no antenna, and none is missed.")
+    qod: BayQod | None = Field(None, description="Its screen in the mobile network. Default: no QoS session.")
 
 
 class Play(_Table):
-    grace_minutes: Minutes = 2
-    warn_minutes: tuple[Minutes, ...] = (10, 5, 1)
-    next_pin_minutes: Minutes = 5
-    pin_tries: int = Field(5, ge=1)
-    pin_lock_minutes: int = Field(1, ge=1)
-    pin_lock_max_minutes: int = Field(60, ge=1)
-    booking_horizon_minutes: Minutes = 1440
-    extension: ExtensionPolicy = ExtensionPolicy.ASK
-    extension_minutes: tuple[int, ...] = (15, 30, 60)
-    extension_price: int | None = None
-    downtime: DowntimePolicy = DowntimePolicy.CREDITED
-    max_credit_s: int = Field(1800, ge=0)
-    recount_after_s: int = Field(120, ge=1)
-    dispense_max_balls: int = Field(200, ge=1)
+    """The rules of play, the same at all bays. `…_minutes` are booked minutes."""
+
+    grace_minutes: Minutes = Field(
+        2, description="After the end: the screen shows the result, the next guest may type a PIN."
+    )
+    warn_minutes: tuple[Minutes, ...] = Field(
+        (10, 5, 1), description="Warnings on the screen, in minutes before the end."
+    )
+    next_pin_minutes: Minutes = Field(
+        5, description="So long before the end the next session's PIN may be typed."
+    )
+    pin_tries: int = Field(5, ge=1, description="Wrong PINs in a row until the pad locks.")
+    pin_lock_minutes: int = Field(
+        1,
+        ge=1,
+        description="The first lock; each further wrong PIN doubles it. Five tries and then doubling locks "
+        "leave a guesser about 30 tries a day out of a million PINs.",
+    )
+    pin_lock_max_minutes: int = Field(60, ge=1, description="The longest lock.")
+    booking_horizon_minutes: Minutes = Field(
+        1440, description="Older bookings of the server are ignored: it lists abandoned ones as live."
+    )
+    extension: ExtensionPolicy = Field(
+        ExtensionPolicy.ASK,
+        description='A press on "more time": `ask` staff; `on_account`: granted at once, due at reception '
+        "(needs `extension_price`, else it asks); `staff_only`: refused.",
+    )
+    extension_minutes: tuple[int, ...] = Field((15, 30, 60), description="What the screen offers.")
+    extension_price: int | None = Field(
+        None, description="Per minute, in the server's unit. Default: unknown, staff name the amount."
+    )
+    downtime: DowntimePolicy = Field(
+        DowntimePolicy.CREDITED,
+        description="An outage of more than 60 s: `credited` goes on with the time that was left; `counted` "
+        "takes it as play, where the clocks can be trusted.",
+    )
+    max_credit_s: int = Field(
+        1800, ge=0, description="After a longer outage the session waits, paused, for its PIN or staff."
+    )
+    recount_after_s: int = Field(
+        120,
+        ge=2,
+        description="A ball counts again after so long unheard. Shorter, one that a foot covers is counted "
+        "twice; longer, one that comes back quickly is missed.",
+    )
+    dispense_max_balls: int = Field(
+        200, ge=1, description="Per press: a typing error must not empty the machine."
+    )
 
 
 class Balls(_Table):
-    registry: Path | None = Field(None, description="CSV of the range's own balls (EPCs).")
+    """The range's own balls."""
+
+    registry: Path | None = Field(
+        None,
+        description="CSV with the columns `epc,label,added_at,retired_at`. Default: none, and no ball is "
+        "counted, because a misread tag cannot be told from a ball.",
+    )
 
 
 class Settings(BaseSettings):
@@ -154,9 +318,9 @@ class Settings(BaseSettings):
     state: State = State()
     central: Central = Central()
     qod: Qod | None = None
-    readers: Mapping[str, Reader] = {}
-    dispensers: Mapping[str, Dispenser] = {}
-    bays: Mapping[str, BaySettings] = {}
+    readers: Mapping[str, Reader] = Field({}, description="By the reader's id at the central server.")
+    dispensers: Mapping[str, Dispenser] = Field({}, description="By name.")
+    bays: Mapping[str, BaySettings] = Field({}, description="By the bay's number at the central server.")
     play: Play = Play()
     balls: Balls = Balls()
 
@@ -232,14 +396,15 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Configurat
     environment = os.environ if environment is None else environment
     raw, complaints = _read_files(path)
     complaints += _unknown_variables(environment)
-    complaints += _cross_checks(raw)
     settings: Settings | None = None
     try:
         settings = Settings(**raw)
     except ValidationError as error:
         complaints += [Complaint(_toml_path(e["loc"]), _explained(e)) for e in error.errors()]
-    except Exception as error:  # noqa: BLE001 # pydantic-settings wraps what it cannot parse in errors of its own
-        complaints.append(Complaint("environment", str(error)))
+    except SettingsError as error:
+        complaints.append(Complaint("environment", f"{error}; a whole table is written as JSON"))
+    # What the environment changed counts; where a type is wrong, the files still show the rest.
+    complaints += _cross_checks(raw if settings is None else settings.model_dump(exclude_unset=True))
     scale, scale_complaints = _time_scale(environment, settings)
     complaints += scale_complaints
     balls = None
@@ -263,7 +428,10 @@ def _read_files(path: Path) -> tuple[dict[str, Any], list[Complaint]]:
             complaints.append(Complaint(str(file), f"cannot be read: {error.strerror}"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             complaints.append(Complaint(str(file), f"is not TOML: {error}"))
-    return merged, complaints
+    # pydantic-settings takes arguments such as _env_prefix as orders to itself.
+    private = [key for key in merged if key.startswith("_")]
+    complaints += [Complaint(key, "is no setting") for key in private]
+    return {key: value for key, value in merged.items() if key not in private}, complaints
 
 
 def _merge(base: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
@@ -291,9 +459,14 @@ def _toml_path(location: tuple[int | str, ...]) -> str:
 
 
 def _explained(error: Any) -> str:
-    if error["type"] == "extra_forbidden":
-        return "is no setting"
-    return str(error["msg"]).removeprefix("Input ")
+    match error["type"]:
+        case "extra_forbidden":
+            return "is no setting"
+        case "missing":
+            return "is missing"
+        case "model_type" | "dict_type":
+            return "should be a table"
+    return str(error["msg"]).removeprefix("Input ").removeprefix("Value error, ")
 
 
 def _tables(raw: Mapping[str, Any], name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -323,23 +496,28 @@ def _cross_checks(raw: Mapping[str, Any]) -> list[Complaint]:
                     Complaint(path, f"port {int(port)} is used twice (also {numbers[int(port)]})")
                 )
             numbers[int(port)] = path
+            if not isinstance(place, str):
+                continue  # its type is complained of elsewhere
             if place != "return" and place not in bays:
                 complaints.append(Complaint(path, f"there is no bay {place!r}"))
-            heard[str(place)] = path
+            heard[place] = path
     for name, dispenser in _tables(raw, "dispensers"):
         address = dispenser.get("address", 3)
         complaints += _shared_link(links, f"dispensers.{name}.link", dispenser.get("link"), address)
     dispensers = {name for name, _ in _tables(raw, "dispensers")}
     for number, bay in _tables(raw, "bays"):
         wanted = bay.get("dispenser")
-        if wanted is not None and wanted not in dispensers:
+        if isinstance(wanted, str) and wanted not in dispensers:
             complaints.append(Complaint(f"bays.{number}.dispenser", f"there is no dispenser {wanted!r}"))
         if number not in heard and bay.get("rfid", True) is not False:
             text = "its antenna does not exist: no reader's `ports` names this bay (or set rfid = false)"
             complaints.append(Complaint(f"bays.{number}", text))
-        identifiers = [k for k in bay.get("qod", {}) if k in BayQod.model_fields] if "qod" in bay else None
-        if identifiers is not None and len(identifiers) != 1:
-            complaints.append(Complaint(f"bays.{number}.qod", "exactly one device identifier is wanted"))
+        screen = bay.get("qod")
+        if isinstance(screen, dict) and len([key for key in screen if key in BayQod.model_fields]) != 1:
+            wanted_keys = ", ".join(BayQod.model_fields)
+            complaints.append(
+                Complaint(f"bays.{number}.qod", f"exactly one device identifier is wanted, of {wanted_keys}")
+            )
     return complaints
 
 

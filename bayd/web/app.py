@@ -12,6 +12,7 @@ from bayd.web.problems import Problem, ProblemError, response_of
 
 _BODY_LIMIT_BYTES = 16 * 1024  # the largest body is a reason of 200 characters
 _STOP_WITHIN_S = 3.0
+_PORT_MAX = 65_535
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -50,8 +51,10 @@ def check_listen(listen: Sequence[str], *, trusted_lan: bool) -> list[tuple[str,
     addresses: list[tuple[str, int]] = []
     for text in listen:
         host, _, port = text.rpartition(":")
-        if not port.isdecimal() or not host:
-            raise ListenRefusedError(f"http.listen: {text!r} is not host:port")
+        if not port.isdecimal() or not 1 <= int(port) <= _PORT_MAX or not host:
+            raise ListenRefusedError(
+                f"http.listen: {text!r} is not host:port, with a port of 1 to {_PORT_MAX}"
+            )
         if not is_loopback(host.strip("[]")) and not trusted_lan:
             raise ListenRefusedError(
                 f"http.listen: {text} is beyond loopback and without TLS; put a TLS proxy in front, or set "
