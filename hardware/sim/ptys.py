@@ -14,16 +14,22 @@ from pathlib import Path
 
 OUTPUT_LIMIT = 65_536  # bytes held for a driver that does not read; beyond it bytes are lost, as on a line
 READ_SIZE = 4096
+_BAUDRATES = {getattr(termios, name): int(name[1:]) for name in dir(termios) if name[1:].isdigit()}
 
 
 class PtyPort:
-    """One simulated port. `on_bytes` gets what the driver wrote, in the event loop."""
+    """One simulated port. `on_bytes` gets what the driver wrote, in the event loop; `send` answers."""
 
     def __init__(
-        self, path: Path, on_bytes: Callable[[bytes], None], *, expected_baudrate: int | None = None
+        self,
+        path: Path,
+        on_bytes: Callable[[bytes], None] | None = None,
+        *,
+        expected_baudrate: int | None = None,
     ) -> None:
+        """`path` is the name that the driver opens; it is a link, made by `plug`."""
         self._path = path
-        self._on_bytes = on_bytes
+        self.on_bytes = on_bytes  # may be set later: device and port need each other
         self.expected_baudrate = (
             expected_baudrate  # the device's own; at another one it hears and says rubbish
         )
@@ -47,11 +53,7 @@ class PtyPort:
         """What the driver set the line to; 0 while unplugged."""
         if self._slave is None:
             return 0
-        code = termios.tcgetattr(self._slave)[5]
-        return next(
-            (int(name[1:]) for name in dir(termios) if name[1:].isdigit() and getattr(termios, name) == code),
-            0,
-        )
+        return _BAUDRATES.get(termios.tcgetattr(self._slave)[5], 0)
 
     def plug(self) -> None:
         """A new pty under the same name, as an adapter that enumerates anew."""
@@ -128,7 +130,9 @@ class PtyPort:
                 raise
             return
         if data:
-            self._on_bytes(self._as_heard(data))
+            heard = self._as_heard(data)
+            if self.on_bytes is not None:
+                self.on_bytes(heard)
 
     def _as_heard(self, data: bytes) -> bytes:
         """What a receiver at another speed makes of it: fewer bytes, and none of them right."""

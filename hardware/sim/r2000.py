@@ -300,11 +300,14 @@ class R2000Sim:
             if self.on_listen is not None and port not in self._mute and port not in self._unplugged:
                 self.on_listen(port, arrived, loop.time())
             # More tags than fit into the visit go on for as long as the line needs for them.
-            surplus = max(heard * TAG_AIR_S - duration, 0.0)
-            self._later(
-                surplus + interval_s,
-                lambda: self._visit(command, visits, index + 1, interval_s, started, total + heard),
-            )
+            rest_s = max(heard * TAG_AIR_S - duration, 0.0) + interval_s
+            if rest_s > 0:
+                self._later(
+                    rest_s,
+                    lambda: self._visit(command, visits, index + 1, interval_s, started, total + heard),
+                )
+            else:
+                self._visit(command, visits, index + 1, interval_s, started, total + heard)
 
         self._later(duration, left)
 
