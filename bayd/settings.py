@@ -149,7 +149,8 @@ class Central(_Table):
         "An extension of the reference server; wrongly set, money is taken twice.",
     )
     bay_state: bool = Field(
-        False, description="The server takes `POST /bay/state`, an extension of the reference server."
+        False,
+        description="The server takes `POST /bay/state`, an extension of the reference server. Nothing is posted yet.",
     )
     auth: Literal["none", "bearer"] = Field(
         "none", description="`bearer` sends the credential `central_token`; the documented server wants none."

@@ -47,7 +47,7 @@ def run(config: Path, log_level: str) -> None:
 
 
 @main.command("check-config")
-@click.argument("file", type=_CONFIG, default=_CONFIG_DEFAULT)
+@click.argument("file", type=_CONFIG, default=_CONFIG_DEFAULT, envvar="BAYD_CONFIG")
 @click.option("--json", "as_json", is_flag=True, help="The complaints as a JSON list.")
 def check_config(file: Path, as_json: bool) -> None:
     """Say all that is wrong with a configuration; exit 78 if anything is."""
@@ -76,6 +76,27 @@ def check_config(file: Path, as_json: bool) -> None:
             click.echo(f"{file}: good")
     if complaints:
         sys.exit(EX_CONFIG)
+
+
+@main.group("config")
+def config_group() -> None:
+    """What a configuration file may say."""
+
+
+@config_group.command("schema")
+def config_schema() -> None:
+    """Print the JSON schema, for editors."""
+    from bayd.cli.config_schema import schema
+
+    click.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
+
+
+@config_group.command("reference")
+def config_reference() -> None:
+    """Print every key with its default and its reason (Markdown)."""
+    from bayd.cli.config_schema import reference
+
+    click.echo(reference(), nl=False)
 
 
 @main.command()
@@ -253,7 +274,7 @@ def _serve(service: Any) -> None:
     logs.configure("warning")
     try:
         asyncio.run(_until_signalled(service))
-    except* Exception as group:
+    except* Exception as group:  # noqa: BLE001 # whatever keeps it from serving is said in one line
         _complain(group)
         sys.exit(EX_UNAVAILABLE)
 
