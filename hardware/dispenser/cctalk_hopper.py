@@ -46,6 +46,7 @@ RESET_S = 0.25  # deaf for about 130 ms after the ACK (Flow p. 11)
 STEADY_READS = 5  # to find two in a row that agree
 ZERO_PAYOUTS = 3  # attempts to get clean registers; after that the mark is weaker, not wrong
 UNKNOWN_AFTER = 4  # times that a hopper answers a poll but not a command
+LEVEL_POLLS = 2  # the same for the level, which decides about no money
 
 T = TypeVar("T")
 
@@ -156,16 +157,15 @@ class CctalkHopper:
                 f"{self._who}: not a hopper, it calls itself {category!r}; check the address"
             )
         # SCH2 manual p. 59: the product code tells the variants apart.
-        if product.upper().startswith("SCH2") and "NOENCRYPT" not in product.upper():
+        if _is_sch2(product) and "NOENCRYPT" not in product.upper():
             raise UnsupportedDispenserError(f"{self._who}: unsupported: encrypted (product code {product!r})")
         knows_serial = await self._ask_if_known(cctalk.SERIAL_NUMBER) is not None
         self._serial = await self._steady(self._serial_number) if knows_serial else None
-        self._form = self._settings.form or (
-            DispenseForm.CODE if product.upper().startswith("SCH2") else DispenseForm.SERIAL
-        )
+        by_product = DispenseForm.CODE if _is_sch2(product) else DispenseForm.SERIAL
+        self._form = self._settings.form or by_product
         if self._form is DispenseForm.SERIAL and self._serial is None:
             raise UnsupportedDispenserError(f"{self._who}: gives no serial number; set the dispense form")
-        self._level_command = await self._find_level_command()
+        self._level_command = await self._find_level_command(product)
         self._counts = await self._ask_if_known(cctalk.DISPENSE_COUNT) is not None
         flags = await self._flags()
         return Identity(
@@ -183,9 +183,11 @@ class CctalkHopper:
             },
         )
 
-    async def _find_level_command(self) -> Command | None:
-        for command in (cctalk.HIGH_LOW, cctalk.EMPTY_FULL):
-            if await self._ask_if_known(command) is None:
+    async def _find_level_command(self, product: str) -> Command | None:
+        # By the generic specification 236 is "read opto states", with other bits: never ask an SCH2 for it.
+        commands = (cctalk.HIGH_LOW,) if _is_sch2(product) else (cctalk.HIGH_LOW, cctalk.EMPTY_FULL)
+        for command in commands:
+            if await self._ask_if_known(command, polls=LEVEL_POLLS) is None:
                 continue
             # Once more: a late answer to something else must not decide what is asked for ever.
             if await self._ask_if_known(command) is not None:
@@ -328,9 +330,9 @@ class CctalkHopper:
     async def _ask(self, command: Command) -> bytes:
         return await self._bus.ask(self._settings.address, command)
 
-    async def _ask_if_known(self, command: Command) -> bytes | None:
+    async def _ask_if_known(self, command: Command, polls: int = UNKNOWN_AFTER) -> bytes | None:
         """None: the hopper refuses this command or stays silent to it, while it answers to polls."""
-        for left in reversed(range(UNKNOWN_AFTER)):
+        for left in reversed(range(polls)):
             try:
                 async with self._bus.turn(self._settings.address) as turn:
                     return await turn.tell(command)
@@ -384,6 +386,10 @@ class CctalkHopper:
                 return False
             case Level.UNKNOWN:
                 return None
+
+
+def _is_sch2(product: str) -> bool:
+    return product.upper().startswith("SCH2")
 
 
 def _runs(status: HopperStatus, mark: Mark) -> bool:

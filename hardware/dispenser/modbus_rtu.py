@@ -53,6 +53,7 @@ class RegisterMap:
     count: int = 0
     request_id: int = 1  # directly after `count`: both are written in one request
     stop: int | None = 2  # a non-zero value ends the payout; None: the PLC offers none
+    clear: int | None = 3  # a non-zero value clears the fault; None: a button on the machine does
     ack_id: int = 10
     delivered: int = 11
     state: int = 12
@@ -190,6 +191,11 @@ class ModbusPlc:
         await or_unavailable(
             self._bus.ask(self._settings.unit, write_register(self._map.stop, 1), urgent=True)
         )
+
+    async def clear_faults(self) -> None:
+        if self._map.clear is not None:
+            request = write_register(self._map.clear, 1)
+            await or_unavailable(self._bus.ask(self._settings.unit, request))  # twice does no harm
 
     async def level(self) -> Level:
         return await or_unavailable(self._level())

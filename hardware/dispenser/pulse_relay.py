@@ -171,6 +171,10 @@ class PulseRelay:
         self._cut.set()
         await or_unavailable(self._board.make_safe(urgent=True))
 
+    async def clear_faults(self) -> None:
+        """The machine has a button of its own; here only the contacts are opened."""
+        await or_unavailable(self._board.make_safe())
+
     async def level(self) -> Level:
         return Level.UNKNOWN
 

@@ -10,6 +10,7 @@ The program, as an integrator has to write it:
 - when `request_id` changes: latch `count`, mirror the id in `ack_id`, clear `delivered`, run until that is
   the count, the hopper is empty or it jams; a count of 0 is a request like any other;
 - `stop` that is not 0 is cleared and ends the payout, also one that is latched in the same scan;
+- `clear` that is not 0 is cleared and takes the fault away;
 - after power-up `ack_id` is 0, and what stands in `request_id` counts as known: nothing starts by itself;
 - `total` counts all balls and is kept.
 """
@@ -44,6 +45,7 @@ class PlcLayout:
     count: int = 0
     request_id: int = 1
     stop: int = 2
+    clear: int = 3
     ack_id: int = 10
     delivered: int = 11
     state: int = 12
@@ -125,11 +127,6 @@ class PlcProgram:
         self.powered = False
         loop.call_later(self.behaviour.restart_s, self._power_up)
 
-    def clear_fault(self) -> None:
-        """A person's hand."""
-        self._set("state", IDLE)
-        self._set("fault", NO_FAULT)
-
     def forget_faults(self) -> None:
         self.jam_after = self.reset_after = None
 
@@ -151,6 +148,9 @@ class PlcProgram:
         self._scan = None
         stop = self.get("stop") != 0
         self._set("stop", 0)
+        if self.get("clear"):
+            self._set("clear", 0)
+            self._set("fault", NO_FAULT)
         if stop and self._motor is not None:
             self._finish(DONE, NO_FAULT)
         if self.get("request_id") == self._latched:

@@ -318,4 +318,5 @@ class RelayRig(Rig):
                 board, beam = numato, NumatoBeam(numato, gpio=0)
             case _:
                 board = LcusBoard(self.wire.opener, channels=2)
+        self.relays = board
         return PulseRelay(board, PulseSettings(), beam=beam if self._has_beam else None)
