@@ -150,7 +150,8 @@ class Central(_Table):
     )
     bay_state: bool = Field(
         False,
-        description="The server takes `POST /bay/state`, an extension of the reference server. Nothing is posted yet.",
+        description="The server takes `POST /bay/state`, an extension of the reference server. Nothing is "
+        "posted yet.",
     )
     auth: Literal["none", "bearer"] = Field(
         "none", description="`bearer` sends the credential `central_token`; the documented server wants none."
