@@ -133,7 +133,7 @@ async def test_a_failing_disk_pays_nothing_that_the_journal_does_not_own(bench: 
 
 
 async def test_at_least_twenty_kills_in_mid_payout_lose_and_double_nothing(bench: Bench) -> None:
-    """Killed at any point of a payout: what came out is counted, the rest is balance and paid on a new press."""
+    """Killed at any point: what came out is counted, the rest is balance and paid on a new press."""
     await bench.play(minutes=600)
     asked = 0
     for number in range(20):
