@@ -3,15 +3,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+BENCHES := $(patsubst tests/bench/bench_%.py,bench-%,$(wildcard tests/bench/bench_*.py))
 ARGS ?=
 
-.PHONY: setup demo test test-system check soak lock clean
+.PHONY: setup demo test test-system check soak bench docs lock clean
 
 setup: $(STAMP)
 
+# A venv without pip is what `python -m venv` leaves where ensurepip is missing: it is made anew.
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "bayd needs Python 3.11 or newer; found $$($(PYTHON) --version). Try: make PYTHON=python3.11 …" >&2; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import venv, ensurepip' || { echo "Python's venv module is not complete here. On Debian: apt-get install python3-venv" >&2; exit 1; }
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
@@ -34,9 +37,20 @@ check: $(STAMP)
 soak: $(STAMP)
 	$(BIN)/python -m pytest -m soak --timeout=0 $(ARGS)
 
-# Writes requirements.lock anew from pyproject.toml (needs uv: pip install uv).
-lock:
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --group dev --output-file requirements.lock pyproject.toml requirements-build.in
+bench: $(BENCHES)
+
+# make bench-journal ARGS=--json
+bench-%: $(STAMP)
+	$(BIN)/python -m tests.bench.bench_$(subst -,_,$*) $(ARGS)
+
+# The pages and files that are made from the code.
+docs: $(STAMP)
+	$(BIN)/python -m tests.generated_pages
+
+# Writes requirements.lock anew from pyproject.toml, keeping the versions that still fit; ARGS=--upgrade does not.
+lock: $(STAMP)
+	test -x $(VENV)/uv/bin/uv || { $(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/bin/python -m pip install --quiet --disable-pip-version-check uv; }
+	$(VENV)/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --group dev --output-file requirements.lock $(ARGS) pyproject.toml requirements-build.in
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
