@@ -76,16 +76,17 @@ class Rounds:
                     return RoundOutcome(frozenset(stays) - missing, missing)
                 case ErrorReply(code=code) if code == BAD_PARAMETER:
                     self._working.refuse()
-                case AntennaMissingReply():  # without saying which
+                case ErrorReply() | AntennaMissingReply():  # without saying which port it means
                     return await self._one_port_at_a_time(stays, group)
                 case _:
-                    alive = last is None and self._dialogue.frames_heard > heard
+                    alive = self._dialogue.frames_heard > heard
                     return RoundOutcome(frozenset(), missing, _problem(last), alive)
         return await self._one_port_at_a_time(stays, group)
 
     async def _one_port_at_a_time(self, stays: Mapping[int, int], group: int) -> RoundOutcome:
         listened: set[int] = set()
         missing: set[int] = set()
+        problem: str | None = None
         for port, stay in stays.items():
             answer = await self._dialogue.ask(
                 commands.set_work_antenna(port - GROUP_SIZE * group, self._settings.address)
@@ -105,8 +106,8 @@ class Rounds:
                         f"{self._dialogue.name}: refuses every kind of inventory; is it of this family?"
                     )
                 case _:
-                    return RoundOutcome(frozenset(listened), frozenset(missing), _problem(last), False)
-        return RoundOutcome(frozenset(listened), frozenset(missing))
+                    problem = f"port {port}: {_problem(last)}"  # the others may work
+        return RoundOutcome(frozenset(listened), frozenset(missing), problem, bool(listened))
 
     async def _listen(self, request: Frame, budget_s: float) -> tuple[frozenset[int], Reply | None]:
         """The ports reported missing, and what closed the round; None: nothing did in time."""

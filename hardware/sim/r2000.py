@@ -91,6 +91,8 @@ class R2000Sim:
         self.flash_dbm = [30] * ports
         self.flash_writes = 0
         self.detector_db = 3
+        self.names_missing_ports = True  # else a missing antenna ends the round with a bare error
+        self.failing_ports: dict[int, int] = {}  # error codes that end a round on these ports
         self.resets = 0
         self.ignored = 0  # commands that came while a round ran
         self.rounds = 0
@@ -280,8 +282,12 @@ class R2000Sim:
             self._reply_later(lambda: self._end_round(command, visits, started, total))
             return
         port, stay = visits[index]
+        if port in self.failing_ports:
+            self._busy = False
+            self._reply(command, bytes((self.failing_ports[port],)))
+            return
         if self.detector_db and self._return_loss(port) < self.detector_db:
-            if command == 0x89:
+            if command == 0x89 or not self.names_missing_ports:
                 self._busy = False
                 self._reply(command, bytes((ANTENNA_MISSING,)))
                 return

@@ -413,6 +413,30 @@ async def test_a_missing_antenna_is_found_one_port_at_a_time_too() -> None:
     assert bench.events.rounds[3] > 20
 
 
+@pytest.mark.parametrize("forms", [frozenset(), frozenset({18})])
+async def test_one_port_that_fails_does_not_keep_the_others_from_being_read(forms: frozenset[int]) -> None:
+    bench = Bench(forms=forms)
+    bench.sim.failing_ports = {2: 0x54}
+    bench.reader.set_plan(plan(1, 2, 3))
+    async with running(bench.reader):
+        await asyncio.sleep(10)
+    bench.rig.close()
+    assert {read.port for read in bench.events.reads} == {1, 3}
+    assert set(bench.events.rounds) == {1, 3}
+    assert bench.events.of(ReaderLost) == []
+
+
+async def test_a_missing_antenna_that_the_reader_does_not_name_is_found_port_by_port(bench: Bench) -> None:
+    bench.sim.names_missing_ports = False
+    bench.sim.unplug_antenna(2)
+    bench.reader.set_plan(plan(1, 2, 3))
+    async with running(bench.reader):
+        await asyncio.sleep(5)
+    assert bench.events.of(AntennaMissing) == [AntennaMissing(2)]
+    assert {read.port for read in bench.events.reads} == {1, 3}
+    assert bench.events.of(ReaderLost) == []
+
+
 # Silence.
 
 
