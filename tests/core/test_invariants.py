@@ -206,7 +206,8 @@ def test_what_never_happens(rules: Rules, data: st.DataObject) -> None:
 @settings(max_examples=100, deadline=None)
 @given(RULES, STEPS)
 def test_the_state_is_the_sum_of_its_events(rules: Rules, steps: list[tuple[int, i.Input]]) -> None:
-    bay, journal, now_ms = Bay("109"), [], 0
+    bay, now_ms = Bay("109"), 0
+    journal: list[e.Event] = []
     for wait_ms, request in steps:
         now_ms += wait_ms
         events = decide(bay, request, Instant(now_ms, WALL_MS + now_ms), rules).events
