@@ -1,8 +1,9 @@
-"""One input, one decision. The rooms are `bookings`, `pins`, `play`, `dispensing`, `staff` and `restart`."""
+"""One input, one decision. The rooms are `bookings`, `pins`, `play`, `dispensing`, `staff`, `qos_book` and
+`restart`."""
 
 from typing import assert_never
 
-from bayd.core import bookings, dispensing, pins, play, restart, staff
+from bayd.core import bookings, dispensing, pins, play, qos_book, restart, staff
 from bayd.core import events as e
 from bayd.core import inputs as i
 from bayd.core.decision import Decision, Refusal, Verdict
@@ -108,5 +109,9 @@ def _decide(bay: Bay, request: i.Input, now: Instant, rules: Rules) -> Verdict:
             return staff.clear_fault(bay, request, now)
         case i.DeviceReported():
             return staff.device_reported(bay, request, now)
+        case i.QosWanted():
+            return qos_book.wanted(bay, request)
+        case i.QosReported():
+            return qos_book.reported(bay, request)
         case _:
             assert_never(request)

@@ -47,4 +47,5 @@ def narrowed(before: Desired, after: Desired) -> Desired:
         antennas_on=before.antennas_on and after.antennas_on,
         payout_may_start=before.payout_may_start and after.payout_may_start,
         payout_stop=before.payout_stop or after.payout_stop,
+        low_latency=None if after.low_latency is None else before.low_latency,
     )

@@ -8,6 +8,7 @@ upcast when they are read.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bayd.core import qos_events as q
 from bayd.core.model import (
     Balls,
     Booking,
@@ -336,6 +337,18 @@ class OutageSeen:
     at_ms: int
 
 
+# QoS sessions at the operator: see `qos_events` too
+
+
+@dataclass(frozen=True, slots=True)
+class QosSpent:
+    """What a QoS session adds to the day, or gives back."""
+
+    day: str  # the site's calendar day
+    sessions: int
+    seconds: int
+
+
 Event = (
     BookingLearned
     | BookingChanged
@@ -376,6 +389,8 @@ Event = (
     | BallRead
     | DeviceChanged
     | OutageSeen
+    | QosSpent
+    | q.Event
 )
 
 # Only layouts that changed; everything else is version 1.

@@ -4,6 +4,8 @@ from dataclasses import replace
 from typing import assert_never
 
 from bayd.core import events as e
+from bayd.core import qos_events as q
+from bayd.core import qos_lease
 from bayd.core.model import (
     Balls,
     Bay,
@@ -21,10 +23,11 @@ from bayd.core.model import (
     StartedBy,
 )
 from bayd.core.phases import next_phase
+from bayd.core.qos_budget import Spent
 
 # Changes with every change of what `evolve` makes of the same events: a snapshot of another number is
 # not used, the events are read again.
-REDUCER_VERSION = 1
+REDUCER_VERSION = 2
 
 _ENDED_IDS_KEPT = 512  # more sessions than a bay can end within the booking horizon
 _CONFLICTS_KEPT = 20
@@ -44,6 +47,8 @@ def evolve_all(bay: Bay, events: tuple[e.Event, ...]) -> Bay:
 
 
 def _apply(bay: Bay, event: e.Event) -> Bay:
+    if isinstance(event, q.Event):
+        return replace(bay, qos=qos_lease.evolve(bay.qos, event))
     match event:
         case e.BookingLearned(booking) | e.BookingChanged(booking):
             return replace(bay, bookings=_with_booking(bay.bookings, booking))
@@ -164,6 +169,8 @@ def _apply(bay: Bay, event: e.Event) -> Bay:
             return replace(bay, devices={**bay.devices, device: DeviceFact(state, reason, wall_ms)})
         case e.OutageSeen(_, _, _, shift_ms, hold_shift_ms):
             return _shifted(bay, shift_ms, hold_shift_ms)
+        case e.QosSpent(day, sessions, seconds):
+            return replace(bay, qos_day=bay.qos_day.with_cost(day, Spent(sessions, seconds)))
         case _:
             assert_never(event)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bayd.core import qos_events as q
 from bayd.core.model import DeviceState, Game, PayoutEnd, StartedBy
 
 
@@ -249,6 +250,22 @@ class Restarted:
     wall_trusted: bool  # synchronised then and now
 
 
+@dataclass(frozen=True, slots=True)
+class QosWanted:
+    """About to ask the operator for something that costs money: never unless it is durable first."""
+
+    event: q.QosCreateIntended | q.QosExtendIntended
+    day: str  # the site's calendar day, which pays for it
+
+
+@dataclass(frozen=True, slots=True)
+class QosReported:
+    """What became of the bay's QoS session, or what is being given up."""
+
+    event: q.Event
+    day: str
+
+
 Input = (
     TimeCame
     | ServerSaid
@@ -282,4 +299,6 @@ Input = (
     | BallHeard
     | DeviceReported
     | Restarted
+    | QosWanted
+    | QosReported
 )

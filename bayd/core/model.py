@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from bayd.core import qos_lease
+from bayd.core.qos_budget import Day
+
 
 class Phase(StrEnum):
     FREE = "free"
@@ -215,6 +218,8 @@ class Bay:
     ended_ids: tuple[str, ...] = ()  # sessions that are over here, newest last
     credits: tuple[Credit, ...] = ()  # balls that were counted lately
     conflicts: tuple[Conflict, ...] = ()
+    qos: qos_lease.State = field(default_factory=qos_lease.Idle)
+    qos_day: Day = field(default_factory=Day)  # what QoS sessions of this bay cost today
     version: int = 0  # events so far
 
     def find_booking(self, session_id: str) -> Booking | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from bayd.core.desired import LowLatency
+from bayd.core.qos_budget import Budget
 from bayd.core.qos_lease import (
     Available,
     Creating,
@@ -60,14 +61,6 @@ class Terms:
     credentials_ms: int = 300_000  # where the operator names no time
     margin_ms: int = 60_000  # a session may be over so much later than we believe
     cap_ms: int = 900_000  # how often a spent day is looked at again
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """What is left of the day for the whole range; None: no limit."""
-
-    sessions: int | None = None
-    seconds: int | None = None
 
 
 # Actions

@@ -4,13 +4,11 @@ A create is charged in full when it is intended and corrected by what is learned
 lost answer or an orphan never makes the day look cheaper than it was.
 """
 
-from dataclasses import dataclass
-
-from bayd.core.qos import Budget
+from bayd.core.qos_budget import Spent
 from bayd.core.qos_events import (
-    Created,
-    CreateIntended,
     Event,
+    QosCreated,
+    QosCreateIntended,
     QosDegraded,
     QosRecovered,
 )
@@ -28,47 +26,15 @@ from bayd.core.qos_lease import (
 from bayd.core.qos_words import Outcome, Trouble
 
 
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """Negative where less was used than had been charged."""
-
-    sessions: int = 0
-    seconds: int = 0
-
-    def __add__(self, other: "Spent") -> "Spent":
-        return Spent(self.sessions + other.sessions, self.seconds + other.seconds)
-
-
-@dataclass(frozen=True, slots=True)
-class Day:
-    """Of the whole range. `day` names the site's calendar day, any way that differs from day to day."""
-
-    day: str = ""
-    spent: Spent = Spent()
-
-    def with_cost(self, day: str, spent: Spent) -> "Day":
-        """A new day begins at nothing; what an old one gets back does not make the new one cheaper."""
-        before = self.spent if day == self.day else Spent()
-        after = before + spent
-        return Day(day, Spent(max(0, after.sessions), max(0, after.seconds)))
-
-    def budget(self, day: str, *, max_sessions: int | None, max_seconds: int | None) -> Budget:
-        spent = self.spent if day == self.day else Spent()
-        return Budget(
-            sessions=None if max_sessions is None else max(0, max_sessions - spent.sessions),
-            seconds=None if max_seconds is None else max(0, max_seconds - spent.seconds),
-        )
-
-
 def cost_of(state: State, event: Event) -> Spent:
     """What `event`, coming in `state`, adds to the day."""
     after = evolve(state, event)
     cost = Spent()
     if isinstance(state, Creating) and _nothing_came_of_it(state, event):
         cost += _given_back(state, event.at_ms)
-    if isinstance(event, CreateIntended) and isinstance(after, Creating) and after.attempt == 1:
+    if isinstance(event, QosCreateIntended) and isinstance(after, Creating) and after.attempt == 1:
         cost += Spent(1, event.asked_s)
-    if isinstance(event, Created) and isinstance(state, Creating) and event.granted_s is not None:
+    if isinstance(event, QosCreated) and isinstance(state, Creating) and event.granted_s is not None:
         cost += Spent(0, event.granted_s - state.asked_s)
     match state, after:
         case (Available() | Extending(), Available() | Extending()):
@@ -87,7 +53,7 @@ def _nothing_came_of_it(state: Creating, event: Event) -> bool:
             return True
         case QosDegraded(trouble=trouble):
             return trouble is not Trouble.ORPHAN
-        case CreateIntended(x_correlator=x_correlator):
+        case QosCreateIntended(x_correlator=x_correlator):
             return x_correlator != state.x_correlator
         case _:
             return False

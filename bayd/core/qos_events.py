@@ -1,8 +1,8 @@
 """What has happened to a bay's QoS session, in the past tense.
 
-Nothing that the operator does is idempotent or certain, so what is needed to ask "did it happen?" is durable
-before each call (`CreateIntended`, `ExtendIntended`, `EndIntended`), and what came of it right after.
-Instants are milliseconds of the boot clock.
+Nothing that the operator does is idempotent or certain, so what is needed to ask "did it happen?" is
+durable before each call that costs money (`QosCreateIntended`, `QosExtendIntended`), and what came of it
+right after. Instants are milliseconds of the boot clock.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from bayd.core.qos_words import Cause, Outcome, Trouble
 
 
 @dataclass(frozen=True, slots=True)
-class CreateIntended:
+class QosCreateIntended:
     """Durable before the POST."""
 
     bay: str
@@ -23,7 +23,7 @@ class CreateIntended:
 
 
 @dataclass(frozen=True, slots=True)
-class Created:
+class QosCreated:
     """201, or found and adopted. Durable right after it."""
 
     bay: str
@@ -35,7 +35,7 @@ class Created:
 
 
 @dataclass(frozen=True, slots=True)
-class CreateFailed:
+class QosCreateFailed:
     """UNCLEAR, CONFLICT, REFUSED, CREDENTIALS or LATER."""
 
     bay: str
@@ -45,7 +45,7 @@ class CreateFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class NothingFound:
+class QosNothingFound:
     """The operator was asked for our sessions of this flow, and shows none."""
 
     bay: str
@@ -53,7 +53,7 @@ class NothingFound:
 
 
 @dataclass(frozen=True, slots=True)
-class StatusSeen:
+class QosStatusSeen:
     bay: str
     qos_id: str
     status: str
@@ -63,7 +63,7 @@ class StatusSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class Vanished:
+class QosVanished:
     """404: the operator has no such session (any more)."""
 
     bay: str
@@ -72,7 +72,7 @@ class Vanished:
 
 
 @dataclass(frozen=True, slots=True)
-class Missed:
+class QosMissed:
     """A look or a deletion that gave no answer worth anything."""
 
     bay: str
@@ -80,7 +80,7 @@ class Missed:
 
 
 @dataclass(frozen=True, slots=True)
-class ExtendIntended:
+class QosExtendIntended:
     bay: str
     qos_id: str
     additional_s: int
@@ -88,7 +88,7 @@ class ExtendIntended:
 
 
 @dataclass(frozen=True, slots=True)
-class Extended:
+class QosExtended:
     bay: str
     qos_id: str
     expires_at_ms: int
@@ -96,7 +96,7 @@ class Extended:
 
 
 @dataclass(frozen=True, slots=True)
-class ExtendFailed:
+class QosExtendFailed:
     """`unclear`: it may have happened. Else it has not, and asking again is of no use."""
 
     bay: str
@@ -106,8 +106,8 @@ class ExtendFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class EndIntended:
-    """Durable before the DELETE."""
+class QosEndIntended:
+    """Before the DELETE, which does not wait for it: to end is always allowed."""
 
     bay: str
     qos_id: str
@@ -116,7 +116,7 @@ class EndIntended:
 
 
 @dataclass(frozen=True, slots=True)
-class Deleted:
+class QosDeleted:
     bay: str
     qos_id: str
     at_ms: int
@@ -147,18 +147,18 @@ class QosRestarted:
 
 
 Event = (
-    CreateIntended
-    | Created
-    | CreateFailed
-    | NothingFound
-    | StatusSeen
-    | Vanished
-    | Missed
-    | ExtendIntended
-    | Extended
-    | ExtendFailed
-    | EndIntended
-    | Deleted
+    QosCreateIntended
+    | QosCreated
+    | QosCreateFailed
+    | QosNothingFound
+    | QosStatusSeen
+    | QosVanished
+    | QosMissed
+    | QosExtendIntended
+    | QosExtended
+    | QosExtendFailed
+    | QosEndIntended
+    | QosDeleted
     | QosDegraded
     | QosRecovered
     | QosRestarted

@@ -12,22 +12,22 @@ from enum import StrEnum
 from typing import Any, TypeVar, assert_never
 
 from bayd.core.qos_events import (
-    Created,
-    CreateFailed,
-    CreateIntended,
-    Deleted,
-    EndIntended,
     Event,
-    Extended,
-    ExtendFailed,
-    ExtendIntended,
-    Missed,
-    NothingFound,
+    QosCreated,
+    QosCreateFailed,
+    QosCreateIntended,
     QosDegraded,
+    QosDeleted,
+    QosEndIntended,
+    QosExtended,
+    QosExtendFailed,
+    QosExtendIntended,
+    QosMissed,
+    QosNothingFound,
     QosRecovered,
     QosRestarted,
-    StatusSeen,
-    Vanished,
+    QosStatusSeen,
+    QosVanished,
 )
 from bayd.core.qos_words import Cause, Outcome, Status, Trouble
 
@@ -180,15 +180,15 @@ _Leased = Requested | Available | Extending | Ending
 def evolve(state: State, event: Event) -> State:
     """The state after an event. An answer about a session that is no longer ours changes nothing."""
     match event:
-        case CreateIntended():
+        case QosCreateIntended():
             return _intended(state, event)
-        case Created() if isinstance(state, Creating):
+        case QosCreated() if isinstance(state, Creating):
             return _created(state, event)
-        case CreateFailed() if isinstance(state, Creating):
+        case QosCreateFailed() if isinstance(state, Creating):
             return _create_failed(state, event)
-        case NothingFound() if isinstance(state, Creating):
+        case QosNothingFound() if isinstance(state, Creating):
             return _nothing_found(state, event)
-        case Missed():
+        case QosMissed():
             return _missed(state, event)
         case QosDegraded():
             return Degraded(state.record, event.trouble, event.session, event.at_ms, event.until_ms)
@@ -196,16 +196,16 @@ def evolve(state: State, event: Event) -> State:
             return Idle(state.record)
         case QosRestarted():
             return _restarted(state, event)
-        case Created() | CreateFailed() | NothingFound():
+        case QosCreated() | QosCreateFailed() | QosNothingFound():
             return state
         case (
-            StatusSeen()
-            | Vanished()
-            | ExtendIntended()
-            | Extended()
-            | ExtendFailed()
-            | EndIntended()
-            | Deleted()
+            QosStatusSeen()
+            | QosVanished()
+            | QosExtendIntended()
+            | QosExtended()
+            | QosExtendFailed()
+            | QosEndIntended()
+            | QosDeleted()
         ):
             if isinstance(state, _Leased) and state.lease.qos_id == event.qos_id:
                 return _of_lease(state, event)
@@ -214,7 +214,7 @@ def evolve(state: State, event: Event) -> State:
             assert_never(event)
 
 
-def _intended(state: State, event: CreateIntended) -> State:
+def _intended(state: State, event: QosCreateIntended) -> State:
     record = replace(state.record, created_at_ms=event.at_ms)
     if record.session != event.session:
         record = replace(record, session=event.session, terminated=0, stuck=0)
@@ -231,14 +231,14 @@ def _intended(state: State, event: CreateIntended) -> State:
     )
 
 
-def _nothing_found(state: Creating, event: NothingFound) -> State:
+def _nothing_found(state: Creating, event: QosNothingFound) -> State:
     if state.outcome is Outcome.CONFLICT:
         return replace(state, outcome=Outcome.FOREIGN, outcome_at_ms=event.at_ms, misses=0)
     record = _failure(state.record, event.at_ms)
     return replace(state, record=record, outcome=Outcome.NOT_THERE, outcome_at_ms=event.at_ms, misses=0)
 
 
-def _created(state: Creating, event: Created) -> State:
+def _created(state: Creating, event: QosCreated) -> State:
     granted_s = state.asked_s if event.granted_s is None else event.granted_s
     lease = Lease(event.qos_id, state.session, state.x_correlator, state.flow, granted_s)
     if event.status == Status.UNAVAILABLE:
@@ -270,7 +270,7 @@ def over_at_ms(state: Requested | Available | Extending | Ending) -> int:
             assert_never(state)
 
 
-def _create_failed(state: Creating, event: CreateFailed) -> State:
+def _create_failed(state: Creating, event: QosCreateFailed) -> State:
     sure = event.outcome is not Outcome.UNCLEAR
     return replace(
         state,
@@ -282,39 +282,47 @@ def _create_failed(state: Creating, event: CreateFailed) -> State:
     )
 
 
-_AboutLease = StatusSeen | Vanished | ExtendIntended | Extended | ExtendFailed | EndIntended | Deleted
+_AboutLease = (
+    QosStatusSeen
+    | QosVanished
+    | QosExtendIntended
+    | QosExtended
+    | QosExtendFailed
+    | QosEndIntended
+    | QosDeleted
+)
 
 
 def _of_lease(state: _Leased, event: _AboutLease) -> State:
     match event:
-        case StatusSeen():
+        case QosStatusSeen():
             return _seen(state, event)
-        case Vanished() if isinstance(state, Ending):
+        case QosVanished() if isinstance(state, Ending):
             return Ended(state.record, state.cause, event.at_ms)
-        case Vanished():
+        case QosVanished():
             cause = Cause.EXPIRED if _is_expiry(state, event.at_ms) else Cause.TERMINATED
             return Ended(_failure_by(state.record, cause, event.at_ms), cause, event.at_ms)
-        case ExtendIntended() if isinstance(state, Available):
+        case QosExtendIntended() if isinstance(state, Available):
             return Extending(state.record, state.lease, state.since_ms, state.expires_at_ms, event.at_ms)
-        case Extended() if isinstance(state, Extending):
+        case QosExtended() if isinstance(state, Extending):
             grew = event.expires_at_ms > state.expires_at_ms + _EXPIRY_SLACK_MS
             return _available_again(state, event.expires_at_ms, event.at_ms, extendable=grew)
-        case ExtendFailed(unclear=True) if isinstance(state, Extending):
+        case QosExtendFailed(unclear=True) if isinstance(state, Extending):
             return replace(state, unclear=True)
-        case ExtendFailed() if isinstance(state, Extending):
+        case QosExtendFailed() if isinstance(state, Extending):
             return _available_again(state, state.expires_at_ms, event.at_ms, extendable=False)
-        case EndIntended() if not isinstance(state, Ending):
+        case QosEndIntended() if not isinstance(state, Ending):
             return _ending(state, event.cause, event.at_ms)
-        case Deleted():
+        case QosDeleted():
             cause = state.cause if isinstance(state, Ending) else Cause.UNWANTED
             return Ended(state.record, cause, event.at_ms)
-        case ExtendIntended() | Extended() | ExtendFailed() | EndIntended():
+        case QosExtendIntended() | QosExtended() | QosExtendFailed() | QosEndIntended():
             return state
         case _:
             assert_never(event)
 
 
-def _seen(state: _Leased, event: StatusSeen) -> State:
+def _seen(state: _Leased, event: QosStatusSeen) -> State:
     if isinstance(state, Ending):
         return state
     if event.status == Status.UNAVAILABLE:
@@ -358,7 +366,7 @@ def _available_again(state: Extending, expires_at_ms: int, at_ms: int, *, extend
     )
 
 
-def _missed(state: State, event: Missed) -> State:
+def _missed(state: State, event: QosMissed) -> State:
     match state:
         case Requested() | Available() | Extending():
             return replace(state, seen_at_ms=event.at_ms, misses=state.misses + 1)

@@ -7,6 +7,7 @@ Lock-outs resume with the rest at the mark, so that a reboot never shortens one.
 
 from bayd.core import events as e
 from bayd.core import inputs as i
+from bayd.core import qos_book
 from bayd.core.decision import Verdict
 from bayd.core.instant import Instant
 from bayd.core.model import Bay, Phase
@@ -16,9 +17,10 @@ _IMPLAUSIBLE_MS = 30 * 24 * 3_600_000  # a clock that jumped by a month was wron
 
 
 def restarted(bay: Bay, report: i.Restarted, now: Instant, rules: Rules) -> Verdict:
-    if not _has_instants(bay):
-        return ()
     outage_ms = _outage_ms(report, now)
+    qos = qos_book.rebooted(bay, report, outage_ms, now)
+    if not _has_instants(bay):
+        return qos
     onto_this_clock = now.boot_ms - report.mark_boot_ms  # moves an instant so that its rest stays
     short = outage_ms is not None and outage_ms <= rules.outage_as_play_ms
     counted = outage_ms is not None and (short or rules.downtime is DowntimePolicy.COUNTED)
@@ -42,7 +44,7 @@ def restarted(bay: Bay, report: i.Restarted, now: Instant, rules: Rules) -> Verd
     if bay.payout is not None:
         long_ms = rules.resume_payout_ms if outage_ms is None else outage_ms
         events += (e.PayoutInterrupted(bay.payout.payout_id, max(long_ms, bay.payout.interrupted_ms)),)
-    return events
+    return events + qos
 
 
 def _outage_ms(report: i.Restarted, now: Instant) -> int | None:

@@ -16,13 +16,11 @@ from typing import Protocol, TypeVar
 from bayd.core import events as e
 from bayd.core import inputs as i
 from bayd.core.decide import decide, next_wake_ms
-from bayd.core.decision import Decision
 from bayd.core.desired import Desired, desired, narrowed
 from bayd.core.evolve import REDUCER_VERSION, evolve, evolve_all
 from bayd.core.model import Bay
 from bayd.core.rules import Rules
 from bayd.journal import (
-    Answer,
     AnswerExistsError,
     Batch,
     Journal,
@@ -31,6 +29,24 @@ from bayd.journal import (
 )
 from bayd.journal.event_codec import decode_bay, encode_bay
 from bayd.ports import Clock, Log, Randomness
+from bayd.runtime.requests import (
+    DISABLING,
+    AnswerMaker,
+    BayBusyError,
+    Outcome,
+    OutcomeUnknownError,
+    Request,
+)
+
+__all__ = [
+    "AnswerMaker",
+    "BayBusyError",
+    "BayMeter",
+    "BayObserver",
+    "BayTask",
+    "Outcome",
+    "OutcomeUnknownError",
+]
 
 T = TypeVar("T")
 
@@ -38,27 +54,6 @@ _TICK_S = 0.5  # asyncio's clock stops in suspend: the boot clock is read at lea
 _ACTS_LIMIT = 64  # that wait at one bay; reports are as few as those who send them, each waits for its own
 _SNAPSHOT_EVERY = 200  # events of one bay
 _RETRY_S = 1.0
-
-# Acts that take effect at once and are journaled when possible: never expired, never given up.
-_DISABLING = (i.End, i.Pause, i.Hold, i.StopService, i.TimeCame)
-# Reports of what has happened already: late is better than never.
-_REPORTS = (
-    i.PayoutMarkTaken,
-    i.PayoutProgressed,
-    i.PayoutWasInterrupted,
-    i.PayoutEnded,
-    i.BallHeard,
-    i.DeviceReported,
-    i.Restarted,
-    i.ServerSaid,
-    i.ServerMovedAway,
-    i.ServerContradicted,
-    i.PinWasRight,  # the server has taken the PIN: it will not take it again
-    i.PinWasWrong,
-    i.PinNotChecked,
-)
-# Of the other acts this one counts late, too: somebody waits for help.
-_LASTING = (*_DISABLING, *_REPORTS, i.CallHelp)
 
 
 class BayObserver(Protocol):
@@ -75,69 +70,6 @@ class BayMeter(Protocol):
     def shed(self, bay: str) -> None:
         """An act was turned away because too many wait, or it waited too long."""
         ...
-
-
-class BayBusyError(Exception):
-    """Too many acts wait at this bay, or this one waited too long; nothing was done."""
-
-
-class OutcomeUnknownError(Exception):
-    """The disk did not answer in time.
-
-    What lasts (an end, a report) is recorded when the disk is back; anything else, should it become
-    durable, is expired and never acted on. `settled` is done once the bay knows which.
-    """
-
-    def __init__(self, message: str, *, lasts: bool, settled: asyncio.Future[None]) -> None:
-        super().__init__(message)
-        self.lasts = lasts
-        self.settled = settled
-
-
-AnswerMaker = Callable[[Bay, Decision], Answer | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    decision: Decision
-    bay: Bay  # after it
-    answer: Answer | None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Request:
-    input: i.Input
-    make_answer: AnswerMaker | None
-    since_ms: int
-    reply: asyncio.Future[Outcome]
-    settled: asyncio.Future[None]
-
-    @property
-    def lasts(self) -> bool:
-        return isinstance(self.input, _LASTING) or self._is_ours
-
-    @property
-    def is_patient(self) -> bool:
-        """Nobody stands there waiting: whoever reports wants to know how it ended, however late."""
-        return (isinstance(self.input, _REPORTS) or self._is_ours) and self.make_answer is None
-
-    @property
-    def _is_ours(self) -> bool:
-        actor = getattr(self.input, "actor", None)
-        return isinstance(actor, i.Actor) and actor.role is i.Role.SYSTEM
-
-    def succeed(self, outcome: Outcome) -> None:
-        if not self.reply.done():
-            self.reply.set_result(outcome)
-
-    def fail(self, error: Exception) -> None:
-        if self.reply.done():
-            return
-        self.reply.set_exception(error)
-        self.reply.exception()  # nobody may be waiting any more: not a warning
-
-    def unknown(self, message: str) -> OutcomeUnknownError:
-        return OutcomeUnknownError(message, lasts=self.lasts, settled=self.settled)
 
 
 class BayTask:
@@ -164,7 +96,7 @@ class BayTask:
         self._observers = observers
         self._log = log
         self._meter = meter
-        self._waiting: deque[_Request] = deque()
+        self._waiting: deque[Request] = deque()
         self._arrived = asyncio.Event()
         self._wish = desired(self.bay, rules)
         self._pending: Desired | None = None  # told while something is not durable yet
@@ -182,6 +114,8 @@ class BayTask:
         if loaded.snapshot_state is not None and loaded.reducer_version == REDUCER_VERSION:
             bay = decode_bay(loaded.snapshot_state)
             self.last_seq = loaded.snapshot_seq
+        elif loaded.snapshot_state is not None:  # of another reducer: the events again, from the first
+            loaded = await self._journal.load(self.number, use_snapshot=False)
         for seq, event in loaded.events:
             bay = evolve(bay, event)
             self.last_seq = seq
@@ -196,7 +130,7 @@ class BayTask:
         without an answer to give waits for as long as the disk needs.
         """
         loop = asyncio.get_running_loop()
-        mine = _Request(
+        mine = Request(
             request, make_answer, self._clock.now().boot_ms, loop.create_future(), loop.create_future()
         )
         if not mine.lasts and sum(not waiting.lasts for waiting in self._waiting) >= _ACTS_LIMIT:
@@ -240,14 +174,14 @@ class BayTask:
                     if not request.settled.done():
                         request.settled.set_result(None)
 
-    async def _next(self) -> _Request:
+    async def _next(self) -> Request:
         """The next input, or the passing of time when a deadline is over."""
         while True:
             now_ms = self._clock.now().boot_ms
             wake_ms = next_wake_ms(self.bay, self.rules)
             if wake_ms is not None and wake_ms <= now_ms:
                 loop = asyncio.get_running_loop()
-                return _Request(i.TimeCame(), None, now_ms, loop.create_future(), loop.create_future())
+                return Request(i.TimeCame(), None, now_ms, loop.create_future(), loop.create_future())
             while self._waiting:
                 request = self._waiting.popleft()
                 if request.lasts or now_ms - request.since_ms < self.rules.intent_ttl_ms:
@@ -261,7 +195,7 @@ class BayTask:
             except TimeoutError:
                 continue
 
-    async def _handle(self, request: _Request) -> None:
+    async def _handle(self, request: Request) -> None:
         while True:
             now = self._clock.now()
             decision = decide(self.bay, request.input, now, self.rules)
@@ -283,7 +217,7 @@ class BayTask:
                 in_time, seqs = await self._commit(batch, request)
             except NotWrittenError as error:
                 # A press whose answer exists was carried out before: that is its end.
-                if not isinstance(request.input, _DISABLING) or isinstance(error, AnswerExistsError):
+                if not isinstance(request.input, DISABLING) or isinstance(error, AnswerExistsError):
                     self._settle_wish()
                     raise
                 self._log.error("act_not_recorded", bay=self.number, input=type(request.input).__name__)
@@ -308,7 +242,7 @@ class BayTask:
             self._since_snapshot = 0
             self._tasks.create_task(self._save_snapshot(self.last_seq, after), name=f"snapshot-{self.number}")
 
-    async def _commit(self, batch: Batch[e.Event], request: _Request) -> tuple[bool, tuple[int, ...]]:
+    async def _commit(self, batch: Batch[e.Event], request: Request) -> tuple[bool, tuple[int, ...]]:
         """Whether it became durable in time, and where it stands in the journal. Raises NotWrittenError."""
         loop = asyncio.get_running_loop()
         began_s = loop.time()
@@ -399,7 +333,7 @@ class BayTask:
         """`wish` without what is overdue, or is to be switched off by what waits."""
         now = self._clock.now()
         bay = self.bay
-        waiting = [request.input for request in self._waiting if isinstance(request.input, _DISABLING)]
+        waiting = [request.input for request in self._waiting if isinstance(request.input, DISABLING)]
         for one in (i.TimeCame(), *waiting):
             bay = evolve_all(bay, decide(bay, one, now, self.rules).events)
         return wish if bay is self.bay else narrowed(wish, desired(bay, self.rules))
@@ -418,7 +352,7 @@ class BayTask:
             self._meter.shed(self.number)
         return BayBusyError(f"bay {self.number} has too much to do")
 
-    def _withdraw(self, request: _Request) -> None:
+    def _withdraw(self, request: Request) -> None:
         if not request.lasts and request in self._waiting:
             self._waiting.remove(request)
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from bayd.core.desired import LowLatency
 from bayd.core.qos import (
     Action,
-    Budget,
     Create,
     Degrade,
     Delete,
@@ -19,24 +18,25 @@ from bayd.core.qos import (
     Terms,
     plan,
 )
-from bayd.core.qos_cost import Day, cost_of
+from bayd.core.qos_budget import Budget, Day
+from bayd.core.qos_cost import cost_of
 from bayd.core.qos_events import (
-    Created,
-    CreateFailed,
-    CreateIntended,
-    Deleted,
-    EndIntended,
     Event,
-    Extended,
-    ExtendFailed,
-    ExtendIntended,
-    Missed,
-    NothingFound,
+    QosCreated,
+    QosCreateFailed,
+    QosCreateIntended,
     QosDegraded,
+    QosDeleted,
+    QosEndIntended,
+    QosExtended,
+    QosExtendFailed,
+    QosExtendIntended,
+    QosMissed,
+    QosNothingFound,
     QosRecovered,
     QosRestarted,
-    StatusSeen,
-    Vanished,
+    QosStatusSeen,
+    QosVanished,
 )
 from bayd.core.qos_lease import Ending, Idle, State, dump, evolve, load, name_of
 from bayd.core.qos_words import Cause, Outcome, Trouble
@@ -217,7 +217,7 @@ class Evening:
             case Poll(qos_id):
                 self._poll(qos_id)
             case Extend(qos_id, additional_s):
-                self.hear(ExtendIntended(BAY, qos_id, additional_s, self.now_ms))
+                self.hear(QosExtendIntended(BAY, qos_id, additional_s, self.now_ms))
                 self._extend(qos_id, additional_s)
             case Delete(qos_id, cause):
                 self._delete(qos_id, cause)
@@ -234,16 +234,18 @@ class Evening:
     def _create(self, action: Create) -> None:
         self.number += 1
         correlator = action.x_correlator or f"correlator-{self.number}"
-        self.hear(CreateIntended(BAY, action.session, correlator, action.flow, action.asked_s, self.now_ms))
+        self.hear(
+            QosCreateIntended(BAY, action.session, correlator, action.flow, action.asked_s, self.now_ms)
+        )
         fault = self._fault()
         if fault in (LATER, REFUSED, CREDENTIALS):
-            self.hear(CreateFailed(BAY, Outcome(fault), None, self.now_ms))
+            self.hear(QosCreateFailed(BAY, Outcome(fault), None, self.now_ms))
             return
         if fault == LOST_BEFORE:
-            self.hear(CreateFailed(BAY, Outcome.UNCLEAR, None, self.now_ms))
+            self.hear(QosCreateFailed(BAY, Outcome.UNCLEAR, None, self.now_ms))
             return
         if self.operator.blocking(self.now_ms):
-            self.hear(CreateFailed(BAY, Outcome.CONFLICT, None, self.now_ms))
+            self.hear(QosCreateFailed(BAY, Outcome.CONFLICT, None, self.now_ms))
             return
         granted_s = self.operator.grants_s or action.asked_s
         session = Session(f"qos-{self.number}", granted_s, self.now_ms, None)
@@ -252,68 +254,68 @@ class Evening:
         if self.crash(action):
             self.restart()
         elif fault == LOST_AFTER:
-            self.hear(CreateFailed(BAY, Outcome.UNCLEAR, None, self.now_ms))
+            self.hear(QosCreateFailed(BAY, Outcome.UNCLEAR, None, self.now_ms))
         else:
             self._created(session)
 
     def _created(self, session: Session) -> None:
         status, _ = self.operator.status(session)
         known = None if session.available_ms is None else session.expires_ms()
-        self.hear(Created(BAY, session.qos_id, status, known, session.duration_s, self.now_ms))
+        self.hear(QosCreated(BAY, session.qos_id, status, known, session.duration_s, self.now_ms))
 
     def _find(self) -> None:
         if self._fault() is not None:
-            self.hear(Missed(BAY, self.now_ms))
+            self.hear(QosMissed(BAY, self.now_ms))
             return
         mine = [session for session in self.operator.live(self.now_ms) if session.mine]
         if mine:
             self._created(mine[0])
         else:
-            self.hear(NothingFound(BAY, self.now_ms))
+            self.hear(QosNothingFound(BAY, self.now_ms))
 
     def _poll(self, qos_id: str) -> None:
         if self._fault() is not None:
-            self.hear(Missed(BAY, self.now_ms))
+            self.hear(QosMissed(BAY, self.now_ms))
             return
         session = self.operator.find(qos_id, self.now_ms)
         if session is None:
-            self.hear(Vanished(BAY, qos_id, self.now_ms))
+            self.hear(QosVanished(BAY, qos_id, self.now_ms))
             return
         status, why = self.operator.status(session)
         known = None if session.available_ms is None else session.expires_ms()
-        self.hear(StatusSeen(BAY, qos_id, status, why, known, self.now_ms))
+        self.hear(QosStatusSeen(BAY, qos_id, status, why, known, self.now_ms))
 
     def _extend(self, qos_id: str, additional_s: int) -> None:
         fault = self.operator.extend_fault or self._fault()
         session = self.operator.find(qos_id, self.now_ms)
         if fault in (LATER, LOST_BEFORE):
-            self.hear(ExtendFailed(BAY, qos_id, unclear=True, at_ms=self.now_ms))
+            self.hear(QosExtendFailed(BAY, qos_id, unclear=True, at_ms=self.now_ms))
             return
         if fault == REFUSED or session is None or session.ended_ms is not None:
-            self.hear(ExtendFailed(BAY, qos_id, unclear=False, at_ms=self.now_ms))
+            self.hear(QosExtendFailed(BAY, qos_id, unclear=False, at_ms=self.now_ms))
             return
         session.duration_s = max(
             session.duration_s, min(session.duration_s + additional_s, self.operator.longest_s)
         )
         if fault == LOST_AFTER:
-            self.hear(ExtendFailed(BAY, qos_id, unclear=True, at_ms=self.now_ms))
+            self.hear(QosExtendFailed(BAY, qos_id, unclear=True, at_ms=self.now_ms))
         else:
-            self.hear(Extended(BAY, qos_id, session.expires_ms(), self.now_ms))
+            self.hear(QosExtended(BAY, qos_id, session.expires_ms(), self.now_ms))
 
     def _delete(self, qos_id: str, cause: Cause) -> None:
         if not isinstance(self.state, Ending):
-            self.hear(EndIntended(BAY, qos_id, cause, self.now_ms))
+            self.hear(QosEndIntended(BAY, qos_id, cause, self.now_ms))
         fault = self._fault()
         session = self.operator.find(qos_id, self.now_ms)
         if session is not None and fault in (None, LOST_AFTER):
             session.ended_ms = session.ended_ms or self.now_ms
             session.cause = "DELETE_REQUESTED"
         if fault is not None:
-            self.hear(Missed(BAY, self.now_ms))
+            self.hear(QosMissed(BAY, self.now_ms))
         elif session is None:
-            self.hear(Vanished(BAY, qos_id, self.now_ms))
+            self.hear(QosVanished(BAY, qos_id, self.now_ms))
         else:
-            self.hear(Deleted(BAY, qos_id, self.now_ms))
+            self.hear(QosDeleted(BAY, qos_id, self.now_ms))
 
     # What came of it
 

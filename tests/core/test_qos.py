@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from bayd.core.desired import LowLatency
 from bayd.core.qos import Create, Delete, Extend, Find, Poll, Rest, plan
-from bayd.core.qos_cost import Day, Spent
+from bayd.core.qos_budget import Day, Spent
 from bayd.core.qos_events import (
-    Created,
-    Deleted,
-    ExtendFailed,
-    ExtendIntended,
+    QosCreated,
+    QosDeleted,
+    QosExtendFailed,
+    QosExtendIntended,
     QosRestarted,
-    StatusSeen,
-    Vanished,
+    QosStatusSeen,
+    QosVanished,
 )
 from bayd.core.qos_lease import (
     Available,
@@ -193,9 +193,9 @@ def test_expiry_in_play_creates_at_once() -> None:
 def test_without_a_reason_an_end_at_expiry_is_the_expiry() -> None:
     """0.10 has no statusInfo."""
     available = Available(Record("7"), LEASE, 1_000, 601_000, 2_000)
-    late = evolve(available, StatusSeen("109", "qos-1", "UNAVAILABLE", None, 601_000, 599_500))
+    late = evolve(available, QosStatusSeen("109", "qos-1", "UNAVAILABLE", None, 601_000, 599_500))
     assert late == Ended(Record("7"), Cause.EXPIRED, 599_500)
-    early = evolve(available, StatusSeen("109", "qos-1", "UNAVAILABLE", None, 601_000, 590_000))
+    early = evolve(available, QosStatusSeen("109", "qos-1", "UNAVAILABLE", None, 601_000, 590_000))
     assert isinstance(early, Ending)
     assert early.cause is Cause.TERMINATED
 
@@ -215,7 +215,7 @@ def test_a_lease_that_does_not_end_when_it_should_is_ended() -> None:
             evening.now_ms = action.until_ms
         else:
             # It is always AVAILABLE, and never says until when.
-            evening.hear(StatusSeen("109", lease.lease.qos_id, "AVAILABLE", None, None, evening.now_ms))
+            evening.hear(QosStatusSeen("109", lease.lease.qos_id, "AVAILABLE", None, None, evening.now_ms))
     assert evening.now_ms == lease.expires_at_ms + 30_000
 
 
@@ -596,7 +596,7 @@ def test_a_restart_in_an_extension_asks_first() -> None:
     evening.now_ms = 420_500
     state = evening.state
     assert isinstance(state, Available)
-    evening.hear(ExtendIntended("109", state.lease.qos_id, 900, evening.now_ms))
+    evening.hear(QosExtendIntended("109", state.lease.qos_id, 900, evening.now_ms))
     evening.operator.sessions[0].duration_s += 900  # it did happen
     evening.restart().run(30)
     assert evening.times(Extend) == []
@@ -653,29 +653,29 @@ def test_a_row_that_is_none_of_ours_is_refused() -> None:
 @pytest.mark.parametrize("state", STATES, ids=lambda state: type(state).__name__)
 def test_answers_about_another_session_change_nothing(state: State) -> None:
     for event in (
-        StatusSeen("109", "qos-9", "UNAVAILABLE", None, None, 5_000),
-        Vanished("109", "qos-9", 5_000),
-        Deleted("109", "qos-9", 5_000),
-        ExtendFailed("109", "qos-9", unclear=True, at_ms=5_000),
+        QosStatusSeen("109", "qos-9", "UNAVAILABLE", None, None, 5_000),
+        QosVanished("109", "qos-9", 5_000),
+        QosDeleted("109", "qos-9", 5_000),
+        QosExtendFailed("109", "qos-9", unclear=True, at_ms=5_000),
     ):
         assert evolve(state, event) == state
     if not isinstance(state, Creating):
-        assert evolve(state, Created("109", "qos-9", "AVAILABLE", None, None, 5_000)) == state
+        assert evolve(state, QosCreated("109", "qos-9", "AVAILABLE", None, None, 5_000)) == state
 
 
 @pytest.mark.parametrize("word", ["PENDING", "", "available"])
 def test_an_unknown_status_leaves_things_as_they_are(word: str) -> None:
     requested = Requested(Record("7"), LEASE, 1_000, 1_000)
-    seen = evolve(requested, StatusSeen("109", "qos-1", word, None, None, 5_000))
+    seen = evolve(requested, QosStatusSeen("109", "qos-1", word, None, None, 5_000))
     assert seen == replace(requested, seen_at_ms=5_000)
     available = Available(Record("7"), LEASE, 1_000, 601_000, 2_000)
-    seen = evolve(available, StatusSeen("109", "qos-1", word, None, None, 5_000))
+    seen = evolve(available, QosStatusSeen("109", "qos-1", word, None, None, 5_000))
     assert seen == replace(available, seen_at_ms=5_000)
 
 
 def test_a_session_that_is_born_unavailable_is_deleted() -> None:
     creating = Creating(Record("7"), "7", "correlator-1", TMOBILE.flow, 600, 0)
-    born = evolve(creating, Created("109", "qos-1", "UNAVAILABLE", None, 600, 100))
+    born = evolve(creating, QosCreated("109", "qos-1", "UNAVAILABLE", None, 600, 100))
     wish = LowLatency("7", 600_000, None)
     assert plan(born, wish, 100, terms=TMOBILE, jitter=0.0) == Delete("qos-1", Cause.TERMINATED)
 
