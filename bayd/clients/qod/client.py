@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from joserfc import jwk
 
-from bayd.clients.qod import wire
+from bayd.clients.qod import breaker, wire
 from bayd.clients.qod.authorisation import Authorisation, ClientCredentials, ProofOfPossession, load_key
 from bayd.clients.qod.calls import Call, Caller, Patience
 from bayd.clients.qod.dialects import TMOBILE_0_10, Dialect, Operation, get_dialect
@@ -45,6 +45,7 @@ class QodClient:
         token_url: str | None = None,
         deadline_s: float = 60.0,
         credentials_pause_s: float = 300.0,
+        circuit_max_s: float = 300.0,
         transport: HttpTransport | None = None,
         wall_clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -57,7 +58,8 @@ class QodClient:
         given, instead of the secret. `timeout` is for one request, in milliseconds; no attempt of a GET or
         DELETE begins later than `deadline_s` after the first. `token_url` is derived from the operator's
         host unless given. After a refusal of the credentials the token endpoint is left alone for
-        `credentials_pause_s`, then for longer.
+        `credentials_pause_s`, then for longer. An operator that fails again and again is left alone for 30 s,
+        then for longer, up to `circuit_max_s`.
         """
         if not timeout > 0:
             raise InvalidInputError("timeout", "milliseconds, above 0")
@@ -69,7 +71,9 @@ class QodClient:
         self._own_transport: AiohttpTransport | None = None
         if transport is None:
             transport = self._own_transport = AiohttpTransport()
-        operator = Operator(transport, wall_clock=wall_clock, monotonic=monotonic)
+        operator = self._operator = Operator(
+            transport, wall_clock=wall_clock, monotonic=monotonic, circuit_max_s=circuit_max_s
+        )
         patience = Patience(timeout_s=timeout / 1000, deadline_s=deadline_s)
         tokens = TokenCache(
             authorisation,
@@ -83,6 +87,17 @@ class QodClient:
         self.session = SessionService(
             self.dialect, caller, base_path, wall_s=operator.wall_s, new_uuid=new_uuid
         )
+
+    @property
+    def circuit(self) -> Literal["closed", "open", "probing"]:
+        """Whether requests go out: not while it is open, and one at a time while it is probing."""
+        match self._operator.circuit:
+            case breaker.Closed():
+                return "closed"
+            case breaker.Open():
+                return "open"
+            case breaker.Probing():
+                return "probing"
 
     async def aclose(self) -> None:
         """Close the connections, unless the transport was given."""

@@ -13,19 +13,30 @@ from bayd.clients.qod.backoff import parse_http_date
 from bayd.clients.qod.errors import CircuitOpenError
 from bayd.ports import HttpResponse, HttpTransport, TransportError
 
-_LIMITS = breaker.BreakerLimits(failures=5, open_s=30.0, open_max_s=300.0)
+_FAILURES = 5
+_OPEN_S = 30.0
 _CLOCK_SLACK_S = 5.0  # Date has whole seconds and travels; operators allow 10 s
 
 
 class Operator:
     def __init__(
-        self, transport: HttpTransport, *, wall_clock: Callable[[], float], monotonic: Callable[[], float]
+        self,
+        transport: HttpTransport,
+        *,
+        wall_clock: Callable[[], float],
+        monotonic: Callable[[], float],
+        circuit_max_s: float,
     ) -> None:
         self._transport = transport
         self._wall_clock = wall_clock
         self.monotonic = monotonic
         self._ahead_s = 0.0
+        self._limits = breaker.BreakerLimits(_FAILURES, min(_OPEN_S, circuit_max_s), circuit_max_s)
         self._circuit: breaker.BreakerState = breaker.Closed()
+
+    @property
+    def circuit(self) -> breaker.BreakerState:
+        return self._circuit
 
     def wall_s(self) -> float:
         """The operator's time, as far as we know it: seconds since the epoch."""
@@ -51,13 +62,13 @@ class Operator:
                 method, url, headers=headers, body=body, timeout_s=timeout_s
             )
         except TransportError:
-            self._circuit = breaker.failed(self._circuit, _LIMITS, self.monotonic())
+            self._circuit = breaker.failed(self._circuit, self._limits, self.monotonic())
             raise
         except BaseException:
             self._circuit = breaker.abandoned(self._circuit, self.monotonic())
             raise
         if is_operator_failure(response.status):
-            self._circuit = breaker.failed(self._circuit, _LIMITS, self.monotonic())
+            self._circuit = breaker.failed(self._circuit, self._limits, self.monotonic())
         else:
             self._circuit = breaker.succeeded(self._circuit)
         return response

@@ -290,3 +290,24 @@ class TestCircuit:
             with pytest.raises(RefusedError):
                 await client.session.create_session(booking)
         assert len(peer.calls("create")) == 20
+
+    async def test_its_pause_has_a_bound_and_it_says_how_it_stands(
+        self, make_client: MakeClient, booking: CreateSession
+    ) -> None:
+        peer = Peer()
+        peer.always("create", Answer(503))
+        client = make_client(peer, circuit_max_s=20.0)
+        told: list[str] = [client.circuit]
+        waits: list[float] = []
+        for _ in range(5 + 4 * 2):
+            with pytest.raises(RetryLaterError) as caught:
+                await client.session.create_session(booking)
+            if isinstance(caught.value, CircuitOpenError):
+                told.append(client.circuit)
+                waits.append(caught.value.retry_after_s or 0.0)
+                await asyncio.sleep(waits[-1])
+        assert waits == [pytest.approx(20.0)] * 4
+        peer.always("create", Answer(201, SESSION))
+        await asyncio.sleep(20)
+        await client.session.create_session(booking)
+        assert [*told, client.circuit] == ["closed", *["open"] * 4, "closed"]
