@@ -6,8 +6,8 @@ cut the id tells: mirrored = this payout, standing in the request register = on 
 arrived. An id of 0 is mirrored only after the PLC's power-up; a request for 0 balls then gives it an id, so
 that 0 always means a reset. Where a running total is kept, it is the arbiter.
 
-The addresses are configuration (`RegisterMap`). What the PLC's program has to do is written in
-docs/hardware and in `hardware.sim.plc`. Sources: DESIGN, "Dispensing"; MODBUS application protocol V1.1b3.
+The addresses are configuration (`RegisterMap`). What the PLC's program has to do is written at the head of
+`hardware.sim.plc`. Source: MODBUS application protocol V1.1b3, 6.3, 6.6, 6.12.
 """
 
 import asyncio
