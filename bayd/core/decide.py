@@ -67,6 +67,14 @@ def _decide(bay: Bay, request: i.Input, now: Instant, rules: Rules) -> Verdict:
             return pins.unlock(request)
         case i.StartPlay():
             return play.start_by_staff(bay, request, now, rules)
+        case i.WalkIn():
+            return play.walk_in(bay, request, now, rules)
+        case i.ServerNumbered():
+            return bookings.numbered(bay, request)
+        case i.RetryDelivery():
+            return staff.retry_delivery(request)
+        case i.DropDelivery():
+            return staff.drop_delivery(request)
         case i.Extend():
             return play.extend(bay, request, now, rules)
         case i.DeclineExtension():

@@ -38,6 +38,8 @@ def dispense(bay: Bay, request: i.Dispense, now: Instant, rules: Rules) -> Verdi
         return Refusal("dispenser_fault", f"The dispenser needs a person: {fact.reason}")
     from_balance = min(balls, session.balls.balance)
     fresh = balls - from_balance
+    if fresh and session.game is not None and session.game.balls_limit is None:
+        return Refusal("limit_unknown", "The limit of this game is not known: staff choose the game anew.")
     left = session.balls_left
     if left is not None and fresh > left:
         return Refusal(

@@ -15,6 +15,7 @@ from bayd.core.model import (
     DeviceState,
     EndReason,
     Game,
+    OwnExtension,
     PayoutEnd,
     StartedBy,
 )
@@ -36,6 +37,33 @@ class BookingChanged:
 class BookingWithdrawn:
     session_id: str
     reason: EndReason
+
+
+@dataclass(frozen=True, slots=True)
+class WalkInSold:
+    """Sold at the bay, for cash: the server books it later and gives it a number of its own."""
+
+    session_id: str
+    minutes: int
+    amount: int
+    by: str
+    reason: str
+    wall_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionNumbered:
+    """The server has booked a walk-in, under this number."""
+
+    session_id: str
+    server_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class BookedTillSeen:
+    """Whether the server shows the bay as booked after the present session, when that changed."""
+
+    booked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +97,7 @@ class PinAccepted:
 @dataclass(frozen=True, slots=True)
 class PinRefused:
     attempt_id: str
+    wrong_bay: bool = False  # it opens a booking of another bay here
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +133,7 @@ class SessionStarted:
     game: Game | None
     player: str | None
     skip_warnings: tuple[int, ...]  # minutes that are under way already
+    server_ahead_ms: int = 0  # the server's timer may run since the PIN, so long before
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +203,7 @@ class SessionEnded:
     played_ms: int
     balls: Balls
     grace_until_ms: int
+    own_extensions: tuple[OwnExtension, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +216,21 @@ class GameSelected:
     session_id: str
     game: Game
     own: bool  # chosen here, to be told to the server
+
+
+@dataclass(frozen=True, slots=True)
+class GameCleared:
+    """The server shows the session without its game."""
+
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerGameSeen:
+    """The server shows a game that was chosen here."""
+
+    session_id: str
+    game_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +288,25 @@ class BayTakenOutOfService:
 @dataclass(frozen=True, slots=True)
 class BayReturnedToService:
     by: str
+
+
+# Delivery to the central server: what staff decided about an item that was set aside
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRetried:
+    seq: int  # of the event to be delivered
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryDropped:
+    """The server will never hear of it from here."""
+
+    seq: int
+    by: str
+    reason: str
 
 
 # Balls
@@ -353,6 +418,9 @@ Event = (
     BookingLearned
     | BookingChanged
     | BookingWithdrawn
+    | WalkInSold
+    | SessionNumbered
+    | BookedTillSeen
     | ConflictSeen
     | PinAttempted
     | PinAccepted
@@ -370,6 +438,8 @@ Event = (
     | SessionEnded
     | GraceEnded
     | GameSelected
+    | GameCleared
+    | ServerGameSeen
     | PlayerSelected
     | ServerActivitySeen
     | HelpCalled
@@ -379,6 +449,8 @@ Event = (
     | ServiceStopPlanned
     | BayTakenOutOfService
     | BayReturnedToService
+    | DeliveryRetried
+    | DeliveryDropped
     | PayoutRequested
     | PayoutMarked
     | BallsPaid

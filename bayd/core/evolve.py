@@ -15,6 +15,7 @@ from bayd.core.model import (
     DeviceFact,
     EndedSession,
     EndReason,
+    OwnExtension,
     Payout,
     PayoutPart,
     PinAttempt,
@@ -27,10 +28,12 @@ from bayd.core.qos_budget import Spent
 
 # Changes with every change of what `evolve` makes of the same events: a snapshot of another number is
 # not used, the events are read again.
-REDUCER_VERSION = 2
+REDUCER_VERSION = 3
 
 _ENDED_IDS_KEPT = 512  # more sessions than a bay can end within the booking horizon
 _CONFLICTS_KEPT = 20
+_NUMBERS_KEPT = 512
+_ANY_TIME_MS = 30 * 24 * 3_600_000  # an outage of unknown length: the server's timer proves nothing any more
 
 
 def evolve(bay: Bay, event: e.Event) -> Bay:
@@ -53,13 +56,24 @@ def _apply(bay: Bay, event: e.Event) -> Bay:
         case e.BookingLearned(booking) | e.BookingChanged(booking):
             return replace(bay, bookings=_with_booking(bay.bookings, booking))
         case e.BookingWithdrawn(session_id, reason):
-            moved = reason is EndReason.MOVED  # it may come back
+            # A session that was moved may come back; one that lapsed too, when a clock was wrong.
+            over = reason not in (EndReason.MOVED, EndReason.LAPSED)
             return replace(
                 bay,
                 bookings=tuple(b for b in bay.bookings if b.session_id != session_id),
-                ended_ids=bay.ended_ids if moved else _remember(bay.ended_ids, session_id),
+                ended_ids=_remember(bay.ended_ids, session_id) if over else bay.ended_ids,
                 next_session_id=None if bay.next_session_id == session_id else bay.next_session_id,
             )
+        case e.WalkInSold(session_id, minutes, _, _, _, wall_ms):
+            return replace(
+                bay,
+                bookings=_with_booking(bay.bookings, Booking(session_id, minutes, minutes, wall_ms)),
+            )
+        case e.SessionNumbered(session_id, server_id):
+            numbers = {**bay.numbers, server_id: session_id}
+            return replace(bay, numbers=dict(list(numbers.items())[-_NUMBERS_KEPT:]))
+        case e.BookedTillSeen(booked):
+            return replace(bay, booked_till=booked)
         case e.ConflictSeen(code, session_id, text, wall_ms):
             conflict = Conflict(code, session_id, text, wall_ms)
             return replace(bay, conflicts=(*bay.conflicts, conflict)[-_CONFLICTS_KEPT:])
@@ -109,17 +123,25 @@ def _apply(bay: Bay, event: e.Event) -> Bay:
                 grace_until_ms=event.grace_until_ms,
                 ended_ids=_remember(bay.ended_ids, event.session_id),
                 help_since_ms=None,
+                booked_till=False,
             )
         case e.GraceEnded():
             return replace(bay, grace_until_ms=None)
         case e.GameSelected(session_id, game, own):
             if bay.session is not None and bay.session.session_id == session_id:
                 if own:
-                    return _in_session(bay, game=game)
-                return _in_session(bay, game=game, server_game_id=game.id)
+                    return _in_session(bay, game=game, own_games=(*bay.session.own_games, game.id))
+                return _in_session(bay, game=game, server_game_id=game.id, own_games=())
             if (waiting := bay.find_booking(session_id)) is None:
                 return bay
             return replace(bay, bookings=_with_booking(bay.bookings, replace(waiting, game=game)))
+        case e.GameCleared():
+            return _in_session(bay, game=None, server_game_id=None, own_games=())
+        case e.ServerGameSeen(_, game_id):
+            later = _session(bay).own_games
+            if game_id in later:
+                later = later[later.index(game_id) + 1 :]
+            return _in_session(bay, server_game_id=game_id, own_games=later)
         case e.PlayerSelected(session_user_id):
             return _in_session(bay, player_id=session_user_id)
         case e.ServerActivitySeen(active, at_ms):
@@ -139,6 +161,9 @@ def _apply(bay: Bay, event: e.Event) -> Bay:
             return replace(bay, kept_reason="", service_stop_pending=None)
         case e.ServiceStopPlanned(_, reason):
             return replace(bay, service_stop_pending=reason)
+
+        case e.DeliveryRetried() | e.DeliveryDropped():
+            return bay
 
         case e.PayoutRequested():
             return _payout_requested(bay, event)
@@ -167,8 +192,12 @@ def _apply(bay: Bay, event: e.Event) -> Bay:
 
         case e.DeviceChanged(device, state, reason, wall_ms):
             return replace(bay, devices={**bay.devices, device: DeviceFact(state, reason, wall_ms)})
-        case e.OutageSeen(_, _, _, shift_ms, hold_shift_ms):
-            return _shifted(bay, shift_ms, hold_shift_ms)
+        case e.OutageSeen(outage_ms, credited, _, shift_ms, hold_shift_ms):
+            shifted = _shifted(bay, shift_ms, hold_shift_ms)
+            if shifted.session is None or not credited:
+                return shifted
+            ahead_ms = shifted.session.server_ahead_ms + (_ANY_TIME_MS if outage_ms is None else outage_ms)
+            return _in_session(shifted, server_ahead_ms=ahead_ms)
         case e.QosSpent(day, sessions, seconds):
             return replace(bay, qos_day=bay.qos_day.with_cost(day, Spent(sessions, seconds)))
         case _:
@@ -214,6 +243,7 @@ def _started(bay: Bay, event: e.SessionStarted) -> Bay:
         desk_minutes=event.minutes - event.first_minutes,
         warned=event.skip_warnings,
         active_seen=event.started_by is StartedBy.PIN_ONLINE,
+        server_ahead_ms=event.server_ahead_ms,
     )
     return replace(
         bay,
@@ -223,13 +253,21 @@ def _started(bay: Bay, event: e.SessionStarted) -> Bay:
         grace_until_ms=None,
         next_session_id=None,
         next_started_by=None,
+        # What the server calls active has started now.
+        conflicts=tuple(
+            c for c in bay.conflicts if (c.code, c.session_id) != ("active_not_started", event.session_id)
+        ),
     )
 
 
 def _extended(bay: Bay, event: e.SessionExtended) -> Bay:
     session = _session(bay)
+    own = session.own_extensions
+    if event.own:
+        own = (*own, OwnExtension(event.op_id, event.minutes, event.amount or 0))
     return _in_session(
         bay,
+        own_extensions=own,
         ends_at_ms=event.ends_at_ms,
         granted_ms=event.granted_ms,
         own_minutes=session.own_minutes + (event.minutes if event.own else 0),

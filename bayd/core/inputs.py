@@ -35,7 +35,7 @@ class ServerSaid:
 
     session_id: str
     minutes: int  # `duration`
-    extended_minutes: int  # `extendedTime`; 0 where the answer does not carry it
+    extended_minutes: int | None  # `extendedTime`; None: this answer does not say
     created_wall_ms: int
     cancelled: bool
     active: bool
@@ -43,6 +43,9 @@ class ServerSaid:
     game: Game | None = None
     player: str | None = None
     player_id: int | None = None
+    game_known: bool = True  # False: this answer does not say, or cannot be read
+    bay_booked: bool | None = None  # `bookedTill` of the bay is set; None: this answer does not say
+    as_of_wall_ms: int | None = None  # how late it is at least, where our wall clock cannot tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ class PinWasRight:
 @dataclass(frozen=True, slots=True)
 class PinWasWrong:
     attempt_id: str
+    wrong_bay: bool = False  # it opens a booking of another bay here
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,41 @@ class UnlockPad:
 class StartPlay:
     """Staff start the oldest booking without its PIN."""
 
+    actor: Actor
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WalkIn:
+    """Staff sell time at the bay and start it."""
+
+    session_id: str  # ours, until the server has given a number
+    minutes: int
+    amount: int
+    actor: Actor
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerNumbered:
+    """The server has booked a walk-in."""
+
+    session_id: str
+    server_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RetryDelivery:
+    """Staff want an item that was set aside to be delivered after all."""
+
+    seq: int
+    actor: Actor
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DropDelivery:
+    seq: int
     actor: Actor
     reason: str
 
@@ -277,6 +316,10 @@ Input = (
     | PinNotChecked
     | UnlockPad
     | StartPlay
+    | WalkIn
+    | ServerNumbered
+    | RetryDelivery
+    | DropDelivery
     | Dispense
     | Extend
     | DeclineExtension

@@ -25,6 +25,7 @@ class EndReason(StrEnum):
     CANCELLED = "cancelled"  # at the central server
     RELEASED = "released"  # ended at the central server
     MOVED = "moved"
+    LAPSED = "lapsed"  # a booking that nobody came for within the horizon
 
 
 class StartedBy(StrEnum):
@@ -52,12 +53,15 @@ class PayoutEnd(StrEnum):
 class Game:
     id: int
     name: str
-    balls_limit: int  # 0: unlimited
+    balls_limit: int | None  # 0: unlimited; None: the server names one, and it cannot be read
+
+
+UNKNOWN_GAME = Game(0, "", None)  # a game that the server shows and that cannot be read at all
 
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """A live session of the central server that has not started here."""
+    """A live session of the central server, or a walk-in sold here, that has not started."""
 
     session_id: str
     minutes: int  # granted so far, see `bookings.granted_minutes`
@@ -76,6 +80,15 @@ class Balls:
     balance: int = 0  # granted, not paid: the customer's, paid on a new press
     unknown: int = 0  # nobody can say whether these came out
     read: int = 0  # credited by RFID
+
+
+@dataclass(frozen=True, slots=True)
+class OwnExtension:
+    """Time that was given here and has to reach the server."""
+
+    op_id: str
+    minutes: int
+    amount: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +113,17 @@ class PlaySession:
     active_seen: bool = False  # the server has shown it as active
     inactive_since_ms: int | None = None  # … and then not, since
     extension_asked: int | None = None  # minutes that the customer asks for
+    own_games: tuple[int, ...] = ()  # chosen here, not yet shown by the server
+    own_extensions: tuple[OwnExtension, ...] = ()
+    server_ahead_ms: int = 0  # so much earlier than ours its own timer may end: outages that we credited
 
     @property
     def balls_left(self) -> int | None:
-        """How many more may be asked for; None: no limit."""
+        """How many more may be asked for; None: no limit. Of a limit that is not known none are left."""
         if self.game is None or self.game.balls_limit == 0:
             return None
+        if self.game.balls_limit is None:
+            return 0
         return max(0, self.game.balls_limit - self.balls.commanded)
 
     @property
@@ -119,7 +137,8 @@ class PlaySession:
 
     def played_ms(self, at_ms: int) -> int:
         """Play from the start until `at_ms`, pauses and credited outages excluded."""
-        return self.granted_ms - max(0, self.remaining_ms(at_ms))
+        # A start after the last sign of life has more left after the outage than was granted.
+        return max(0, self.granted_ms - self.remaining_ms(at_ms))
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +237,8 @@ class Bay:
     ended_ids: tuple[str, ...] = ()  # sessions that are over here, newest last
     credits: tuple[Credit, ...] = ()  # balls that were counted lately
     conflicts: tuple[Conflict, ...] = ()
+    booked_till: bool = False  # the server shows the bay as booked after the present session
+    numbers: Mapping[str, str] = field(default_factory=dict)  # the server's id of a walk-in -> ours
     qos: qos_lease.State = field(default_factory=qos_lease.Idle)
     qos_day: Day = field(default_factory=Day)  # what QoS sessions of this bay cost today
     version: int = 0  # events so far

@@ -13,6 +13,7 @@ _REST = frozenset({Phase.FREE, Phase.BOOKED})  # BOOKED where a booking waits
 TRANSITIONS: Mapping[tuple[Phase, type[e.Event]], frozenset[Phase]] = {
     (Phase.FREE, e.BookingLearned): frozenset({Phase.BOOKED}),
     (Phase.BOOKED, e.BookingLearned): frozenset({Phase.BOOKED}),
+    (Phase.FREE, e.WalkInSold): frozenset({Phase.BOOKED}),
     (Phase.BOOKED, e.BookingWithdrawn): _REST,
     (Phase.BOOKED, e.SessionStarted): frozenset({Phase.PLAYING}),
     (Phase.GRACE, e.SessionStarted): frozenset({Phase.PLAYING}),

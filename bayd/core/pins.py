@@ -53,6 +53,9 @@ def entered(bay: Bay, request: i.PinEntered, now: Instant, rules: Rules) -> Verd
 def right(bay: Bay, report: i.PinWasRight, now: Instant, rules: Rules) -> Verdict:
     if not _is_open(bay, report.attempt_id):
         return Refusal("attempt_gone", "This attempt is over.")
+    if bay.phase in (Phase.HELD, Phase.OUT_OF_SERVICE):
+        # Staff were quicker than the check.
+        return not_checked(bay, i.PinNotChecked(report.attempt_id, f"the bay is {play.spoken(bay.phase)}"))
     accepted = e.PinAccepted(report.attempt_id, report.session_id)
     session = bay.session
     if session is not None and session.session_id == report.session_id:
@@ -63,11 +66,14 @@ def right(bay: Bay, report: i.PinWasRight, now: Instant, rules: Rules) -> Verdic
         return (accepted, *resumed)
     booking = bay.find_booking(report.session_id)
     if booking is None:
-        # Right at the server, but over here: a session is never played twice.
-        text = "The server accepts the PIN of a session that is over at this bay."
+        # Right at the server, and not live here: a session is never played twice.
+        over = report.session_id in bay.ended_ids
+        what = "is over at this bay" if over else "is not live at this bay"
+        text = f"The server accepts the PIN of a session that {what}."
+        code = "pin_of_ended" if over else "pin_of_unknown"
         return (
             e.PinRefused(report.attempt_id),
-            e.ConflictSeen("pin_of_ended", report.session_id, text, now.wall_ms),
+            e.ConflictSeen(code, report.session_id, text, now.wall_ms),
         )
     if session is not None:
         return (accepted, e.NextSessionReady(report.session_id, report.started_by))
@@ -80,7 +86,7 @@ def right(bay: Bay, report: i.PinWasRight, now: Instant, rules: Rules) -> Verdic
 def wrong(bay: Bay, report: i.PinWasWrong) -> Verdict:
     if not _is_open(bay, report.attempt_id):
         return Refusal("attempt_gone", "This attempt is over.")
-    return (e.PinRefused(report.attempt_id),)
+    return (e.PinRefused(report.attempt_id, report.wrong_bay),)
 
 
 def not_checked(bay: Bay, report: i.PinNotChecked) -> Verdict:

@@ -9,6 +9,8 @@ from bayd.core.instant import Instant
 from bayd.core.model import Bay, Booking, EndReason, Phase, PlaySession, StartedBy
 from bayd.core.rules import ExtensionPolicy, Rules
 
+_LONGEST_MINUTES = 1440  # of one booking at the server
+
 NOT_PLAYING = Refusal("not_playing", "No session is running at this bay.")
 
 
@@ -44,7 +46,15 @@ def next_wake_ms(bay: Bay, rules: Rules) -> int | None:
 
 
 def start(
-    booking: Booking, started_by: StartedBy, at_ms: int, now: Instant, rules: Rules, *, by: str, reason: str
+    booking: Booking,
+    started_by: StartedBy,
+    at_ms: int,
+    now: Instant,
+    rules: Rules,
+    *,
+    by: str,
+    reason: str,
+    server_ahead_ms: int = 0,
 ) -> e.SessionStarted:
     return e.SessionStarted(
         session_id=booking.session_id,
@@ -59,6 +69,7 @@ def start(
         game=booking.game,
         player=booking.player,
         skip_warnings=_under_way(booking.minutes, rules),
+        server_ahead_ms=server_ahead_ms,
     )
 
 
@@ -92,6 +103,29 @@ def start_by_staff(bay: Bay, request: i.StartPlay, now: Instant, rules: Rules) -
             return Refusal(bay.phase.value, f"The bay is {spoken(bay.phase)}: {bay.kept_reason}")
 
 
+def walk_in(bay: Bay, request: i.WalkIn, now: Instant, rules: Rules) -> Verdict:
+    """Staff sell time at the bay, for cash, and start it; the server hears of it when it can."""
+    if not request.reason.strip():
+        return Refusal("reason_missing", "A sale at the bay needs a reason.", field="reason")
+    if not 1 <= request.minutes <= _LONGEST_MINUTES:
+        text = f"Between 1 and {_LONGEST_MINUTES} minutes."
+        return Refusal("minutes_invalid", text, field="minutes")
+    if request.amount < 0:
+        return Refusal("amount_invalid", "An amount is not negative.", field="amount")
+    match bay.phase:
+        case Phase.FREE | Phase.GRACE | Phase.BOOKED:
+            if bay.bookings:
+                return Refusal("booked", "A booking waits at this bay: start that one.")
+        case Phase.PLAYING | Phase.PAUSED:
+            return Refusal("already_playing", "A session is running at this bay.")
+        case Phase.HELD | Phase.OUT_OF_SERVICE:
+            return Refusal(bay.phase.value, f"The bay is {spoken(bay.phase)}: {bay.kept_reason}")
+    by, reason = request.actor.name, request.reason
+    sold = e.WalkInSold(request.session_id, request.minutes, request.amount, by, reason, now.wall_ms)
+    booking = evolve_all(bay, (sold,)).bookings[0]
+    return (sold, start(booking, StartedBy.STAFF, now.boot_ms, now, rules, by=by, reason=reason))
+
+
 def pause(bay: Bay, request: i.Pause, now: Instant) -> Verdict:
     if bay.session is None:
         return NOT_PLAYING
@@ -122,7 +156,7 @@ def extend(bay: Bay, request: i.Extend, now: Instant, rules: Rules) -> Verdict:
     if request.minutes not in rules.extension_minutes:
         offered = ", ".join(str(m) for m in rules.extension_minutes)
         return Refusal("minutes_not_offered", f"The screen offers {offered} minutes.", field="minutes")
-    if bay.bookings:
+    if bay.bookings or bay.booked_till:
         return Refusal("next_booking", "The bay is booked after this session.")
     if rules.extension is ExtensionPolicy.STAFF_ONLY:
         return Refusal("staff_only", "More time is given at reception.")
@@ -213,6 +247,7 @@ def _end(
         played_ms=session.played_ms(at_ms),
         balls=closed.session.balls,
         grace_until_ms=at_ms + rules.grace_ms,
+        own_extensions=session.own_extensions,
     )
     return (*closing, ended, *_after_end(bay, at_ms, now, rules))
 
@@ -226,7 +261,18 @@ def _after_end(bay: Bay, at_ms: int, now: Instant, rules: Rules) -> tuple[e.Even
     booking = bay.find_booking(bay.next_session_id)
     if booking is None:
         return ()
-    return (start(booking, bay.next_started_by, at_ms, now, rules, by="screen", reason=""),)
+    return (
+        start(
+            booking,
+            bay.next_started_by,
+            at_ms,
+            now,
+            rules,
+            by="screen",
+            reason="",
+            server_ahead_ms=rules.next_pin_minutes * rules.minute_ms,
+        ),
+    )
 
 
 def ball_heard(bay: Bay, report: i.BallHeard, rules: Rules) -> Verdict:

@@ -51,6 +51,8 @@ def select_game(bay: Bay, request: i.SelectGame) -> Verdict:
     if session is None:
         return play.NOT_PLAYING
     limit = request.game.balls_limit
+    if limit is None:
+        return Refusal("limit_unknown", "The limit of this game is not known here.", field="game_id")
     if limit and limit < session.balls.commanded:
         return Refusal("limit_passed", "More balls were asked for than this game allows.", field="game_id")
     return (e.GameSelected(session.session_id, request.game, own=True),)
@@ -86,3 +88,15 @@ def clear_fault(bay: Bay, request: i.ClearFault, now: Instant) -> Verdict:
     if fact.state is not DeviceState.FAULT:
         return Refusal("no_fault", f"The {request.device} has no fault.")
     return (e.DeviceChanged(request.device, DeviceState.UNKNOWN, "", now.wall_ms, by=request.actor.name),)
+
+
+def retry_delivery(request: i.RetryDelivery) -> Verdict:
+    if not request.reason.strip():
+        return Refusal("reason_missing", "A repeated delivery needs a reason.", field="reason")
+    return (e.DeliveryRetried(request.seq, request.actor.name, request.reason),)
+
+
+def drop_delivery(request: i.DropDelivery) -> Verdict:
+    if not request.reason.strip():
+        return Refusal("reason_missing", "Dropping needs a reason.", field="reason")
+    return (e.DeliveryDropped(request.seq, request.actor.name, request.reason),)

@@ -22,7 +22,9 @@ SESSIONS = st.sampled_from(["7", "8", "9"])
 IDS = st.sampled_from(["a", "b", "c", "d"])
 SMALL = st.integers(-1, 40)
 REASONS = st.sampled_from(["", "because"])
-GAMES = st.one_of(st.none(), st.builds(Game, st.integers(1, 3), st.just("G"), st.sampled_from([0, 10, 30])))
+GAMES = st.one_of(
+    st.none(), st.builds(Game, st.integers(1, 3), st.just("G"), st.sampled_from([0, 10, 30, None]))
+)
 
 INPUTS = st.one_of(
     st.just(i.TimeCame()),
@@ -30,13 +32,19 @@ INPUTS = st.one_of(
         i.ServerSaid,
         session_id=SESSIONS,
         minutes=st.integers(1, 5),
-        extended_minutes=st.integers(0, 5),
+        extended_minutes=st.sampled_from([None, 0, 1, 2, 3, 4, 5]),
         created_wall_ms=st.integers(WALL_MS - 100_000, WALL_MS + 100_000),
         cancelled=st.booleans(),
         active=st.booleans(),
         released=st.sampled_from([False, False, False, True, None]),
         game=GAMES,
+        game_known=st.sampled_from([True, True, False]),
+        bay_booked=st.sampled_from([None, True, False]),
     ),
+    st.builds(i.WalkIn, st.sampled_from(["w1", "w2"]), SMALL, SMALL, ACTORS, REASONS),
+    st.builds(i.ServerNumbered, st.sampled_from(["w1", "w2"]), SESSIONS),
+    st.builds(i.RetryDelivery, st.integers(1, 9), ACTORS, REASONS),
+    st.builds(i.DropDelivery, st.integers(1, 9), ACTORS, REASONS),
     st.builds(i.ServerMovedAway, SESSIONS, st.just("110")),
     st.builds(i.ServerContradicted, st.just("missing_at_server"), SESSIONS, st.just("404")),
     st.builds(i.PinEntered, IDS, st.none()),
