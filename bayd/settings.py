@@ -117,6 +117,11 @@ class State(_Table):
         description="Directory of the journal (`journal.db` and its companions); made if missing. A local "
         "disk: SQLite's locks do not hold on network file systems.",
     )
+    journal_stall_s: Seconds = Field(
+        300,
+        description="A disk that hangs for longer makes systemd start the daemon anew (if its unit has a "
+        "watchdog); bays end on time all the while.",
+    )
     commit_timeout_s: Seconds = Field(
         5,
         description="A request that is not on the disk by then is answered 503 and never acted on, even if "

@@ -1,9 +1,12 @@
 """Puts the daemon together, and takes it apart again. The only place that names every concrete class."""
 
 import asyncio
+import os
 import signal
+import time
 from collections.abc import Awaitable, Coroutine, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -32,8 +35,10 @@ from bayd.runtime.bay import BayObserver
 from bayd.runtime.clock import SystemClock
 from bayd.runtime.randomness import SystemRandomness
 from bayd.runtime.range import Range
+from bayd.runtime.reload import apply
 from bayd.runtime.sd_notify import notify
-from bayd.settings import Configuration, load
+from bayd.runtime.watchdog import Watchdog
+from bayd.settings import Configuration, ConfigurationError, load
 from bayd.web.access import Access
 from bayd.web.app import check_listen, make_app, serve
 from bayd.web.bays import BayApi
@@ -50,7 +55,9 @@ class RootTaskEndedError(Exception):
 class Daemon:
     """Everything of one running bayd. `run` until it is cancelled or something essential fails."""
 
-    def __init__(self, configuration: Configuration, credentials: Credentials, log: Log) -> None:
+    def __init__(self, path: Path, configuration: Configuration, credentials: Credentials, log: Log) -> None:
+        self.reload_asked = asyncio.Event()
+        self._path = path
         self._configuration = configuration
         self._credentials = credentials
         self._log = log
@@ -96,6 +103,8 @@ class Daemon:
                     "bookings": parts.poller.run(),
                     "outbox": parts.outbox.run(),
                     "games": parts.games.run(),
+                    "watchdog": self._watchdog(journal, bays).run(),
+                    "reload": self._reload_on_request(bays),
                     **{f"reader-{name}": reader.run() for name, reader in parts.readers.items()},
                     **{f"dispenser-{name}": d.run() for name, d in parts.dispensers.items()},
                 }
@@ -106,6 +115,40 @@ class Daemon:
                 notify(f"READY=1\nSTATUS={len(settings.bays)} bays")
                 self._log.info("bayd_ready", version=bayd.__version__, bays=len(settings.bays))
                 stack.callback(notify, "STOPPING=1")
+
+    def _watchdog(self, journal: Journal[e.Event], bays: Range) -> Watchdog:
+        def status() -> str:
+            playing = sum(task.bay.session is not None for task in bays.bays.values())
+            return f"{len(bays.bays)} bays, {playing} playing"
+
+        return Watchdog(
+            stalled_since=lambda: journal.stalled_since,
+            status=status,
+            journal_stall_s=self._configuration.settings.state.journal_stall_s,
+            clock=self._clock,
+            environment=os.environ,
+            log=self._log,
+        )
+
+    async def _reload_on_request(self, bays: Range) -> None:
+        """SIGHUP: the new configuration is checked first; on any complaint the old one stays."""
+        while True:
+            await self.reload_asked.wait()
+            self.reload_asked.clear()
+            notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+            try:
+                new = load(self._path)
+            except ConfigurationError as error:
+                for complaint in error.complaints:
+                    self._log.error("reload_refused", key=complaint.path, reason=complaint.text)
+                notify("READY=1\nSTATUS=the new configuration is wrong, the old one stays")
+                continue
+            reloaded = apply(self._configuration, new, bays)
+            self._configuration = replace(self._configuration, settings=new.settings)
+            self._log.info("reloaded", applied=list(reloaded.applied))
+            if reloaded.needs_restart:
+                self._log.warning("restart_needed", sections=list(reloaded.needs_restart))
+            notify("READY=1")
 
     async def _open_journal(self, stack: AsyncExitStack) -> Journal[e.Event]:
         directory = self._configuration.settings.state.dir
@@ -319,9 +362,10 @@ async def run(config: Path) -> None:
     credentials = load_credentials()
     log = structlog.get_logger("bayd")
     log.info("bayd_starting", version=bayd.__version__, config=str(config))
-    daemon = Daemon(configuration, credentials, log)
+    daemon = Daemon(config, configuration, credentials, log)
     loop = asyncio.get_running_loop()
     async with asyncio.TaskGroup() as group:
         main = group.create_task(daemon.run(), name="daemon")
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, main.cancel)
+        loop.add_signal_handler(signal.SIGHUP, daemon.reload_asked.set)

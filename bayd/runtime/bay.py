@@ -9,7 +9,7 @@ off meanwhile is off at once, though it waits for its turn to be recorded.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -151,6 +151,10 @@ class BayTask:
             self._withdraw(mine)
             raise self._busy()
         return await mine.reply
+
+    def change_rules(self, rules: Rules, *, dispenser: str | None) -> None:
+        """Other rules from the next input on; what has begun keeps the numbers that its events carry."""
+        self.rules = replace(rules, dispenser=dispenser)
 
     def announce(self) -> None:
         """Tell the observers the present state."""

@@ -1,0 +1,29 @@
+"""What a new configuration changes in a running daemon: applied at once, or named as wanting a restart."""
+
+from dataclasses import dataclass
+
+from bayd.runtime.range import Range
+from bayd.settings import Configuration
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    applied: tuple[str, ...]  # sections that are in force now
+    needs_restart: tuple[str, ...]  # sections that changed and are not
+
+
+def apply(old: Configuration, new: Configuration, bays: Range) -> Reloaded:
+    """The rules of play change at once for every bay that stays; wires and doors want a restart."""
+    applied: list[str] = []
+    needs_restart: list[str] = []
+    for section in type(new.settings).model_fields:
+        if getattr(old.settings, section) != getattr(new.settings, section):
+            (applied if section == "play" else needs_restart).append(section)
+    if old.time_scale != new.time_scale:
+        needs_restart.append("time scale")
+    if "play" in applied:
+        for number, task in bays.bays.items():
+            if number in new.settings.bays:
+                # The dispenser of a bay is wired at the start: the rules keep naming that one.
+                task.change_rules(new.rules(number), dispenser=old.settings.bays[number].dispenser)
+    return Reloaded(tuple(applied), tuple(needs_restart))

@@ -1,0 +1,57 @@
+"""Tells systemd that we live: the loop turns and the journal's writer is not stuck for good.
+
+A disk may hang for a while, and then the bays still end on time; only a stall beyond `journal_stall_s` is
+answered by silence, and systemd starts the daemon anew.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from bayd.ports import Clock, Log
+from bayd.runtime.sd_notify import notify
+
+_STATUS_EVERY_S = 10.0
+_SHOWN_STALL_MS = 1_000  # every commit waits for a moment
+
+
+class Watchdog:
+    """`run` is a root task."""
+
+    def __init__(
+        self,
+        *,
+        stalled_since: Callable[[], int | None],
+        status: Callable[[], str],
+        journal_stall_s: float,
+        clock: Clock,
+        environment: Mapping[str, str],
+        log: Log,
+    ) -> None:
+        self._stalled_since = stalled_since
+        self._status = status
+        self._stall_limit_ms = round(journal_stall_s * 1000)
+        self._clock = clock
+        self._environment = environment
+        self._log = log
+        watchdog_usec = environment.get("WATCHDOG_USEC", "")
+        # A third of what systemd allows: two reminders may be late.
+        self._every_s = int(watchdog_usec) / 3e6 if watchdog_usec.isdecimal() else _STATUS_EVERY_S
+
+    async def run(self) -> None:
+        while True:
+            notify("\n".join(self.message()), self._environment)
+            await asyncio.sleep(min(self._every_s, _STATUS_EVERY_S))
+
+    def message(self) -> list[str]:
+        """What systemd is told now; without `WATCHDOG=1` when the journal is stuck for good."""
+        since_ms = self._stalled_since()
+        stalled_ms = 0 if since_ms is None else self._clock.now().boot_ms - since_ms
+        status = self._status()
+        if stalled_ms > _SHOWN_STALL_MS:
+            status = f"the journal waits for the disk since {stalled_ms / 1000:.0f} s; {status}"
+        lines = [f"STATUS={status}"]
+        if stalled_ms <= self._stall_limit_ms:
+            lines.append("WATCHDOG=1")
+        else:
+            self._log.error("journal_stuck", stalled_ms=stalled_ms)
+        return lines
