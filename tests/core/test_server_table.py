@@ -4,6 +4,8 @@
 spoken of, "8" another of the same bay.
 """
 
+from typing import Any
+
 import pytest
 
 from bayd.core import events as e
@@ -191,12 +193,13 @@ def test_over_here_stays_over_whatever_the_server_shows(active: bool) -> None:
 @pytest.mark.parametrize("fact", ["cancelled", "released"])
 def test_a_settled_session_ends_here_at_once(fact: str) -> None:
     reason = EndReason.CANCELLED if fact == "cancelled" else EndReason.RELEASED
-    playing(60).at(9).when(booked("7", 60, **{fact: True})).then(seen(e.SessionEnded, reason=reason))
+    settled: dict[str, Any] = {fact: True}
+    playing(60).at(9).when(booked("7", 60, **settled)).then(seen(e.SessionEnded, reason=reason))
     waiting = Playbook()
-    waiting.when(booked("7", 60)).when(booked("7", 60, **{fact: True})).then(
+    waiting.when(booked("7", 60)).when(booked("7", 60, **settled)).then(
         seen(e.BookingWithdrawn, reason=reason)
     )
-    Playbook().when(booked("7", 60, **{fact: True})).then()
+    Playbook().when(booked("7", 60, **settled)).then()
 
 
 def test_the_end_at_the_server_stops_the_motor() -> None:
