@@ -15,7 +15,13 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from bayd.core.balls import BallListError, parse_balls, registered_epcs
 from bayd.core.rules import DowntimePolicy, ExtensionPolicy, Rules
@@ -410,8 +416,7 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Configurat
         complaints += [Complaint(_toml_path(e["loc"]), _explained(e)) for e in error.errors()]
     except SettingsError as error:
         complaints.append(Complaint("environment", f"{error}; a whole table is written as JSON"))
-    # What the environment changed counts; where a type is wrong, the files still show the rest.
-    complaints += _cross_checks(raw if settings is None else settings.model_dump(exclude_unset=True))
+    complaints += _cross_checks(_merge(raw, _from_environment()))
     scale, scale_complaints = _time_scale(environment, settings)
     complaints += scale_complaints
     balls = None
@@ -447,6 +452,15 @@ def _merge(base: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
         old = merged.get(key)
         merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
     return merged
+
+
+def _from_environment() -> dict[str, Any]:
+    """The tables that the environment overlays; what cannot be parsed is complained of where it is used."""
+    try:
+        overlay: dict[str, Any] = EnvSettingsSource(Settings)()
+    except SettingsError:
+        return {}
+    return overlay
 
 
 def _unknown_variables(environment: Mapping[str, str]) -> list[Complaint]:
