@@ -1,0 +1,43 @@
+"""The real command line, in a process of its own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_TIMEOUT_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    code: int
+    out: str
+    err: str
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """This process's environment without anything that is bayd's, and what is given."""
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("BAYD_")
+        and name not in ("CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "JOURNAL_STREAM")
+    }
+    return {**clean, "COLUMNS": "100", **(extra or {})}
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "bayd.cli", *map(str, arguments)]
+
+
+def bayd(*arguments: object, env: Mapping[str, str] | None = None) -> Ran:
+    done = subprocess.run(
+        command(*arguments),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_TIMEOUT_S,
+        env=environment(env),
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
