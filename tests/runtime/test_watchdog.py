@@ -1,0 +1,59 @@
+"""What systemd is told, and when it is told nothing."""
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+
+from bayd.runtime.sd_notify import notify
+from bayd.runtime.watchdog import Watchdog
+from tests.simulation.world import SimClock, SimLog
+
+
+class Disk:
+    def __init__(self) -> None:
+        self.stalled_since: int | None = None
+
+
+async def make(disk: Disk, environment: dict[str, str] | None = None) -> Watchdog:
+    return Watchdog(
+        stalled_since=lambda: disk.stalled_since,
+        status=lambda: "4 bays, 1 playing",
+        journal_stall_s=300,
+        clock=SimClock(),
+        environment=environment or {},
+        log=SimLog(),
+    )
+
+
+@pytest.mark.virtual_time
+async def test_a_hanging_disk_is_shown_and_only_a_stuck_one_ends_us() -> None:
+    disk = Disk()
+    watchdog = await make(disk)
+    assert watchdog.message() == ["STATUS=4 bays, 1 playing", "WATCHDOG=1"]
+    disk.stalled_since = 0
+    await asyncio.sleep(60)
+    status, alive = watchdog.message()
+    assert "60 s" in status
+    assert alive == "WATCHDOG=1"
+    await asyncio.sleep(241)
+    assert len(watchdog.message()) == 1
+
+
+async def test_a_third_of_the_time_that_systemd_allows(tmp_path: Path) -> None:
+    path = tmp_path / "notify.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(path))
+        listener.settimeout(5)
+        watchdog = await make(Disk(), {"WATCHDOG_USEC": "300000", "NOTIFY_SOCKET": str(path)})
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(watchdog.run())
+            heard = [await asyncio.to_thread(listener.recv, 500) for _ in range(3)]
+            running.cancel()
+    assert all(b"WATCHDOG=1" in message for message in heard)
+
+
+def test_where_nobody_listens_nothing_happens(tmp_path: Path) -> None:
+    assert not notify("READY=1", {})
+    assert not notify("READY=1", {"NOTIFY_SOCKET": str(tmp_path / "nobody.sock")})
