@@ -1,35 +1,16 @@
-"""From the configuration to drivers: the only place where bayd names concrete hardware."""
+"""From the configuration to dispensers; the readers are in `reader_wiring`."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from bayd.ports import Randomness
 from bayd.settings import Dispenser as DispenserSettings
-from bayd.settings import Reader as ReaderSettings
 from hardware.dispenser import Dispenser, DispenserError
 from hardware.dispenser.cctalk_bus import CctalkBus
 from hardware.dispenser.cctalk_hopper import CctalkHopper, DispenseForm, HopperSettings
 from hardware.link import opener_for
-from hardware.rfid import ReaderEvent, RfidReader
-from hardware.rfid.r2000_reader import R2000Reader
-from hardware.rfid.r2000_settings import R2000Settings
 
 _CCTALK_BAUD = 9_600
-_R2000_BAUD = 115_200
 _STOP_ALL_S = 2.5  # make-safe has three seconds in all
-
-
-def make_reader(
-    settings: ReaderSettings, on_event: Callable[[ReaderEvent], None], randomness: Randomness
-) -> RfidReader:
-    opener = opener_for(settings.link, baudrate=settings.baudrate or _R2000_BAUD)
-    highest = max((int(port) for port in settings.ports), default=1)
-    ports = next(count for count in (4, 8, 16) if highest <= count)
-    if ports == 4:
-        ports = (
-            8  # an 8-port unit with few antennas is commoner than a 4-port one, and takes the same request
-        )
-    return R2000Reader(opener, on_event, R2000Settings(port_count=ports), jitter=randomness.jitter)
 
 
 def make_dispensers(settings: Mapping[str, DispenserSettings]) -> dict[str, Dispenser]:

@@ -25,6 +25,7 @@ from pydantic_settings import (
 
 from bayd.core.balls import BallListError, parse_balls, registered_epcs
 from bayd.core.rules import DowntimePolicy, ExtensionPolicy, Rules
+from bayd.reader_settings import PIT, RETURN, Reader, device_link
 
 TIME_SCALE_VARIABLE = "BAYD_TIME_SCALE"
 # Variables that begin like settings and are none: the command line reads some of them.
@@ -56,20 +57,34 @@ def _web_address(url: str) -> str:
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 
 
-def _device_link(link: str) -> str:
-    if "://" not in link and link:
-        return link
+DeviceLink = Annotated[str, AfterValidator(device_link)]
+
+
+def _ip_network(text: str) -> str:
     try:
-        parts = urlsplit(link)
-        good = parts.scheme == "socket" and bool(parts.hostname) and parts.port is not None
+        ipaddress.ip_interface(text)
     except ValueError:
-        good = False
-    if not good:
-        raise ValueError("is no link; write a path below /dev or socket://HOST:PORT")
-    return link
+        raise ValueError("is no IP address, nor one with a mask width such as 203.0.113.0/24") from None
+    return text
 
 
-DeviceLink = Annotated[str, AfterValidator(_device_link)]
+IpNetwork = Annotated[str, AfterValidator(_ip_network)]
+
+
+def _ipv4(text: str) -> str:
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        raise ValueError("is no IPv4 address") from None
+    return text
+
+
+def _ipv6(text: str) -> str:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        raise ValueError("is no IPv6 address") from None
+    return text
 
 
 def _known_timezone(name: str) -> str:
@@ -183,8 +198,11 @@ class Qod(_Table):
         pattern=r"^[a-zA-Z0-9_.-]+$",
         description="The QoS profile as the operator names it; QOS_VC is the one for video calls.",
     )
-    application_server: str = Field(
+    application_server: IpNetwork = Field(
         description="The IP address that the screens talk to: only traffic to it is preferred."
+    )
+    token_url: WebAddress | None = Field(
+        None, description="Where tokens are fetched. Default: as the dialect has it, on the operator's host."
     )
     timeout_s: Seconds = Field(10, description="Seconds for one request.")
     min_duration_s: int = Field(60, ge=1, description="The shortest session that the operator grants.")
@@ -195,30 +213,11 @@ class Qod(_Table):
         description="The longest that is asked for at once: so much is paid at most for a session that a "
         "crash leaves behind.",
     )
-
-
-class Reader(_Table):
-    """One RFID reader. The table's name is the reader's id at the central server."""
-
-    driver: Literal["r2000_a0", "uhfreader288"] = Field("r2000_a0", description="The family that it speaks.")
-    link: DeviceLink = Field(
-        description="`/dev/serial/by-id/…` (a name that a reboot does not change) or `socket://host:port`."
+    max_sessions_per_day: int | None = Field(
+        None, ge=0, description="Beyond that bays play without. Default: 100 for each bay with a screen."
     )
-    baudrate: int | None = Field(
-        None, ge=1, description="Of a serial link. Default: the family's own (0xA0: 115200)."
-    )
-    ports: Mapping[str, str] = Field(
-        description="Antenna port -> bay number, or `return` where balls come back and count anew. Ports "
-        "count from 1, as on the label."
-    )
-    power_dbm: int = Field(
-        20,
-        ge=0,
-        le=33,
-        description="Of every port. More reads farther, into the neighbour's bay too.",
-    )
-    rssi_floor_dbm: int | None = Field(
-        None, description="Weaker reads are not counted. Default: every read is."
+    max_minutes_per_day: int | None = Field(
+        None, ge=0, description="Beyond that bays play without. Default: 1440 for each bay with a screen."
     )
 
 
@@ -238,14 +237,24 @@ class Dispenser(_Table):
     )
 
 
+_IDENTIFIERS = ("phone_number", "ipv4_address", "ipv6_address")
+
+
 class BayQod(_Table):
     """The device of the bay's screen in the mobile network: exactly one identifier. Never shown."""
 
+    enabled: bool = Field(
+        True, description="`false`: no QoS session for this bay; one that still runs is ended."
+    )
     phone_number: str | None = Field(
         None, pattern=r"^\+?[0-9]{5,15}$", repr=False, description="The SIM's number, digits only."
     )
-    ipv4_address: str | None = Field(None, repr=False, description="Its public IPv4 address.")
-    ipv6_address: str | None = Field(None, repr=False, description="Its IPv6 address.")
+    ipv4_address: Annotated[str, AfterValidator(_ipv4)] | None = Field(
+        None, repr=False, description="Its public IPv4 address."
+    )
+    ipv6_address: Annotated[str, AfterValidator(_ipv6)] | None = Field(
+        None, repr=False, description="Its IPv6 address."
+    )
 
 
 class BaySettings(_Table):
@@ -316,6 +325,15 @@ class Balls(_Table):
         None,
         description="CSV with the columns `epc,label,added_at,retired_at`. Default: none, and no ball is "
         "counted, because a misread tag cannot be told from a ball.",
+    )
+    unread_warning_balls: int = Field(
+        10,
+        ge=1,
+        description="So many balls paid out at a bay without one being read bring a warning: its antenna is "
+        "connected and hears nothing.",
+    )
+    unread_warning_s: Seconds = Field(
+        180, description="… once so much time has passed, too: people take a while from machine to tee."
     )
 
 
@@ -502,6 +520,7 @@ def _cross_checks(raw: Mapping[str, Any]) -> list[Complaint]:
     complaints: list[Complaint] = []
     bays = {number for number, _ in _tables(raw, "bays")}
     links: dict[str, tuple[str, object]] = {}
+    screens: dict[str, str] = {}
     heard: dict[str, str] = {}
     for name, reader in _tables(raw, "readers"):
         complaints += _shared_link(links, f"readers.{name}.link", reader.get("link"), None)
@@ -519,7 +538,9 @@ def _cross_checks(raw: Mapping[str, Any]) -> list[Complaint]:
             numbers[int(port)] = path
             if not isinstance(place, str):
                 continue  # its type is complained of elsewhere
-            if place != "return" and place not in bays:
+            if place == PIT:
+                complaints.append(Complaint(path, "the target has no name; write pit:S1_1 or the like"))
+            elif place != RETURN and not place.startswith(PIT) and place not in bays:
                 complaints.append(Complaint(path, f"there is no bay {place!r}"))
             heard[place] = path
     for name, dispenser in _tables(raw, "dispensers"):
@@ -534,11 +555,27 @@ def _cross_checks(raw: Mapping[str, Any]) -> list[Complaint]:
             text = "its antenna does not exist: no reader's `ports` names this bay (or set rfid = false)"
             complaints.append(Complaint(f"bays.{number}", text))
         screen = bay.get("qod")
-        if isinstance(screen, dict) and len([key for key in screen if key in BayQod.model_fields]) != 1:
-            wanted_keys = ", ".join(BayQod.model_fields)
+        if isinstance(screen, dict) and len([key for key in screen if key in _IDENTIFIERS]) != 1:
+            wanted_keys = ", ".join(_IDENTIFIERS)
             complaints.append(
                 Complaint(f"bays.{number}.qod", f"exactly one device identifier is wanted, of {wanted_keys}")
             )
+        complaints += _shared_screen(screens, number, screen)
+    return complaints
+
+
+def _shared_screen(screens: dict[str, str], number: str, screen: object) -> list[Complaint]:
+    """Two bays with one device would take each other's QoS session away."""
+    if not isinstance(screen, dict):
+        return []
+    complaints = []
+    for key in _IDENTIFIERS:
+        device = str(screen.get(key, "")).removeprefix("+").lower()
+        if device and device in screens:
+            text = f"the device is used twice (also bays.{screens[device]}.qod)"
+            complaints.append(Complaint(f"bays.{number}.qod.{key}", text))
+        elif device:
+            screens[device] = number
     return complaints
 
 

@@ -4,27 +4,25 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Awaitable, Coroutine, Mapping
+from collections.abc import Awaitable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any
 
 import structlog
 
 import bayd
-from bayd.adapters import make_dispensers, make_reader
+from bayd.adapters import make_dispensers
 from bayd.clients.central import BearerAuth, CentralClient, CentralTimeouts
 from bayd.clients.central.secret import Secret
 from bayd.clients.transport import AiohttpTransport
 from bayd.core import events as e
-from bayd.core.presence import BallReturn, Place, PresenceEngine, PresenceRules, Route, Tee
 from bayd.credentials import Credentials, load_credentials
 from bayd.journal import Journal, ThreadJournalExecutor
 from bayd.journal.event_codec import BayEventCodec
 from bayd.ports import Clock, Log, Randomness
-from bayd.reconcile.antennas import AntennaReconciler, ReaderRoutes
+from bayd.reader_wiring import ReaderParts
 from bayd.reconcile.bookings import BookingPoller
 from bayd.reconcile.dispensing import DispenserReconciler
 from bayd.reconcile.games import GameCatalogue
@@ -43,7 +41,6 @@ from bayd.web.access import Access
 from bayd.web.app import check_listen, make_app, serve
 from bayd.web.bays import BayApi
 from bayd.web.status import StatusPages
-from hardware.rfid import RfidReader
 
 JOURNAL = "journal.db"
 
@@ -87,7 +84,8 @@ class Daemon:
             stack.push_async_callback(parts.aclose)
             await parts.vault.load(tuple(settings.bays))
             observers: list[BayObserver] = [
-                parts.antennas,
+                parts.readers.antennas,
+                parts.readers.unread,
                 *parts.dispensers.values(),
                 parts.vault,
                 parts.outbox,
@@ -97,7 +95,7 @@ class Daemon:
             async with asyncio.TaskGroup() as tasks:
                 roots: dict[str, Coroutine[Any, Any, None]] = {
                     "range": bays.run(),
-                    "antennas": parts.antennas.run(),
+                    "antennas": parts.readers.antennas.run(),
                     "pin-vault": parts.vault.run(),
                     "pin-desk": parts.desk.run(parts.api.recovered_answer),
                     "bookings": parts.poller.run(),
@@ -105,7 +103,7 @@ class Daemon:
                     "games": parts.games.run(),
                     "watchdog": self._watchdog(journal, bays).run(),
                     "reload": self._reload_on_request(bays),
-                    **{f"reader-{name}": reader.run() for name, reader in parts.readers.items()},
+                    **{f"reader-{name}": reader.run() for name, reader in parts.readers.drivers.items()},
                     **{f"dispenser-{name}": d.run() for name, d in parts.dispensers.items()},
                 }
                 for name, root in roots.items():
@@ -221,8 +219,17 @@ class _Parts:
             randomness=randomness,
             log=log,
         )
-        self.registry_missing = configuration.registered_balls is None
-        self.antennas, self.readers = self._make_antennas(log, randomness)
+        self.readers = ReaderParts(
+            settings.readers,
+            configuration.registered_balls,
+            bays,
+            recount_after_s=settings.play.recount_after_s,
+            unread_balls=settings.balls.unread_warning_balls,
+            unread_after_s=settings.balls.unread_warning_s,
+            clock=clock,
+            randomness=randomness,
+            log=log,
+        )
         self.dispensers = {
             name: DispenserReconciler(name, dispenser, self._users_of(name), bays, log)
             for name, dispenser in make_dispensers(settings.dispensers).items()
@@ -256,50 +263,10 @@ class _Parts:
         bays = self._configuration.settings.bays
         return tuple(number for number, bay in bays.items() if bay.dispenser == dispenser)
 
-    def _make_antennas(
-        self, log: Log, randomness: Randomness
-    ) -> tuple[AntennaReconciler, Mapping[str, RfidReader]]:
-        settings = self._configuration.settings
-        routes: dict[str, ReaderRoutes] = {}
-        places: list[Route] = []
-        for name, reader in settings.readers.items():
-            bays = {int(port): place for port, place in reader.ports.items() if place != "return"}
-            returns = frozenset(int(port) for port, place in reader.ports.items() if place == "return")
-            routes[name] = ReaderRoutes(bays, returns, reader.power_dbm)
-            for port, place in reader.ports.items():
-                where: Place = BallReturn(f"{name}_{port}") if place == "return" else Tee(place)
-                places.append(Route(name, int(port), where, reader.rssi_floor_dbm))
-        registered = self._configuration.registered_balls or frozenset[str]()
-        presence = PresenceEngine(
-            places, registered, PresenceRules(recount_after_s=settings.play.recount_after_s)
-        )
-        confirm: dict[str, Literal[1, 2]] = {}
-        antennas = AntennaReconciler(
-            routes, presence, self._bays, clock=self._clock, log=log, confirm=confirm
-        )
-        readers: dict[str, RfidReader] = {}
-        for name, reader_settings in settings.readers.items():
-            reader_port = make_reader(reader_settings, partial(antennas.reader_event, name), randomness)
-            confirm[name] = cast(Literal[1, 2], reader_port.reads_to_confirm)
-            antennas.attach(name, reader_port)
-            readers[name] = reader_port
-        return antennas, readers
-
     def _qod_state(self, _number: str) -> str:
         return "off"
 
     def _devices(self) -> dict[str, Any]:
-        readers = {}
-        for name in self.readers:
-            reader = self.antennas.view(name)
-            readers[name] = {
-                "state": reader.state.value,
-                "reason": reader.reason,
-                "firmware": "" if reader.identity is None else reader.identity.firmware,
-                "reads": reader.reads,
-                "rounds": reader.rounds,
-                "blind_s": {str(port): ms / 1000 for port, ms in reader.blind_ms.items()},
-            }
         dispensers = {}
         for name, reconciler in self.dispensers.items():
             view = reconciler.view()
@@ -310,7 +277,7 @@ class _Parts:
                 "level": view.level.value,
                 "queue": list(view.queue),
             }
-        return {"readers": readers, "dispensers": dispensers}
+        return {**self.readers.devices(), "dispensers": dispensers}
 
     def _central(self) -> dict[str, Any]:
         outbox = self.outbox.view()
@@ -333,9 +300,7 @@ class _Parts:
         if not self.vault.offline_possible:
             text = "No site key: while the central server is away no PIN can be checked."
             warnings.append({"code": "offline_pin_off", "since": None, "text": text})
-        if self.registry_missing and self.readers:
-            text = "No ball registry: balls that are read are not counted."
-            warnings.append({"code": "no_ball_registry", "since": None, "text": text})
+        warnings += self.readers.warnings()
         outbox = self.outbox.view()
         if outbox.alarm:
             warnings.append({"code": "central_credentials", "since": None, "text": outbox.alarm})

@@ -1,20 +1,39 @@
 """Listens where play is: antennas on for playing bays alone, tags in, credited balls out.
 
 The readers' events arrive in the loop and are turned into presence at once; what the presence rules
-confirm is queued and recorded bay by bay by the root task. Blind time per port is measured from the
-rounds that did not come.
+confirm goes to its bay through `BayMail`. Returns and pits are read always, whoever plays.
+
+Of its readers a bay knows one fact: lost, as long as any of its ports has no reader or no antenna. Blind time
+and what presence must not take for an absence are measured per port by `listening`.
+
+Nothing is read before the bays have their state: the balls that were credited before a restart are told to
+presence first, or one that still lies on the tee would count again.
 """
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, cast
 
 from bayd.core import inputs as i
 from bayd.core.desired import Desired
 from bayd.core.model import Bay, DeviceState
-from bayd.core.presence import BallRead, ForeignTag, Outcome, PresenceEngine, Sighting
-from bayd.ports import Clock, Log
+from bayd.core.presence import (
+    BallRead,
+    BallReturn,
+    ForeignTag,
+    Outcome,
+    Pit,
+    PitSighting,
+    Place,
+    PresenceEngine,
+    Sighting,
+    Tee,
+)
+from bayd.ports import Clock, Instant, Log
+from bayd.reconcile.bay_mail import BayMail
+from bayd.reconcile.listening import PortWatch, blind_after_ms
+from bayd.runtime.bay import Outcome as BayOutcome
 from hardware.rfid import (
     AntennaMissing,
     AntennaPlan,
@@ -31,35 +50,51 @@ from hardware.rfid import (
 )
 
 READER = "reader"
-_STAY_IN_PLAY = 2  # inventory rounds per visit: enough for the two reads that confirm a ball
-_TICK_S = 0.5
-_QUEUE_LIMIT = 4096
+_TICK_S = 0.5  # asyncio's clock stops in suspend: the boot clock is read at least this often
 
 
 class Bays(Protocol):
     """The part of the range that is needed here."""
 
-    async def report(self, number: str, fact: i.Input) -> object: ...
+    @property
+    def ready(self) -> asyncio.Event: ...
+
+    async def submit(self, number: str, request: i.Input) -> BayOutcome: ...
 
     def get(self, number: str) -> Bay: ...
 
 
 @dataclass(frozen=True, slots=True)
-class ReaderRoutes:
-    """Which bay each port of a reader belongs to; `always` ports are read whether anybody plays or not."""
+class PortRoute:
+    """What one port of a reader hears, and how loud it calls."""
 
-    bays: Mapping[int, str]
-    always: frozenset[int]
+    place: Place
     power_dbm: int
 
 
-@dataclass(slots=True)
-class _Port:
-    """How long a port that should be read was not."""
+@dataclass(frozen=True, slots=True)
+class ReaderRoutes:
+    ports: Mapping[int, PortRoute]
+    stay: int  # inventory rounds per visit: as many reads as confirm a ball
+    inventory_ms: int  # the longest that one of them takes
 
-    wanted_since_ms: int | None = None
-    heard_ms: int | None = None  # the last round that covered it
-    blind_ms: int = 0
+    @property
+    def revisit_ms(self) -> int:
+        """The longest that a round over all ports takes."""
+        return len(self.ports) * self.stay * self.inventory_ms
+
+
+@dataclass(frozen=True, slots=True)
+class PortView:
+    """What the status shows of one antenna port."""
+
+    place: Place
+    wanted: bool  # it should be listened to now
+    blind_ms: int  # since the start; see `listening`
+    blind_now: bool
+    revisit_ms: int | None  # the longest of the last ones
+    antenna_missing: str | None  # None: none is missed; else what was measured, may be empty
+    power_refused: str  # why it sends with another power than configured
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +103,30 @@ class ReaderView:
 
     state: DeviceState
     reason: str
+    since_wall_ms: int | None  # of this state
+    lost_ms: int  # for how long it is away now
     identity: ReaderIdentity | None
-    blind_ms: Mapping[int, int]
     reads: int
     rounds: int
+    ports: Mapping[int, PortView]
+
+
+@dataclass(slots=True)
+class _Reader:
+    """One reader as it is known."""
+
+    routes: ReaderRoutes
+    watches: dict[int, PortWatch]
+    driver: RfidReader | None = None
+    confirm: Literal[1, 2] = 2
+    state: DeviceState = DeviceState.UNKNOWN
+    reason: str = ""
+    since: Instant | None = None
+    identity: ReaderIdentity | None = None
+    missing: dict[int, str] = field(default_factory=dict)
+    refused: dict[int, str] = field(default_factory=dict)
+    reads: int = 0
+    rounds: int = 0
 
 
 class AntennaReconciler:
@@ -85,156 +140,210 @@ class AntennaReconciler:
         *,
         clock: Clock,
         log: Log,
-        confirm: Mapping[str, Literal[1, 2]],
     ) -> None:
-        self._routes = routes
         self._presence = presence
         self._bays = bays
         self._clock = clock
         self._log = log
-        self._confirm = confirm
-        self._readers: dict[str, RfidReader] = {}
+        now_ms = clock.now().boot_ms
+        self._readers = {
+            name: _Reader(
+                one, {port: PortWatch(blind_after_ms(one.revisit_ms), now_ms) for port in one.ports}
+            )
+            for name, one in routes.items()
+        }
+        self._at_tee: dict[str, list[tuple[str, int]]] = {}  # bay -> its ports
+        for name, one in routes.items():
+            for port, route in one.ports.items():
+                if isinstance(route.place, Tee):
+                    self._at_tee.setdefault(route.place.bay, []).append((name, port))
         self._playing: set[str] = set()
-        self._facts: asyncio.Queue[tuple[str, i.Input]] = asyncio.Queue(_QUEUE_LIMIT)
-        self._ports = {name: {port: _Port() for port in r.bays} for name, r in routes.items()}
-        self._views = {name: ReaderView(DeviceState.UNKNOWN, "", None, {}, 0, 0) for name in routes}
-        self._reads = dict.fromkeys(routes, 0)
-        self._rounds = dict.fromkeys(routes, 0)
-        self.facts_shed = 0
+        self._listening = False
+        self._due_ms: int | None = None  # when the run task will look at presence
+        self._look = asyncio.Event()
+        self.mail = BayMail(self._at_tee, bays, log)
 
     def attach(self, name: str, reader: RfidReader) -> None:
-        self._readers[name] = reader
+        """The driver that drives reader `name`; its events come to `reader_event`."""
+        self._readers[name].driver = reader
+        self._readers[name].confirm = cast(Literal[1, 2], reader.reads_to_confirm)
         self._plan(name)
 
     def bay_changed(self, bay: Bay, wish: Desired) -> None:
         if (bay.number in self._playing) == wish.antennas_on:
             return
         (self._playing.add if wish.antennas_on else self._playing.discard)(bay.number)
-        for name, routes in self._routes.items():
-            if bay.number in routes.bays.values():
-                self._plan(name)
+        for name in {name for name, _ in self._at_tee.get(bay.number, ())}:
+            self._plan(name)
 
     def view(self, name: str) -> ReaderView:
-        view = self._views[name]
-        now_ms = self._clock.now().boot_ms
-        blind = {number: self._blind_ms(port, now_ms) for number, port in self._ports[name].items()}
+        reader, now = self._readers[name], self._clock.now()
+        since = reader.since
+        lost_ms = 0 if since is None or reader.state is not DeviceState.LOST else now.boot_ms - since.boot_ms
+        ports = {
+            port: PortView(
+                place=route.place,
+                wanted=reader.watches[port].wanted,
+                blind_ms=reader.watches[port].blind_ms(now.boot_ms),
+                blind_now=reader.watches[port].is_blind(now.boot_ms),
+                revisit_ms=reader.watches[port].revisit_ms,
+                antenna_missing=reader.missing.get(port),
+                power_refused=reader.refused.get(port, ""),
+            )
+            for port, route in reader.routes.ports.items()
+        }
         return ReaderView(
-            view.state, view.reason, view.identity, blind, self._reads[name], self._rounds[name]
+            reader.state,
+            reader.reason,
+            None if since is None else since.wall_ms,
+            lost_ms,
+            reader.identity,
+            reader.reads,
+            reader.rounds,
+            ports,
         )
 
-    def seed(self, bays: Iterable[Bay]) -> None:
-        """Balls that were credited before the restart and may still lie there."""
-        self._presence.seed((c.epc, bay.number, c.at_ms) for bay in bays for c in bay.credits)
-
     async def run(self) -> None:
-        while True:
-            try:
-                async with asyncio.timeout(self._until_due_s()):
-                    number, fact = await self._facts.get()
-            except TimeoutError:
-                self._take(self._presence.due(self._clock.now().boot_ms))
-                continue
-            await self._bays.report(number, fact)
+        await self._bays.ready.wait()
+        bays = [self._bays.get(number) for number in self._at_tee]
+        self._presence.seed((c.epc, bay.number, c.at_ms) for bay in bays for c in bay.credits)
+        self._listening = True
+        for name in self._readers:
+            self._plan(name)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.mail.run(), name="bay-mail")
+            while True:
+                now_ms = self._clock.now().boot_ms
+                self._take(self._presence.due(now_ms))
+                self._due_ms = self._presence.next_due_ms()
+                self._look.clear()
+                wait_s = _TICK_S if self._due_ms is None else (self._due_ms - now_ms) / 1000
+                try:
+                    async with asyncio.timeout(min(wait_s, _TICK_S)):
+                        await self._look.wait()
+                except TimeoutError:
+                    pass
 
     def reader_event(self, name: str, event: ReaderEvent) -> None:
         """The callback of reader `name`: in the loop, never blocking."""
+        reader, now = self._readers[name], self._clock.now()
         match event:
             case TagBatch(reads):
-                self._reads[name] += len(reads)
-                confirm = self._confirm[name]
+                reader.reads += len(reads)
+                for port in {read.port for read in reads}:
+                    self._proved(reader, port, now.boot_ms)
+                confirm = reader.confirm
                 sightings = [
                     Sighting(name, read.port, read.epc, read.rssi_dbm, read.rssi_raw, confirm)
                     for read in reads
                 ]
-                self._take(self._presence.feed(sightings, self._clock.now().boot_ms))
+                self._take(self._presence.feed(sightings, now.boot_ms))
+                due_ms = self._presence.next_due_ms()
+                if due_ms is not None and (self._due_ms is None or due_ms < self._due_ms):
+                    self._look.set()
             case RoundEnded(ports):
-                self._rounds[name] += 1
-                self._round_ended(name, ports)
+                reader.rounds += 1
+                for port in ports & reader.watches.keys():
+                    self._proved(reader, port, now.boot_ms)
+                    reader.watches[port].round_ended(now.boot_ms)
             case ReaderOnline(identity):
-                self._views[name] = ReaderView(DeviceState.OK, "", identity, {}, 0, 0)
+                if identity != reader.identity:
+                    reader.refused.clear()  # another one: what it refuses is still to be seen
+                reader.identity = identity
                 self._log.info(
                     "reader_online", reader=name, family=identity.family, firmware=identity.firmware
                 )
-                self._report(name, DeviceState.OK, "")
+                self._become(name, DeviceState.OK, "", now)
             case ReaderLost(reason):
-                identity_before = self._views[name].identity
-                self._views[name] = ReaderView(DeviceState.LOST, reason, identity_before, {}, 0, 0)
                 self._log.warning("reader_lost", reader=name, reason=reason)
-                self._report(name, DeviceState.LOST, reason)
-            case AntennaMissing(port):
-                self._log.warning("antenna_missing", reader=name, port=port)
-                self._report(name, DeviceState.LOST, f"no antenna at port {port}", {port})
+                self._become(name, DeviceState.LOST, reason, now)
+            case AntennaMissing(port, detail):
+                reader.missing[port] = detail
+                self._log.warning("antenna_missing", reader=name, port=port, detail=detail)
+                self._report(self._bays_of(name, port))
             case AntennaRestored(port):
+                reader.missing.pop(port, None)
                 self._log.info("antenna_restored", reader=name, port=port)
-                self._report(name, DeviceState.OK, "", {port})
+                self._report(self._bays_of(name, port))
             case PowerRefused(port, power_dbm, reason):
+                reader.refused[port] = f"{power_dbm} dBm: {reason}"
                 self._log.warning("power_refused", reader=name, port=port, power_dbm=power_dbm, reason=reason)
 
+    def _become(self, name: str, state: DeviceState, reason: str, now: Instant) -> None:
+        reader = self._readers[name]
+        if state is not reader.state:
+            reader.since = now
+        reader.state, reader.reason = state, reason
+        self._report(self._bays_of(name))
+
+    def _bays_of(self, name: str, port: int | None = None) -> list[str]:
+        routes = self._readers[name].routes.ports
+        places = [route.place for number, route in routes.items() if port is None or number == port]
+        return list(dict.fromkeys(place.bay for place in places if isinstance(place, Tee)))
+
+    def _report(self, numbers: Iterable[str]) -> None:
+        """What each of these bays is to know of its readers."""
+        for number in numbers:
+            fact = self._fact_of(number)
+            if fact is not None:
+                self.mail.report(number, fact)
+
+    def _fact_of(self, number: str) -> i.DeviceReported | None:
+        """None: a reader has not been heard of, and nothing worse is known."""
+        wrong: list[str] = []
+        unknown = False
+        for name, port in self._at_tee[number]:
+            reader = self._readers[name]
+            if reader.state is DeviceState.LOST:
+                wrong.append(f"reader {name}: {reader.reason}")
+            elif port in reader.missing:
+                detail = f" ({reader.missing[port]})" if reader.missing[port] else ""
+                wrong.append(f"reader {name}: no antenna at port {port}{detail}")
+            unknown |= reader.state is DeviceState.UNKNOWN
+        if wrong:
+            return i.DeviceReported(READER, DeviceState.LOST, "; ".join(dict.fromkeys(wrong)))
+        return None if unknown else i.DeviceReported(READER, DeviceState.OK, "")
+
     def _plan(self, name: str) -> None:
-        reader = self._readers.get(name)
-        routes = self._routes[name]
-        now_ms = self._clock.now().boot_ms
-        ports = {port: PortPlan(routes.power_dbm) for port in routes.always}
-        for port, bay in routes.bays.items():
-            watch = self._ports[name][port]
-            if bay in self._playing:
-                ports[port] = PortPlan(routes.power_dbm, _STAY_IN_PLAY)
-                if watch.wanted_since_ms is None:
-                    watch.wanted_since_ms, watch.heard_ms = now_ms, None
-            elif watch.wanted_since_ms is not None:
-                watch.blind_ms = self._blind_ms(watch, now_ms)
-                watch.wanted_since_ms = None
-        if reader is not None:
-            reader.set_plan(AntennaPlan(ports))
+        """What the reader is to do now."""
+        if not self._listening:
+            return
+        reader, now_ms = self._readers[name], self._clock.now().boot_ms
+        ports: dict[int, PortPlan] = {}
+        for port, route in reader.routes.ports.items():
+            if isinstance(route.place, Tee) and route.place.bay not in self._playing:
+                reader.watches[port].rest(now_ms)
+            else:
+                reader.watches[port].want(now_ms)
+                ports[port] = PortPlan(route.power_dbm, reader.routes.stay)
+        if reader.driver is not None:
+            reader.driver.set_plan(AntennaPlan(ports))
 
-    def _round_ended(self, name: str, ports: frozenset[int]) -> None:
-        now_ms = self._clock.now().boot_ms
-        for number in ports:
-            port = self._ports[name].get(number)
-            if port is None or port.wanted_since_ms is None:
-                continue
-            since_ms = port.wanted_since_ms if port.heard_ms is None else port.heard_ms
-            if now_ms - since_ms > _LONGEST_ROUND_MS:
-                # Nobody listened meanwhile: a ball that lay there all the time must not count again.
-                self._presence.was_deaf({self._routes[name].bays[number]}, since_ms, now_ms)
-            port.blind_ms = self._blind_ms(port, now_ms)
-            port.heard_ms = now_ms
-
-    @staticmethod
-    def _blind_ms(port: _Port, now_ms: int) -> int:
-        """Gaps between rounds count as blind beyond what a full round of sixteen ports takes."""
-        if port.wanted_since_ms is None:
-            return port.blind_ms
-        since_ms = port.wanted_since_ms if port.heard_ms is None else port.heard_ms
-        gap_ms = now_ms - since_ms
-        return port.blind_ms + (gap_ms if gap_ms > _LONGEST_ROUND_MS else 0)
-
-    def _report(self, name: str, state: DeviceState, reason: str, ports: set[int] | None = None) -> None:
-        bays = {bay for port, bay in self._routes[name].bays.items() if ports is None or port in ports}
-        for bay in sorted(bays):
-            self._queue(bay, i.DeviceReported(READER, state, reason))
+    def _proved(self, reader: _Reader, port: int, now_ms: int) -> None:
+        """Somebody listens at this port. A ball that lay there before, unheard, must not count again."""
+        watch = reader.watches.get(port)
+        since_ms = None if watch is None else watch.proved(now_ms)
+        place = None if since_ms is None else reader.routes.ports[port].place
+        if since_ms is not None and isinstance(place, Tee):
+            self._presence.was_deaf({place.bay}, since_ms, now_ms)
 
     def _take(self, outcomes: Iterable[Outcome]) -> None:
         for outcome in outcomes:
             match outcome:
                 case BallRead(bay, epc, at_ms):
-                    self._queue(bay, i.BallHeard(epc, at_ms))
+                    self.mail.credit(bay, i.BallHeard(epc, at_ms))
                 case ForeignTag(place, epc):
-                    self._log.info("foreign_tag_heard", place=str(place), epc=epc)
-                case _:
-                    self._log.info("pit_sighting", pit=outcome.pit, epc=outcome.epc, bay=outcome.bay)
-
-    def _queue(self, bay: str, fact: i.Input) -> None:
-        if self._facts.full():
-            self._facts.get_nowait()
-            self.facts_shed += 1
-        self._facts.put_nowait((bay, fact))
-
-    def _until_due_s(self) -> float:
-        due_ms = self._presence.next_due_ms()
-        if due_ms is None:
-            return _TICK_S
-        return min(_TICK_S, max(0.0, (due_ms - self._clock.now().boot_ms) / 1000))
+                    self._log.info("foreign_tag_heard", place=told(place), epc=epc)
+                case PitSighting(pit, epc, bay_or_none):
+                    self._log.info("pit_sighting", pit=pit, epc=epc, bay=bay_or_none)
 
 
-_LONGEST_ROUND_MS = 1_500
+def told(place: Place) -> str:
+    """A place as the configuration writes it."""
+    match place:
+        case Tee(bay):
+            return bay
+        case BallReturn():
+            return "return"
+        case Pit(name):
+            return f"pit:{name}"

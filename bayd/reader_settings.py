@@ -1,0 +1,235 @@
+"""The settings of a reader, and the power that its region allows.
+
+No reader was at hand when the drivers were written, so whatever the documents leave open can be set; each
+default is the driver's own (`hardware/rfid/*_settings.py`). What belongs to the other family is refused.
+
+A radio law limits what leaves the antenna, a reader sets what enters its cable:
+`power_dbm + antenna_gain_dbi - cable_loss_db` must not exceed the region's limit.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+HIGHEST_DBM = 33  # both families: what their frames can say, and their amplifiers give
+PIT = "pit:"
+RETURN = "return"
+
+_R2000_ONLY = ("power_mode", "request_form", "deaf_s", "rssi_floor_dbm")
+_UHF288_ONLY = ("scan_time_ms",)
+_R2000_RAW_AT_0_DBM = 129  # wire/rfid.md: dBm = (byte & 0x7F) - 129
+_ERP_IN_DBI = 2.15  # ERP is told against a dipole, EIRP against nothing
+
+
+class Region(StrEnum):
+    ETSI = "etsi"
+    FCC = "fcc"
+    INDIA = "india"
+
+
+@dataclass(frozen=True, slots=True)
+class RegionLimit:
+    eirp_dbm: float
+    conducted_dbm: float
+    source: str
+
+
+REGION_LIMITS: Mapping[Region, RegionLimit] = {
+    Region.ETSI: RegionLimit(33 + _ERP_IN_DBI, HIGHEST_DBM, "ERC/REC 70-03 annex 11: 2 W ERP in 865-868 MHz"),
+    Region.FCC: RegionLimit(36, 30, "47 CFR 15.247: 1 W conducted, 4 W EIRP in 902-928 MHz"),
+    Region.INDIA: RegionLimit(
+        36 + _ERP_IN_DBI, 30, "G.S.R. 168(E) of 2005: 1 W transmitter, 4 W ERP in 865-867 MHz"
+    ),
+}
+
+
+def device_link(link: str) -> str:
+    """Raises ValueError, with what to write instead."""
+    if "://" not in link and link:
+        return link
+    try:
+        parts = urlsplit(link)
+        good = parts.scheme == "socket" and bool(parts.hostname) and parts.port is not None
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError("is no link; write a path below /dev or socket://HOST:PORT")
+    return link
+
+
+def highest_power_dbm(region: Region, antenna_gain_dbi: float, cable_loss_db: float) -> int:
+    """What may be set at the reader, in whole dBm."""
+    limit = REGION_LIMITS[region]
+    radiated = limit.eirp_dbm - antenna_gain_dbi + cable_loss_db
+    return max(0, min(HIGHEST_DBM, math.floor(limit.conducted_dbm), math.floor(radiated + 1e-9)))
+
+
+def percent_as_dbm(percent: int, highest_dbm: int) -> int:
+    """Per cent of the highest power in watts, in whole dBm, never more."""
+    return max(0, math.floor(highest_dbm + 10 * math.log10(percent / 100) + 1e-9))
+
+
+class Reader(BaseModel):
+    """One RFID reader. The table's name is the reader's id at the central server."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    driver: Literal["r2000_a0", "uhfreader288"] = Field(
+        "r2000_a0", description="The family that it speaks; `bayd reader identify` finds out."
+    )
+    link: Annotated[str, AfterValidator(device_link)] = Field(
+        description="`/dev/serial/by-id/…` (a name that a reboot does not change) or `socket://host:port`."
+    )
+    baudrate: int | None = Field(
+        None,
+        ge=1,
+        description="Of a serial link. Default: the family's own (r2000_a0: 115200, uhfreader288: 57600).",
+    )
+    address: int = Field(
+        255, ge=0, le=255, description="255 speaks to whatever reader is there; set it for several on a line."
+    )
+    port_count: Literal[1, 4, 8, 12, 16] | None = Field(
+        None,
+        description="How many antenna ports the reader has. Default: 8, or 16 where `ports` needs more. "
+        "Twelve- and sixteen-port readers number their antennas in another way.",
+    )
+    ports: Mapping[str, str] = Field(
+        description="Antenna port -> bay number; `return` where balls come back and count anew; or "
+        "`pit:NAME`, a target by its name at the central server. Ports count from 1, as on the label."
+    )
+    region: Region = Field(
+        Region.ETSI,
+        description="Whose radio law holds: `etsi`, `fcc` or `india`. More power than it allows is refused.",
+    )
+    antenna_gain_dbi: float = Field(
+        8.5,
+        ge=-10,
+        le=20,
+        description="Of the antennas, from their data sheet; the law limits what they send.",
+    )
+    cable_loss_db: float = Field(
+        0, ge=0, le=20, description="Between reader and antennas, which may be made good for."
+    )
+    power_unit: Literal["dbm", "percent"] = Field(
+        "dbm",
+        description="Of `power` and `port_power`. The central server writes powers without a unit; where it "
+        "has values such as 55 or 100 they are per cent of the highest that is allowed.",
+    )
+    power: int = Field(
+        20, ge=0, le=100, description="Of every port. More reads farther, into the neighbour's bay too."
+    )
+    port_power: Mapping[str, Annotated[int, Field(ge=0, le=100)]] = Field(
+        {}, description="Of single ports: port -> power, where one differs."
+    )
+    power_mode: Literal["flash", "ram"] = Field(
+        "flash",
+        description="r2000_a0: `flash` keeps a power per port in the reader, written only when it differs; "
+        "`ram` spares the flash but knows 20 dBm and more only.",
+    )
+    request_form: Literal["4-port", "8-port", "8-port-long"] | None = Field(
+        None,
+        description="r2000_a0: the size of the inventory request. Default: by the number of ports; one that "
+        "the reader refuses is followed by the next.",
+    )
+    scan_time_ms: int = Field(
+        100,
+        ge=100,
+        le=25_500,
+        multiple_of=100,
+        description="uhfreader288: the longest that one inventory lasts. Longer ones slow the round down.",
+    )
+    rssi_floor_dbm: int | None = Field(
+        None, ge=-128, le=0, description="r2000_a0: weaker reads are not counted. Default: every read is."
+    )
+    rssi_floor_raw: int | None = Field(
+        None,
+        ge=0,
+        le=255,
+        description="The same in the reader's own figures, which `bayd reader watch` shows: the uhfreader288 "
+        "family knows no dBm. Default: every read is counted.",
+    )
+    reply_timeout_s: float = Field(
+        0.5, gt=0, le=60, description="An answer that takes longer is asked for again."
+    )
+    silent_rounds: int = Field(
+        3,
+        ge=1,
+        le=100,
+        description="Rounds without an answer, one after the other, until the reader is reset (r2000_a0) or "
+        "its link opened anew (uhfreader288).",
+    )
+    deaf_s: float = Field(
+        1, gt=0, le=60, description="r2000_a0: so long is a reader left alone after a reset; not documented."
+    )
+    probe_interval_s: float = Field(
+        60, gt=0, le=86_400, description="How often a port without an antenna is looked at again."
+    )
+    supervise_interval_s: float = Field(
+        5, gt=0, le=3_600, description="How often a reader is asked whether it is there while nobody plays."
+    )
+    fault_after_s: float = Field(
+        60,
+        gt=0,
+        le=86_400,
+        description="A reader that is away for so long wants a person: a warning says so.",
+    )
+
+    @property
+    def highest_power_dbm(self) -> int:
+        return highest_power_dbm(self.region, self.antenna_gain_dbi, self.cable_loss_db)
+
+    def power_dbm(self, port: int) -> int:
+        """What this port is set to."""
+        power = self.port_power.get(str(port), self.power)
+        return power if self.power_unit == "dbm" else percent_as_dbm(power, self.highest_power_dbm)
+
+    @property
+    def floor_dbm(self) -> int | None:
+        floors = [] if self.rssi_floor_dbm is None else [self.rssi_floor_dbm]
+        if self.driver == "r2000_a0" and self.rssi_floor_raw is not None:
+            floors.append(self.rssi_floor_raw - _R2000_RAW_AT_0_DBM)
+        return max(floors, default=None)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        for key in _UHF288_ONLY if self.driver == "r2000_a0" else _R2000_ONLY:
+            if getattr(self, key) != type(self).model_fields[key].default:
+                raise _refusal(f"{key} is not for {self.driver}")
+        for port in self.ports:
+            if self.port_count is not None and port.isdecimal() and int(port) > self.port_count:
+                raise _refusal(f"ports.{port}: port_count is {self.port_count}")
+        for port in self.port_power:
+            if port not in self.ports:
+                raise _refusal(f"port_power.{port}: this port is not among ports")
+        for key, power in {"power": self.power, **self._single_powers()}.items():
+            self._check_power(key, power)
+        return self
+
+    def _single_powers(self) -> dict[str, int]:
+        return {f"port_power.{port}": power for port, power in self.port_power.items()}
+
+    def _check_power(self, key: str, power: int) -> None:
+        lowest, highest = (20 if self.power_mode == "ram" else 0), self.highest_power_dbm
+        if self.power_unit == "percent":
+            if power == 0:
+                raise _refusal(f"{key}: 0 per cent is no power; to switch a port off leave it out")
+            power = percent_as_dbm(power, highest)
+        if power > highest:
+            raise _refusal(
+                f"{key}: {power} dBm is more than the {highest} dBm that {self.region.value} allows with an"
+                f" antenna of {self.antenna_gain_dbi:g} dBi and {self.cable_loss_db:g} dB of cable"
+                f" ({REGION_LIMITS[self.region].source}); lower it, or correct region, antenna_gain_dbi or"
+                " cable_loss_db"
+            )
+        if power < lowest:
+            raise _refusal(f'{key}: {power} dBm: power_mode = "ram" knows {lowest} dBm and more only')
+
+
+def _refusal(text: str) -> PydanticCustomError:
+    return PydanticCustomError("reader", "{text}", {"text": text})
