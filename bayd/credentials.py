@@ -86,6 +86,7 @@ def _site_key(text: str) -> bytes:
 
 def _api_tokens(text: str) -> tuple[ApiToken, ...]:
     tokens: list[ApiToken] = []
+    line_of: dict[str, int] = {}
     for number, line in enumerate(text.splitlines(), 1):
         words = line.split()
         if not words or words[0].startswith("#"):
@@ -100,6 +101,9 @@ def _api_tokens(text: str) -> tuple[ApiToken, ...]:
             raise _wrong("api_tokens", f"{where}: a screen's token needs its bay's number")
         if len(token) < _MIN_TOKEN_CHARS:
             raise _wrong("api_tokens", f"{where}: a token has {_MIN_TOKEN_CHARS} characters or more")
+        if line_of.setdefault(token, number) != number:
+            # Who presents it would be whoever stands first.
+            raise _wrong("api_tokens", f"{where}: the same token as on line {line_of[token]}")
         role = Role(role_name)
         bay = name if role is Role.SCREEN else None
         tokens.append(ApiToken(Actor(role, "screen" if bay else name), bay, token))
