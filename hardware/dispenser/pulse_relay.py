@@ -136,7 +136,7 @@ class PulseRelay:
         if self._is_running():
             raise DispenserUnavailableError(f"{self._who}: still pays; wait")
         # An unreachable board is found out here rather than in the payout.
-        await or_unavailable(self._board.make_safe())
+        await or_unavailable(self._board.release_contact(self._settings.channel))
         self._marks += 1
         return {"life": self._life, "pulse": self._marks}
 

@@ -29,6 +29,7 @@ class Fault(StrEnum):
     REPLY_LOST = "reply lost"  # done, but the host never hears so
     REPLY_CORRUPT = "reply corrupt"  # done, one bit of the reply flips
     REPLY_CUT = "reply cut"  # done, the second half of the reply is missing
+    REPLY_TWISTED = "reply twisted"  # done, two bytes change so that the plain checksum still fits
     REPLY_SLOW = "reply slow"  # done, the reply comes after any patience has ended
     COLLISION = "collision"  # somebody talks over the command: wrong echo, and the hopper hears nonsense
     ECHO_WRONG = "echo wrong"  # only the way back is hit: the hopper hears the command well
@@ -110,6 +111,8 @@ class HopperLine:
 
     def reply(self, host: int, source: int, header: int, data: bytes, harm: Fault | None) -> None:
         """What a hopper says."""
+        if harm is Fault.REPLY_TWISTED and len(data) >= 2 and not self._crc:
+            data = bytes(((data[0] + 1) % 256, (data[1] - 1) % 256)) + data[2:]
         raw = self._encode(host, source, header, data)
         if harm is Fault.REPLY_CORRUPT:
             raw = raw[:-2] + bytes((raw[-2] ^ 0x10,)) + raw[-1:]
@@ -200,7 +203,7 @@ class HopperSim:
         self.nv_write_fails = False  # at the next loss of power nothing is saved, and the hopper says so
         self._line = line
         self._saved = (0, 0, 0)  # count, paid, unpaid as the memory holds them
-        self._faults: list[tuple[Fault, int | None]] = []
+        self._faults: list[tuple[Fault | None, int | None]] = []
         self._has_key = False
         self._powered = True
         self._deaf_until = 0.0
@@ -212,9 +215,9 @@ class HopperSim:
     def running(self) -> bool:
         return self._motor is not None
 
-    def order(self, fault: Fault, header: int | None = None) -> None:
-        """Let this happen to the next command, or to the next one with this header."""
-        self._faults.append((fault, header))
+    def order(self, fault: Fault, header: int | None = None, *, after: int = 0) -> None:
+        """Let this happen to the next command (with this header), or after so many good ones."""
+        self._faults += [(None, header)] * after + [(fault, header)]
 
     def forget_faults(self) -> None:
         """Nothing that was ordered and has not happened will happen."""

@@ -13,6 +13,7 @@ from hardware.dispenser import (
     OutcomeUnknownError,
     Progress,
     UnsupportedDispenserError,
+    cctalk,
 )
 from hardware.dispenser.cctalk_bus import CctalkBus
 from hardware.dispenser.cctalk_hopper import CctalkHopper, HopperSettings
@@ -454,6 +455,56 @@ async def test_a_call_that_is_cancelled_leaves_no_reply_for_the_next_one() -> No
                     await driver.level()
         assert (await driver.mark())["event"] == 0
     assert rig.bus.collisions == 0
+    await rig.aclose()
+
+
+async def test_a_reset_while_the_lost_reply_is_waited_for_is_no_proof_that_nothing_fell() -> None:
+    rig = HopperRig(SimSettings(), link_name="socket://198.51.100.7:4001")
+    driver = await connected(rig)
+    mark = await driver.mark()
+    assert mark["event"] == 0
+    rig.sim.order(Fault.REPLY_LOST, header=167)
+    rig.sim.reset_after = 3
+    with pytest.raises(OutcomeUnknownError):
+        await driver.pay(9, mark)
+    progress = await settled(driver, 9, mark)
+    assert (progress.paid, progress.fault) == (rig.sim.ejected, "reset")
+    assert rig.sim.ejected == 3
+    await rig.aclose()
+
+
+@pytest.mark.parametrize("late_ms", range(110, 240, 5))
+async def test_a_late_reply_is_nobody_elses(late_ms: int) -> None:
+    """Without an echo nothing but silence keeps the late reply away from the next question."""
+    rig = HopperRig(SimSettings(slow_reply_s=late_ms / 1000), echo=False)
+    rig.sim.order(Fault.REPLY_SLOW, header=242)
+    serial = await rig.bus.ask(3, cctalk.SERIAL_NUMBER)
+    count = await rig.bus.ask(3, cctalk.DISPENSE_COUNT)
+    assert (cctalk.parse_serial(serial), cctalk.parse_count(count)) == (345678, 0)
+    await rig.aclose()
+
+
+@pytest.mark.parametrize("after", [0, 1])
+async def test_one_wrong_answer_with_a_right_checksum_decides_nothing(after: int) -> None:
+    rig = HopperRig(SimSettings())
+    driver = await connected(rig)
+    rig.sim.order(Fault.REPLY_TWISTED, header=166, after=after)
+    rig.sim.order(Fault.REPLY_TWISTED, header=168, after=after)
+    mark = await driver.mark()
+    assert (mark["event"], mark["count"]) == (0, 0)
+    await driver.pay(4, mark)
+    await asyncio.sleep(3)
+    rig.sim.order(Fault.REPLY_TWISTED, header=166, after=1 + after)
+    assert await settled(driver, 4, mark) == Progress(4, running=False)
+    await rig.aclose()
+
+
+async def test_a_line_without_any_echo_is_explained() -> None:
+    rig = HopperRig(SimSettings())
+    rig.line._echo = False
+    rig.sim.power_off()
+    with pytest.raises(DispenserUnavailableError, match="gives no echo"):
+        await rig.driver.connect()
     await rig.aclose()
 
 

@@ -260,6 +260,14 @@ async def test_ids_wrap_and_are_never_zero_nor_what_stands_in_the_plc() -> None:
 
 
 @pytest.mark.virtual_time
+async def test_an_id_that_the_plc_mirrors_already_is_passed_over() -> None:
+    plant = Plant()
+    plant.program.registers |= {1: 4, 10: 5}
+    assert (await plant.driver.mark())["request"] == 6
+    await plant.aclose()
+
+
+@pytest.mark.virtual_time
 async def test_several_plcs_on_one_line_pay_at_the_same_time() -> None:
     plant = Plant(count=4)
     marks = [await driver.mark() for driver in plant.drivers]
