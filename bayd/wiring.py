@@ -22,6 +22,7 @@ from bayd.credentials import Credentials, load_credentials
 from bayd.journal import Journal, ThreadJournalExecutor
 from bayd.journal.event_codec import BayEventCodec
 from bayd.ports import Clock, Log, Randomness
+from bayd.qod_wiring import QodParts
 from bayd.reader_wiring import ReaderParts
 from bayd.reconcile.bookings import BookingPoller
 from bayd.reconcile.dispensing import DispenserReconciler
@@ -38,8 +39,9 @@ from bayd.runtime.sd_notify import notify
 from bayd.runtime.watchdog import Watchdog
 from bayd.settings import Configuration, ConfigurationError, load
 from bayd.web.access import Access
-from bayd.web.app import check_listen, make_app, serve
+from bayd.web.app import check_listen, make_app
 from bayd.web.bays import BayApi
+from bayd.web.listener import Listener
 from bayd.web.status import StatusPages
 
 JOURNAL = "journal.db"
@@ -89,6 +91,7 @@ class Daemon:
                 *parts.dispensers.values(),
                 parts.vault,
                 parts.outbox,
+                parts.qod,
             ]
             for observer in observers:
                 bays.observe(observer)
@@ -101,6 +104,7 @@ class Daemon:
                     "bookings": parts.poller.run(),
                     "outbox": parts.outbox.run(),
                     "games": parts.games.run(),
+                    "qod": parts.qod.run(),
                     "watchdog": self._watchdog(journal, bays).run(),
                     "reload": self._reload_on_request(bays),
                     **{f"reader-{name}": reader.run() for name, reader in parts.readers.drivers.items()},
@@ -164,8 +168,8 @@ class Daemon:
         http = self._configuration.settings.http
         addresses = check_listen(http.listen, trusted_lan=http.allow_plain_http == "trusted-lan")
         app = make_app([*parts.api.routes(), *parts.status.routes()], parts.access, self._log)
-        runner = await serve(app, addresses)
-        stack.push_async_callback(runner.cleanup)
+        listener = await Listener.open(app, addresses, self._log)
+        stack.push_async_callback(listener.aclose)
 
 
 class _Parts:
@@ -234,37 +238,38 @@ class _Parts:
             name: DispenserReconciler(name, dispenser, self._users_of(name), bays, log)
             for name, dispenser in make_dispensers(settings.dispensers).items()
         }
-        self.access = Access(credentials.api_tokens, settings.http.allowed_hosts)
+        self.access = Access(credentials.api_tokens, settings.http.allowed_hosts, clock)
+        self.qod = QodParts(
+            configuration, credentials, bays, clock=clock, randomness=randomness, log=log
+        )
         self.api = BayApi(
             bays,
             journal,
-            self.access,
             enter_pin=self.desk.enter,
             find_game=self.games.find,
-            qod_state=self._qod_state,
+            qod_state=self.qod.state,
             clock=clock,
             randomness=randomness,
+            patience_s=settings.state.commit_timeout_s,
         )
         self.status = StatusPages(
             bays,
             version=bayd.__version__,
             time_scale=configuration.time_scale,
-            sections={"devices": self._devices, "central": self._central, "qod": self._qod},
+            sections={"devices": self._devices, "central": self._central, "qod": self.qod.section},
             warnings=self._warnings,
             stalled=self._stalled,
-            qod_state=self._qod_state,
+            qod_state=self.qod.state,
             clock=clock,
         )
 
     async def aclose(self) -> None:
+        await self.qod.aclose()
         await self._transport.aclose()
 
     def _users_of(self, dispenser: str) -> tuple[str, ...]:
         bays = self._configuration.settings.bays
         return tuple(number for number, bay in bays.items() if bay.dispenser == dispenser)
-
-    def _qod_state(self, _number: str) -> str:
-        return "off"
 
     def _devices(self) -> dict[str, Any]:
         dispensers = {}
@@ -292,15 +297,13 @@ class _Parts:
             "ignored_old_sessions": self.poller.view.ignored_old,
         }
 
-    def _qod(self) -> dict[str, Any]:
-        return {"state": "off"}
-
     def _warnings(self) -> list[dict[str, Any]]:
         warnings: list[dict[str, Any]] = []
         if not self.vault.offline_possible:
             text = "No site key: while the central server is away no PIN can be checked."
             warnings.append({"code": "offline_pin_off", "since": None, "text": text})
         warnings += self.readers.warnings()
+        warnings += self.qod.warnings()
         outbox = self.outbox.view()
         if outbox.alarm:
             warnings.append({"code": "central_credentials", "since": None, "text": outbox.alarm})

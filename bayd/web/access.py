@@ -1,69 +1,150 @@
 """Who may do what: bearer tokens by role, and the checks that keep other people's pages out."""
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from bayd.core.inputs import Role
+from bayd.core.inputs import Actor, Role
 from bayd.credentials import ApiToken
+from bayd.ports import Clock
+from bayd.web.limits import Buckets, RateLimits, client_address
 from bayd.web.problems import Problem, ProblemError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+_SEES_NAMES = frozenset({Role.SCREEN, Role.STAFF})
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_AUTHORITY = re.compile(r"(?P<host>[a-z0-9._-]+|\[[0-9a-f:.]+\])(:(?P<port>[0-9]{1,5}))?", re.IGNORECASE)
 
-class Access:
-    """The tokens, and the hosts under which this service may be addressed."""
 
-    def __init__(self, tokens: Sequence[ApiToken], allowed_hosts: Sequence[str]) -> None:
-        self._tokens = tuple(tokens)
-        self._allowed_hosts = frozenset(allowed_hosts)
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks. Without an actor: anybody, from this address."""
 
-    def find(self, request: web.Request) -> ApiToken | None:
-        """Whose request this is; None: anonymous. Raises ProblemError for a token that is not known."""
-        header = request.headers.get("Authorization")
-        if header is None:
-            return None
-        scheme, _, presented = header.partition(" ")
-        # Every token is compared, so that the time tells nothing about which one is near.
-        matching = [token for token in self._tokens if token.matches(presented.strip())]
-        if scheme.lower() != "bearer" or not matching:
-            raise ProblemError(
-                Problem(HTTPStatus.UNAUTHORIZED, "token_unknown", "This token is not known here.")
-            )
-        return matching[0]
+    address: str
+    actor: Actor | None = None
+    bay: str | None = None  # the one bay that a screen may touch
 
-    def require(self, request: web.Request, roles: frozenset[Role], bay: str | None) -> ApiToken:
-        """Raises ProblemError unless the token is of one of `roles` and, for a screen, of this bay."""
-        token = self.find(request)
-        if token is None:
-            raise ProblemError(Problem(HTTPStatus.UNAUTHORIZED, "token_missing", "A bearer token is needed."))
-        if token.actor.role not in roles:
-            text = f"The role {token.actor.role.value} may not do this."
-            raise ProblemError(Problem(HTTPStatus.FORBIDDEN, "role_not_allowed", text))
-        if token.bay is not None and token.bay != bay:
+    @property
+    def known(self) -> Actor:
+        """The actor of a request that needed one."""
+        assert self.actor is not None
+        return self.actor
+
+    @property
+    def name(self) -> str:
+        """Tells clients apart, also across restarts and new tokens."""
+        if self.actor is None:
+            return self.address
+        return f"{self.actor.role.value}/{self.bay or self.actor.name}"
+
+    @property
+    def sees_names(self) -> bool:
+        return self.actor is not None and self.actor.role in _SEES_NAMES
+
+    def sees(self, bay: str) -> bool:
+        return self.bay is None or self.bay == bay
+
+    def must_see(self, bay: str) -> None:
+        """Raises ProblemError for a screen of another bay."""
+        if not self.sees(bay):
             raise ProblemError(
                 Problem(HTTPStatus.FORBIDDEN, "other_bay", "This token belongs to another bay.")
             )
-        return token
+
+
+class Access:
+    """The tokens, how often each may ask, and the hosts under which this service may be addressed."""
+
+    def __init__(
+        self,
+        tokens: Sequence[ApiToken],
+        allowed_hosts: Sequence[str],
+        clock: Clock,
+        limits: RateLimits | None = None,
+    ) -> None:
+        self._tokens = tuple(tokens)
+        self._allowed_hosts = frozenset(host.lower().strip("[]") for host in allowed_hosts)
+        limits = limits or RateLimits()
+        self._requests = Buckets(limits.requests, clock)
+        self._unknown_tokens = Buckets(limits.unknown_tokens, clock)
+
+    def identify(
+        self, request: web.Request, roles: frozenset[Role] | None, *, limited: bool = True
+    ) -> Caller:
+        """Whose request this is; `roles` None: anybody may.
+
+        Raises ProblemError for a token that is not known or of another role, and for too many requests.
+        """
+        caller = self._find(request)
+        if limited:
+            self._requests.take(caller.name)
+        if roles is None:
+            return caller
+        if caller.actor is None:
+            raise ProblemError(Problem(HTTPStatus.UNAUTHORIZED, "token_missing", "A bearer token is needed."))
+        if caller.actor.role not in roles:
+            text = f"The role {caller.actor.role.value} may not do this."
+            raise ProblemError(Problem(HTTPStatus.FORBIDDEN, "role_not_allowed", text))
+        return caller
+
+    def _find(self, request: web.Request) -> Caller:
+        address = client_address(request.remote)
+        headers = request.headers.getall("Authorization", [])
+        if not headers:
+            return Caller(address)
+        scheme, _, presented = headers[0].partition(" ")
+        presented = presented.strip()
+        # Every token is compared, so that the time tells nothing about which one is near.
+        matching = [token for token in self._tokens if presented.isascii() and token.matches(presented)]
+        if scheme.lower() != "bearer" or not matching or len(headers) > 1:
+            self._unknown_tokens.take(address)
+            raise ProblemError(
+                Problem(HTTPStatus.UNAUTHORIZED, "token_unknown", "This token is not known here.")
+            )
+        return Caller(address, matching[0].actor, matching[0].bay)
 
     @web.middleware
     async def same_origin(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Refuse foreign Host (DNS rebinding) and Origin (another site's page) headers."""
-        host = _hostname(f"//{request.host}")
-        if host not in self._allowed_hosts:
-            problem = Problem(HTTPStatus.MISDIRECTED_REQUEST, "host_refused", "This host name is not ours.")
-            raise ProblemError(problem)
-        origin = request.headers.get("Origin")
-        if origin is not None and _hostname(origin) not in self._allowed_hosts:
-            problem = Problem(HTTPStatus.FORBIDDEN, "origin_refused", "Requests of other sites are refused.")
-            raise ProblemError(problem)
+        hosts = request.headers.getall("Host", [])
+        host = _authority(hosts[0]) if len(hosts) == 1 else None
+        if host is None or host[0] not in self._allowed_hosts:
+            text = "This host name is not ours: see http.allowed_hosts in the configuration."
+            raise ProblemError(Problem(HTTPStatus.MISDIRECTED_REQUEST, "host_refused", text, "Host"))
+        origins = request.headers.getall("Origin", [])
+        if origins and (len(origins) > 1 or not self._is_ours(origins[0], host)):
+            text = "Requests of other sites are refused."
+            raise ProblemError(Problem(HTTPStatus.FORBIDDEN, "origin_refused", text, "Origin"))
         return await handler(request)
 
+    def _is_ours(self, origin: str, host: tuple[str, int | None]) -> bool:
+        """Of the very address that was asked, or of one of our names behind a proxy that renames us.
 
-def _hostname(url: str) -> str | None:
-    try:
-        return urlsplit(url).hostname
-    except ValueError:
+        Another port of this machine is another site: anybody's program may listen there.
+        """
+        try:
+            parts = urlsplit(origin)
+        except ValueError:
+            return False
+        authority = _authority(parts.netloc)
+        default_port = _DEFAULT_PORTS.get(parts.scheme)
+        if authority is None or default_port is None or parts.path or parts.query:
+            return False
+        name, port = authority
+        if (name, port or default_port) == (host[0], host[1] or default_port):
+            return True
+        return port is None and name in self._allowed_hosts and parts.scheme == "https"
+
+
+def _authority(text: str) -> tuple[str, int | None] | None:
+    """Host name and port, as a Host header says them (RFC 9110, section 7.2)."""
+    found = _AUTHORITY.fullmatch(text)
+    if found is None:
         return None
+    port = found["port"]
+    return found["host"].lower().strip("[]"), None if port is None else int(port)

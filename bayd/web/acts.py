@@ -2,14 +2,21 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from bayd.core import inputs as i
 from bayd.core.inputs import Actor, Role
+from bayd.web.problems import Problem, ProblemError
 
-Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+# One line: what people write here is shown on screens, in terminals and in logs.
+_LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
+OptionalReason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200, pattern=_LINE)]
+Reason = Annotated[OptionalReason, StringConstraints(min_length=1)]
+_INT64_MAX = 2**63 - 1
+Id = Annotated[int, Field(ge=1, le=_INT64_MAX)]
 
 
 class _Body(BaseModel):
@@ -25,7 +32,7 @@ class ReasonBody(_Body):
 
 
 class OptionalReasonBody(_Body):
-    reason: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] = ""
+    reason: OptionalReason = ""
 
 
 class PinBody(_Body):
@@ -38,16 +45,16 @@ class DispenseBody(_Body):
 
 class ExtendBody(_Body):
     minutes: int = Field(ge=1, le=1440)
-    amount: int | None = Field(None, ge=0, description="In the server's unit; staff only.")
-    reason: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] = ""
+    amount: int | None = Field(None, ge=0, le=_INT64_MAX, description="In the server's unit; staff only.")
+    reason: OptionalReason = ""
 
 
 class GameBody(_Body):
-    game_id: int = Field(ge=1)
+    game_id: Id
 
 
 class PlayerBody(_Body):
-    session_user_id: int = Field(ge=1)
+    session_user_id: Id
 
 
 class DeviceBody(_Body):
@@ -61,7 +68,10 @@ class StopServiceBody(_Body):
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One call. `make` gets the body, who asks, and a fresh identifier for what has one."""
+    """One call. `make` gets the body, who asks, and a fresh identifier for what has one.
+
+    It raises ProblemError for what the role may not ask for although it may make the call.
+    """
 
     body: type[_Body]
     roles: frozenset[Role]
@@ -79,8 +89,33 @@ def _dispense(body: DispenseBody, actor: Actor, new_id: str) -> i.Input:
 
 
 def _extend(body: ExtendBody, actor: Actor, new_id: str) -> i.Input:
-    amount = body.amount if actor.role is Role.STAFF else None
-    return i.Extend(new_id, body.minutes, amount, actor, body.reason)
+    if body.amount is not None and actor.role is not Role.STAFF:
+        raise _staff_only("amount")
+    _explained(actor, body.reason)
+    return i.Extend(new_id, body.minutes, body.amount, actor, body.reason)
+
+
+def _stop_service(body: StopServiceBody, actor: Actor, _new_id: str) -> i.Input:
+    if body.force and actor.role is not Role.STAFF:
+        raise _staff_only("force")
+    return i.StopService(actor, body.reason, body.force)
+
+
+def _end(body: OptionalReasonBody, actor: Actor, _new_id: str) -> i.Input:
+    _explained(actor, body.reason)
+    return i.End(actor, body.reason)
+
+
+def _explained(actor: Actor, reason: str) -> None:
+    """What staff do to a paid session is on record with its reason; a customer needs none."""
+    if actor.role is Role.STAFF and not reason:
+        raise ProblemError(
+            Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "reason_missing", "Staff give a reason.", "reason")
+        )
+
+
+def _staff_only(field: str) -> ProblemError:
+    return ProblemError(Problem(HTTPStatus.FORBIDDEN, "staff_only", f"`{field}` is for staff.", field))
 
 
 # `pin` and `game` need the server and are served by handlers of their own.
@@ -90,7 +125,7 @@ ACTS: Mapping[str, Act] = {
     "extend/decline": Act(
         ReasonBody, _STAFF, lambda b, a, _: i.DeclineExtension(a, b.reason), "Decline a request for more time"
     ),
-    "end": Act(OptionalReasonBody, _EVERYBODY, lambda b, a, _: i.End(a, b.reason), "End the session"),
+    "end": Act(OptionalReasonBody, _EVERYBODY, _end, "End the session"),
     "pause": Act(ReasonBody, _STAFF, lambda b, a, _: i.Pause(a, b.reason), "Stop the clock"),
     "resume": Act(NoBody, _STAFF, lambda _b, a, _: i.Resume(a), "Let the clock run on"),
     "player": Act(
@@ -105,7 +140,7 @@ ACTS: Mapping[str, Act] = {
     "service/stop": Act(
         StopServiceBody,
         _DEVICES,
-        lambda b, a, _: i.StopService(a, b.reason, b.force and a.role is Role.STAFF),
+        _stop_service,
         "Take the bay out of service; staff alone may end play for it",
     ),
     "service/resume": Act(NoBody, _DEVICES, lambda _b, a, _: i.ReturnToService(a), "Back into service"),

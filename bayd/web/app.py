@@ -1,77 +1,110 @@
-"""Puts the handlers together and listens."""
+"""Puts the calls together: what every request goes through, and what every answer carries."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
+from typing import Protocol
 
 from aiohttp import web
 
 from bayd.ports import Log
-from bayd.settings import is_loopback
 from bayd.web.access import Access
-from bayd.web.problems import Problem, ProblemError, response_of
+from bayd.web.bodies import BODY_LIMIT_BYTES
+from bayd.web.listener import ListenRefusedError, check_listen
+from bayd.web.problems import Problem, ProblemError, problem_response
+from bayd.web.routes import Handle, Route
 
-_BODY_LIMIT_BYTES = 16 * 1024  # the largest body is a reason of 200 characters
-_STOP_WITHIN_S = 3.0
-_PORT_MAX = 65_535
+__all__ = ["HttpMeter", "ListenRefusedError", "check_listen", "make_app"]
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+# There is never an Access-Control header: no page of another site reads anything here.
+_HEADERS: Mapping[str, str] = {
+    "Server": "bayd",
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+_LOGGED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.MISDIRECTED_REQUEST})
+_ALWAYS_ALLOWED = frozenset({"OPTIONS"})
 
-class ListenRefusedError(Exception):
-    """An address beyond loopback without TLS; the message says what to do."""
+
+class HttpMeter(Protocol):
+    """Counts the requests. Called in the loop; must not block or raise."""
+
+    def answered(self, route: str, method: str, status: int, took_s: float) -> None: ...
 
 
-def make_app(routes: Iterable[web.RouteDef], access: Access, log: Log) -> web.Application:
+def make_app(
+    routes: Iterable[Route], access: Access, log: Log, meter: HttpMeter | None = None
+) -> web.Application:
     @web.middleware
     async def answer_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             return await handler(request)
         except ProblemError as error:
-            if error.problem.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, 421):
-                log.warning("request_refused", code=error.problem.code, path=request.path)
-            return response_of(int(error.problem.status), error.problem.body())
+            problem = error.problem
+            if problem.status in _LOGGED and problem.code != "wrong_pin":
+                log.warning("request_refused", code=problem.code, route=_name(request))
+            return problem_response(problem, closes=error.closes)
+        except web.HTTPMethodNotAllowed as error:
+            return _not_allowed(request, error)
         except web.HTTPException as error:
             status = HTTPStatus(error.status)
-            problem = Problem(status, status.name.lower(), error.reason)
-            return response_of(int(status), problem.body())
+            return problem_response(Problem(status, status.name.lower(), error.reason or status.phrase))
+        except ConnectionError:
+            raise  # nobody is there to be answered
         except Exception as error:  # the one guard of the API: one request fails, not the daemon
-            log.error("request_failed", path=request.path, exc_info=error)
-            problem = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "This is our fault, and logged.")
-            return response_of(int(problem.status), problem.body())
+            log.error("request_failed", route=_name(request), exc_info=error)
+            text = "This is our fault, and logged."
+            return problem_response(Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", text))
+
+    @web.middleware
+    async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        response = await handler(request)
+        if meter is not None:
+            meter.answered(_name(request), request.method, response.status, loop.time() - began_s)
+        return response
+
+    def served(route: Route) -> Handler:
+        handle: Handle = route.handle
+
+        async def serve(request: web.Request) -> web.StreamResponse:
+            return await handle(request, access.identify(request, route.roles, limited=route.limited))
+
+        return serve
 
     app = web.Application(
-        middlewares=[answer_problems, access.same_origin], client_max_size=_BODY_LIMIT_BYTES
+        middlewares=[measure, answer_problems, access.same_origin], client_max_size=BODY_LIMIT_BYTES
     )
-    app.add_routes(list(routes))
+    app.on_response_prepare.append(_complete)
+    for route in routes:
+        app.router.add_route(route.method, route.path, served(route))
+        if route.method == "GET" and not route.is_stream:
+            app.router.add_route("HEAD", route.path, served(route))
     return app
 
 
-def check_listen(listen: Sequence[str], *, trusted_lan: bool) -> list[tuple[str, int]]:
-    """Host and port of each address. Raises ListenRefusedError."""
-    addresses: list[tuple[str, int]] = []
-    for text in listen:
-        host, _, port = text.rpartition(":")
-        if not port.isdecimal() or not 1 <= int(port) <= _PORT_MAX or not host:
-            raise ListenRefusedError(
-                f"http.listen: {text!r} is not host:port, with a port of 1 to {_PORT_MAX}"
-            )
-        if not is_loopback(host.strip("[]")) and not trusted_lan:
-            raise ListenRefusedError(
-                f"http.listen: {text} is beyond loopback and without TLS; put a TLS proxy in front, or set "
-                'http.allow_plain_http = "trusted-lan"'
-            )
-        addresses.append((host.strip("[]"), int(port)))
-    return addresses
+async def _complete(_request: web.Request, response: web.StreamResponse) -> None:
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
 
 
-async def serve(app: web.Application, addresses: Iterable[tuple[str, int]]) -> web.AppRunner:
-    """Listen; the caller cleans the runner up. Raises OSError."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_STOP_WITHIN_S, keepalive_timeout=75)
-    await runner.setup()
-    try:
-        for host, port in addresses:
-            await web.TCPSite(runner, host, port).start()
-    except OSError:
-        await runner.cleanup()
-        raise
-    return runner
+def _name(request: web.Request) -> str:
+    """The call, without what the client put into the path."""
+    resource = request.match_info.route.resource
+    return "unknown" if resource is None else resource.canonical
+
+
+def _not_allowed(request: web.Request, error: web.HTTPMethodNotAllowed) -> web.Response:
+    allowed = ", ".join(sorted(error.allowed_methods | _ALWAYS_ALLOWED))
+    if request.method == "OPTIONS":
+        response = web.Response(status=HTTPStatus.NO_CONTENT)
+    else:
+        text = f"Only {allowed} here."
+        response = problem_response(Problem(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", text))
+    response.headers["Allow"] = allowed
+    return response

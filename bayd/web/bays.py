@@ -1,50 +1,75 @@
-"""`/api/v1/bays/…`: one bay, and the calls that change it.
+"""`/api/v1/bays/…`: one bay, and the calls that change it, each carried out once per `Idempotency-Key`."""
 
-Every call carries an `Idempotency-Key`. Its answer is committed together with the events, so that the same
-key gives the same answer, also after a crash. Refusals are kept like answers: the key names the press.
-"""
-
-import asyncio
-import hashlib
-import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 
 from aiohttp import web
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from bayd.core import events as e
 from bayd.core import inputs as i
 from bayd.core.decision import Decision
 from bayd.core.inputs import Role
 from bayd.core.model import Bay, Game
-from bayd.journal import Answer, AnswerExistsError, Journal, NotWrittenError
+from bayd.core.pins import locked_for_ms, tries_left
+from bayd.journal import Answer, Journal
 from bayd.ports import Clock, Randomness
-from bayd.runtime.bay import AnswerMaker, BayBusyError, Outcome, OutcomeUnknownError
+from bayd.runtime.bay import AnswerMaker, Outcome
 from bayd.runtime.range import Range
-from bayd.web.access import Access
+from bayd.web.access import Caller
 from bayd.web.acts import ACTS, Act, GameBody, PinBody
-from bayd.web.problems import Problem, ProblemError, problem_of, response_of
-from bayd.web.views import bay_view
+from bayd.web.bodies import read_body
+from bayd.web.documents import BayDocument
+from bayd.web.idempotency import (
+    KEY_HEADER,
+    KEY_PATTERN,
+    REPLAYED_HEADER,
+    KeyedRequests,
+    fingerprint_of,
+    key_of,
+)
+from bayd.web.limits import Buckets, RateLimits
+from bayd.web.problems import Problem, ProblemError, problem_of
+from bayd.web.routes import Answer as Described
+from bayd.web.routes import Handle, Parameter, Route
+from bayd.web.tags import IF_NONE_MATCH, NOT_MODIFIED, TAG_HEADERS, tagged
+from bayd.web.views import bay_view, still_life
 
-KEY_HEADER = "Idempotency-Key"
-_KEY_MAX_CHARS = 200
 _EVERYBODY = frozenset({Role.SCREEN, Role.STAFF, Role.TECHNICIAN})
 _PLAYERS = frozenset({Role.SCREEN, Role.STAFF})
+_BASE = "/api/v1/bays/{bay}"
 
 EnterPin = Callable[[str, str, str | None, AnswerMaker, AnswerMaker], Awaitable[Outcome]]
 FindGame = Callable[[int], Awaitable[Game | None]]
 QodState = Callable[[str], str]
 
-UNKNOWN_OUTCOME = Problem(
-    HTTPStatus.SERVICE_UNAVAILABLE,
-    "outcome_unknown",
-    "Unknown whether this was recorded; it will not be acted on. Do not repeat it.",
+_KEY = Parameter(
+    KEY_HEADER,
+    "header",
+    "Names this press: the same key gives the same answer, and nothing is done twice. Kept for 24 h.",
+    KEY_PATTERN,
+    required=True,
 )
-NOT_RECORDED = Problem(
-    HTTPStatus.SERVICE_UNAVAILABLE, "not_recorded", "The disk refused it. Nothing has changed."
-)
-BUSY = Problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy", "Too many requests wait at this bay.", retry_after_s=1)
+_BAY_ANSWER = {
+    HTTPStatus.OK: Described(
+        "The bay afterwards", BayDocument, headers={REPLAYED_HEADER: "`true`: this key was answered before."}
+    )
+}
+_UNKNOWN_BAY = "There is no such bay"
+_REFUSALS = {
+    HTTPStatus.BAD_REQUEST: "No usable key, or not JSON",
+    HTTPStatus.NOT_FOUND: _UNKNOWN_BAY,
+    HTTPStatus.REQUEST_TIMEOUT: "The body did not come in time",
+    HTTPStatus.CONFLICT: "Not possible in the bay's present state: `code` says why",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is not JSON",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "`field` is wrong, or the key was used for another request",
+    HTTPStatus.SERVICE_UNAVAILABLE: "`busy` and `not_recorded`: nothing has changed; `outcome_unknown`: look",
+}
+_PIN_REFUSALS = {
+    HTTPStatus.UNAUTHORIZED: "`wrong_pin`, with `tries_left`; or no valid token",
+    HTTPStatus.LOCKED: "Too many wrong PINs; see `retry_after_s`",
+}
 
 
 class BayApi:
@@ -54,211 +79,181 @@ class BayApi:
         self,
         bays: Range,
         journal: Journal[e.Event],
-        access: Access,
         *,
         enter_pin: EnterPin,
         find_game: FindGame,
         qod_state: QodState,
         clock: Clock,
         randomness: Randomness,
+        patience_s: float = 5.0,
+        limits: RateLimits | None = None,
     ) -> None:
         self._bays = bays
-        self._journal = journal
-        self._access = access
         self._enter_pin = enter_pin
         self._find_game = find_game
         self._qod_state = qod_state
         self._clock = clock
         self._randomness = randomness
-        self._running: dict[str, asyncio.Future[web.Response]] = {}
+        self._keyed = KeyedRequests(journal, patience_s)
+        self._pins = Buckets((limits or RateLimits()).pins, clock)
 
-    def routes(self) -> list[web.RouteDef]:
-        base = "/api/v1/bays/{bay}"
-        routes = [
-            web.get(base, self.show),
-            web.post(f"{base}/pin", self.pin),
-            web.post(f"{base}/game", self.game),
+    def routes(self) -> list[Route]:
+        show = Route(
+            "GET",
+            _BASE,
+            self.show,
+            "One bay",
+            {
+                HTTPStatus.OK: Described("The bay", BayDocument, headers=TAG_HEADERS),
+                HTTPStatus.NOT_MODIFIED: NOT_MODIFIED,
+            },
+            roles=_EVERYBODY,
+            refusals={HTTPStatus.NOT_FOUND: _UNKNOWN_BAY},
+            parameters=(IF_NONE_MATCH,),
+            tag="bays",
+        )
+        return [
+            show,
+            _change("pin", "Enter a PIN", self.pin, PinBody, _PLAYERS, _PIN_REFUSALS),
+            _change("game", "Choose the game", self.game, GameBody, _PLAYERS),
+            *(
+                _change(name, act.summary, self._handler(name, act), act.body, act.roles)
+                for name, act in ACTS.items()
+            ),
         ]
-        return routes + [web.post(f"{base}/{name}", self._handler(act)) for name, act in ACTS.items()]
 
-    async def show(self, request: web.Request) -> web.Response:
-        number = self._number(request)
-        self._access.require(request, _EVERYBODY, number)
-        bay = self._bays.get(number)
-        etag = f'"{bay.version}"'
-        view = self._view(bay)
-        response = web.json_response(view, headers={"Cache-Control": "no-cache"})
-        response.headers["ETag"] = etag
-        return response
+    async def show(self, request: web.Request, caller: Caller) -> web.StreamResponse:
+        number = self._number(request, caller)
+        bay, now = self._bays.get(number), self._clock.now()
+        document = self._view(bay, names=caller.sees_names)
+        return tagged(request, document.model_dump_json(), still_life(bay, document, now))
 
-    async def pin(self, request: web.Request) -> web.Response:
-        number = self._number(request)
-        self._access.require(request, _PLAYERS, number)
+    async def pin(self, request: web.Request, caller: Caller) -> web.StreamResponse:
+        number = self._number(request, caller)
+        self._pins.take(f"{caller.name} {number}")
+        key = key_of(request, caller)
+        body = await read_body(request, PinBody)
         # A PIN of six digits could be guessed from a digest of the body: the path alone is the fingerprint.
-        fingerprint = _fingerprint(request, b"")
+        fingerprint = fingerprint_of(number, "pin", "")
 
-        async def act(key: str, body: PinBody) -> Outcome:
+        async def act() -> Outcome:
             return await self._enter_pin(
                 number,
                 body.pin,
                 key,
-                self.answer_maker(key, fingerprint, refusals_only=True),
-                self.answer_maker(key, fingerprint),
+                self._answer_maker(key, fingerprint, refusals_only=True),
+                self._answer_maker(key, fingerprint),
             )
 
-        return await self._once(request, PinBody, fingerprint, act)
+        return await self._keyed.carry_out(key, fingerprint, act)
 
-    async def game(self, request: web.Request) -> web.Response:
-        number = self._number(request)
-        actor = self._access.require(request, _PLAYERS, number).actor
-        fingerprint = _fingerprint(request, await request.read())
+    async def game(self, request: web.Request, caller: Caller) -> web.StreamResponse:
+        number = self._number(request, caller)
+        key = key_of(request, caller)
+        body = await read_body(request, GameBody)
+        fingerprint = fingerprint_of(number, "game", body.model_dump_json())
 
-        async def act(key: str, body: GameBody) -> Outcome:
+        async def act() -> Outcome:
             game = await self._find_game(body.game_id)
             if game is None:
                 text = "This game is not known here."
                 raise ProblemError(
                     Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "unknown_game", text, field="game_id")
                 )
-            maker = self.answer_maker(key, fingerprint)
-            return await self._bays.submit(number, i.SelectGame(game, actor), maker)
+            maker = self._answer_maker(key, fingerprint)
+            return await self._bays.submit(number, i.SelectGame(game, caller.known), maker)
 
-        return await self._once(request, GameBody, fingerprint, act)
+        return await self._keyed.carry_out(key, fingerprint, act)
 
-    def _handler(self, act: Act) -> Callable[[web.Request], Awaitable[web.Response]]:
-        async def handle(request: web.Request) -> web.Response:
-            number = self._number(request)
-            actor = self._access.require(request, act.roles, number).actor
-            fingerprint = _fingerprint(request, await request.read())
-
-            async def submit(key: str, body: BaseModel) -> Outcome:
-                made = act.make(body, actor, self._randomness.new_id())
-                return await self._bays.submit(number, made, self.answer_maker(key, fingerprint))
-
-            return await self._once(request, act.body, fingerprint, submit)
+    def _handler(self, name: str, act: Act) -> Handle:
+        async def handle(request: web.Request, caller: Caller) -> web.StreamResponse:
+            number = self._number(request, caller)
+            key = key_of(request, caller)
+            body = await read_body(request, act.body)
+            fingerprint = fingerprint_of(number, name, body.model_dump_json())
+            made = act.make(body, caller.known, self._randomness.new_id())
+            maker = self._answer_maker(key, fingerprint, names=caller.sees_names)
+            return await self._keyed.carry_out(
+                key, fingerprint, lambda: self._bays.submit(number, made, maker)
+            )
 
         return handle
-
-    def answer_maker(self, key: str, fingerprint: str, *, refusals_only: bool = False) -> AnswerMaker:
-        """What the request with this key is answered, made from the decision and kept with it."""
-
-        def make(bay: Bay, decision: Decision) -> Answer | None:
-            problem = _problem(bay, decision, self._bays)
-            if problem is not None:
-                return Answer(key, fingerprint, int(problem.status), problem.body())
-            if refusals_only:
-                return None
-            return Answer(key, fingerprint, int(HTTPStatus.OK), json.dumps(self._view(bay)))
-
-        return make
 
     def recovered_answer(self, number: str, key: str | None) -> AnswerMaker | None:
         """The answer of a PIN request that a crash interrupted, under the key it came with."""
         if key is None:
             return None
-        return self.answer_maker(key, _digest("POST", f"/api/v1/bays/{number}/pin", b""))
+        return self._answer_maker(key, fingerprint_of(number, "pin", ""))
 
-    async def _once(
-        self,
-        request: web.Request,
-        body_type: type,
-        fingerprint: str,
-        act: Callable[..., Awaitable[Outcome]],
-    ) -> web.Response:
-        """Carry a keyed request out once, however often and however close together it comes."""
-        key = request.headers.get(KEY_HEADER, "")
-        if not 1 <= len(key) <= _KEY_MAX_CHARS:
-            text = f"Every change needs an {KEY_HEADER} header of up to {_KEY_MAX_CHARS} characters."
-            raise ProblemError(Problem(HTTPStatus.BAD_REQUEST, "idempotency_key_missing", text, KEY_HEADER))
-        body = await _parse(request, body_type)
-        while key in self._running:
-            await asyncio.wait({self._running[key]})
-        done: asyncio.Future[web.Response] = asyncio.get_running_loop().create_future()
-        self._running[key] = done
-        try:
-            kept = await self._journal.find_answer(key)
-            if kept is not None:
-                return _replayed(kept, fingerprint)
-            return await self._carry_out(key, fingerprint, body, act)
-        finally:
-            del self._running[key]
-            done.cancel()
+    def _answer_maker(
+        self, key: str, fingerprint: str, *, names: bool = True, refusals_only: bool = False
+    ) -> AnswerMaker:
+        """What the request with this key is answered, made from the decision and kept with it."""
 
-    async def _carry_out(
-        self, key: str, fingerprint: str, body: object, act: Callable[..., Awaitable[Outcome]]
-    ) -> web.Response:
-        try:
-            outcome = await act(key, body)
-        except BayBusyError:
-            raise ProblemError(BUSY) from None
-        except OutcomeUnknownError:
-            raise ProblemError(UNKNOWN_OUTCOME) from None
-        except AnswerExistsError:
-            kept = await self._journal.find_answer(key)
-            assert kept is not None
-            return _replayed(kept, fingerprint)
-        except NotWrittenError:
-            raise ProblemError(NOT_RECORDED) from None
-        assert outcome.answer is not None
-        return response_of(outcome.answer.status, outcome.answer.body)
+        def make(bay: Bay, decision: Decision) -> Answer | None:
+            problem = self._problem(bay, decision)
+            if problem is not None:
+                return Answer(key, fingerprint, int(problem.status), problem.body())
+            if refusals_only:
+                return None
+            document = self._view(bay, names=names)
+            return Answer(key, fingerprint, int(HTTPStatus.OK), document.model_dump_json())
 
-    def _view(self, bay: Bay) -> dict[str, object]:
+        return make
+
+    def _problem(self, bay: Bay, decision: Decision) -> Problem | None:
+        if decision.refusal is not None:
+            return problem_of(decision.refusal)
+        for event in decision.events:
+            if isinstance(event, e.PinRefused):
+                return self._wrong_pin(bay)
+            if isinstance(event, e.PinCheckFailed):
+                text = "The PIN cannot be checked now; no try was counted."
+                return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "pin_unavailable", text)
+        return None
+
+    def _wrong_pin(self, bay: Bay) -> Problem:
+        locked_ms = locked_for_ms(bay, self._clock.now())
+        return Problem(
+            HTTPStatus.UNAUTHORIZED,
+            "wrong_pin",
+            "This PIN opens no session here.",
+            "pin",
+            tries_left(bay, self._bays.rules(bay.number)),
+            -(-locked_ms // 1000) or None,
+        )
+
+    def _view(self, bay: Bay, *, names: bool) -> BayDocument:
         rules = self._bays.rules(bay.number)
-        return bay_view(bay, self._clock.now(), rules, self._qod_state(bay.number), names=True)
+        return bay_view(bay, self._clock.now(), rules, self._qod_state(bay.number), names=names)
 
-    def _number(self, request: web.Request) -> str:
+    def _number(self, request: web.Request, caller: Caller) -> str:
         number = request.match_info["bay"]
         if number not in self._bays.bays:
-            raise ProblemError(Problem(HTTPStatus.NOT_FOUND, "unknown_bay", "There is no such bay here."))
+            raise ProblemError(
+                Problem(HTTPStatus.NOT_FOUND, "unknown_bay", "There is no such bay here.", "bay")
+            )
+        caller.must_see(number)
         return number
 
 
-def _problem(bay: Bay, decision: Decision, bays: Range) -> Problem | None:
-    if decision.refusal is not None:
-        return problem_of(decision.refusal)
-    tries_left = max(0, bays.rules(bay.number).pin_tries - bay.pad.failures)
-    for event in decision.events:
-        if isinstance(event, e.PinRefused):
-            return Problem(
-                HTTPStatus.UNAUTHORIZED, "wrong_pin", "This PIN opens no session here.", "pin", tries_left
-            )
-        if isinstance(event, e.PinCheckFailed):
-            return Problem(
-                HTTPStatus.SERVICE_UNAVAILABLE, "pin_unavailable", "The PIN cannot be checked now."
-            )
-    return None
-
-
-async def _parse(request: web.Request, body_type: type) -> BaseModel:
-    try:
-        raw = await request.read()
-        # An empty body is an empty object: `help` and its like need none.
-        parsed = json.loads(raw or b"{}")
-    except ValueError:
-        raise ProblemError(Problem(HTTPStatus.BAD_REQUEST, "not_json", "The body is not JSON.")) from None
-    try:
-        assert issubclass(body_type, BaseModel)
-        return body_type.model_validate(parsed)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_context=False, include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "body"
-        raise ProblemError(Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", first["msg"], field)) from None
-
-
-def _replayed(kept: Answer, fingerprint: str) -> web.Response:
-    if kept.fingerprint != fingerprint:
-        text = "This Idempotency-Key was used for another request."
-        raise ProblemError(
-            Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency_key_reused", text, KEY_HEADER)
-        )
-    response = response_of(kept.status, kept.body)
-    response.headers["Idempotent-Replayed"] = "true"
-    return response
-
-
-def _fingerprint(request: web.Request, body: bytes) -> str:
-    return _digest(request.method, request.path, body)
-
-
-def _digest(method: str, path: str, body: bytes) -> str:
-    return hashlib.sha256(b"\0".join((method.encode(), path.encode(), body))).hexdigest()
+def _change(
+    name: str,
+    summary: str,
+    handle: Handle,
+    body: type[BaseModel],
+    roles: frozenset[Role],
+    refusals: Mapping[HTTPStatus, str] | None = None,
+) -> Route:
+    return Route(
+        "POST",
+        f"{_BASE}/{name}",
+        handle,
+        summary,
+        _BAY_ANSWER,
+        roles=roles,
+        body=body,
+        refusals={**_REFUSALS, **(refusals or {})},
+        parameters=(_KEY,),
+        tag="bays",
+    )

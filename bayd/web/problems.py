@@ -8,8 +8,10 @@ from http import HTTPStatus
 from aiohttp import web
 
 from bayd.core.decision import Refusal
+from bayd.web.documents import ProblemDocument
 
 CONTENT_TYPE = "application/problem+json"
+_FIELD_MAX_CHARS = 100  # whoever sends nonsense gets back enough of it to find it
 
 # What a core refusal is in HTTP; every other code is a conflict with the bay's present state.
 _STATUS: Mapping[str, HTTPStatus] = {
@@ -30,26 +32,25 @@ class Problem:
     retry_after_s: int | None = None
 
     def body(self) -> str:
-        document: dict[str, object] = {
-            "type": f"urn:bayd:problem:{self.code}",
-            "title": self.status.phrase,
-            "status": int(self.status),
-            "code": self.code,
-            "detail": self.text,
-        }
-        for name in ("field", "tries_left", "retry_after_s"):
-            value = getattr(self, name)
-            if value is not None:
-                document[name] = value
-        return json.dumps(document)
+        return ProblemDocument(
+            type=f"urn:bayd:problem:{self.code}",
+            title=self.status.phrase,
+            status=int(self.status),
+            code=self.code,
+            detail=self.text,
+            field=None if self.field is None else self.field[:_FIELD_MAX_CHARS],
+            tries_left=self.tries_left,
+            retry_after_s=self.retry_after_s,
+        ).model_dump_json(exclude_none=True)
 
 
 class ProblemError(Exception):
     """Raised by handlers; answered by the middleware."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, *, closes: bool = False) -> None:
         super().__init__(problem.code)
         self.problem = problem
+        self.closes = closes  # the rest of the request is not worth reading
 
 
 def problem_of(refusal: Refusal) -> Problem:
@@ -75,4 +76,11 @@ def response_of(status: int, body: str) -> web.Response:
             response.headers["Retry-After"] = str(retry_after_s)
         if status == HTTPStatus.UNAUTHORIZED:
             response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def problem_response(problem: Problem, *, closes: bool = False) -> web.Response:
+    response = response_of(int(problem.status), problem.body())
+    if closes:
+        response.force_close()
     return response

@@ -1,18 +1,39 @@
 """`/status`, `/healthz`, `/readyz`, `/version`: what the daemon says of itself, without anybody's name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
+from pydantic import BaseModel
 
 from bayd.core.instant import Instant
 from bayd.ports import Clock
 from bayd.runtime.range import Range
+from bayd.web.access import Caller
 from bayd.web.bays import QodState
-from bayd.web.views import bay_view, rfc3339
+from bayd.web.documents import (
+    CentralSection,
+    DevicesSection,
+    LivenessDocument,
+    QodSection,
+    ReadinessDocument,
+    StatusDocument,
+    StatusWarning,
+    VersionDocument,
+)
+from bayd.web.routes import Answer, Route
+from bayd.web.tags import IF_NONE_MATCH, NOT_MODIFIED, TAG_HEADERS, tagged
+from bayd.web.views import bay_view, rfc3339, still_life
 
 Section = Callable[[], dict[str, Any]]
+
+# What only moves with the clock; the bays have their own list.
+_MOVING: Any = {
+    "bays": True,
+    "central": {"oldest_s"},
+    "devices": {"readers": {"__all__": {"blind_s"}}},
+}
 
 
 class StatusPages:
@@ -24,7 +45,7 @@ class StatusPages:
         *,
         version: str,
         time_scale: float,
-        sections: dict[str, Section],
+        sections: Mapping[str, Section],
         warnings: Callable[[], list[dict[str, Any]]],
         stalled: Callable[[], str | None],
         qod_state: QodState,
@@ -40,45 +61,89 @@ class StatusPages:
         self._clock = clock
         self._started: Instant = clock.now()
 
-    def routes(self) -> list[web.RouteDef]:
+    def routes(self) -> list[Route]:
         return [
-            web.get("/status", self.status),
-            web.get("/healthz", self.healthz),
-            web.get("/readyz", self.readyz),
-            web.get("/version", self.show_version),
+            Route(
+                "GET",
+                "/status",
+                self.status,
+                "Everything at a glance, without names",
+                {
+                    HTTPStatus.OK: Answer("The status", StatusDocument, headers=TAG_HEADERS),
+                    HTTPStatus.NOT_MODIFIED: NOT_MODIFIED,
+                },
+                parameters=(IF_NONE_MATCH,),
+            ),
+            Route(
+                "GET",
+                "/healthz",
+                self.healthz,
+                "Whether the loop turns",
+                {HTTPStatus.OK: Answer("It does", LivenessDocument)},
+                limited=False,
+            ),
+            Route(
+                "GET",
+                "/readyz",
+                self.readyz,
+                "Whether bays may be used",
+                {
+                    HTTPStatus.OK: Answer("They may", ReadinessDocument),
+                    HTTPStatus.SERVICE_UNAVAILABLE: Answer("Not now, and why", ReadinessDocument),
+                },
+                limited=False,
+            ),
+            Route(
+                "GET",
+                "/version",
+                self.show_version,
+                "The daemon's version",
+                {HTTPStatus.OK: Answer("The version", VersionDocument)},
+            ),
         ]
 
-    async def status(self, _request: web.Request) -> web.Response:
-        return web.json_response(self.document(), headers={"Cache-Control": "no-cache"})
-
-    def document(self) -> dict[str, Any]:
+    async def status(self, request: web.Request, _caller: Caller) -> web.StreamResponse:
         now = self._clock.now()
+        document = self.document(now)
+        still = [document.model_dump_json(exclude=_MOVING)]
+        still += [still_life(task.bay, document.bays[n], now) for n, task in self._bays.bays.items()]
+        return tagged(request, document.model_dump_json(), "\n".join(still))
+
+    def document(self, now: Instant) -> StatusDocument:
         bays = {}
-        warnings = self._warnings()
+        warnings = [StatusWarning(bay=None, **warning) for warning in self._warnings()]
         for number, task in self._bays.bays.items():
-            view = bay_view(task.bay, now, task.rules, self._qod_state(number), names=False)
-            bays[number] = view
-            warnings += [{**warning, "bay": number} for warning in view["warnings"]]
-        return {
-            "version": self._version,
-            "started_at": rfc3339(self._started.wall_ms),
-            "time_scale": self._time_scale,
-            "bays": bays,
-            **{name: section() for name, section in self._sections.items()},
-            "warnings": warnings,
-        }
-
-    async def healthz(self, _request: web.Request) -> web.Response:
-        """The loop turns, or nobody would answer."""
-        return web.json_response({"status": "ok"})
-
-    async def readyz(self, _request: web.Request) -> web.Response:
-        reason = "starting" if not self._bays.ready.is_set() else self._stalled()
-        if reason is None:
-            return web.json_response({"status": "ready"})
-        return web.json_response(
-            {"status": "not ready", "reason": reason}, status=HTTPStatus.SERVICE_UNAVAILABLE
+            bays[number] = bay_view(task.bay, now, task.rules, self._qod_state(number), names=False)
+            warnings += [StatusWarning(bay=number, **dict(warning)) for warning in bays[number].warnings]
+        return StatusDocument(
+            version=self._version,
+            started_at=rfc3339(self._started.wall_ms),
+            time_scale=self._time_scale,
+            bays=bays,
+            devices=DevicesSection.model_validate(self._sections["devices"]()),
+            central=CentralSection.model_validate(self._sections["central"]()),
+            qod=QodSection.model_validate(self._sections["qod"]()),
+            warnings=warnings,
         )
 
-    async def show_version(self, _request: web.Request) -> web.Response:
-        return web.json_response({"version": self._version})
+    async def healthz(self, _request: web.Request, _caller: Caller) -> web.StreamResponse:
+        """The loop turns, or nobody would answer."""
+        return _short(LivenessDocument(status="ok"))
+
+    async def readyz(self, _request: web.Request, _caller: Caller) -> web.StreamResponse:
+        reason = "starting" if not self._bays.ready.is_set() else self._stalled()
+        if reason is None:
+            return _short(ReadinessDocument(status="ready"))
+        return _short(ReadinessDocument(status="not ready", reason=reason), HTTPStatus.SERVICE_UNAVAILABLE)
+
+    async def show_version(self, _request: web.Request, _caller: Caller) -> web.StreamResponse:
+        return _short(VersionDocument(version=self._version))
+
+
+def _short(document: BaseModel, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
+    return web.Response(
+        text=document.model_dump_json(exclude_none=True),
+        status=status,
+        content_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )

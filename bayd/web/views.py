@@ -1,67 +1,55 @@
-"""A bay as the API shows it. Times are RFC 3339 for people, seconds for programs."""
+"""A bay as the API shows it."""
 
+import hashlib
 from datetime import UTC, datetime
 from typing import Any
 
 from bayd.core.instant import Instant
-from bayd.core.model import Balls, Bay, DeviceFact
+from bayd.core.model import Balls, Bay, DeviceFact, PlaySession
 from bayd.core.pins import locked_for_ms, tries_left
 from bayd.core.rules import Rules
+from bayd.web.documents import (
+    BallsView,
+    BayDevices,
+    BayDocument,
+    DeviceView,
+    GameView,
+    LowLatencyView,
+    PadView,
+    SessionView,
+    WarningView,
+)
+
+# What the clock alone changes: no reason to send a document again to somebody who has it.
+MOVING: Any = {"session": {"remaining_s", "ends_at"}, "pin": {"locked_for_s"}}
+_STEP_MS = 10_000  # … unless the wall clock was set, and the end is shown at another time of day
 
 
-def bay_view(bay: Bay, now: Instant, rules: Rules, qod_state: str, *, names: bool) -> dict[str, Any]:
+def bay_view(bay: Bay, now: Instant, rules: Rules, qod_state: str, *, names: bool) -> BayDocument:
     """`names` False: without anything that tells who plays."""
     session = bay.session
-    balls = session.balls if session is not None else bay.last.balls if bay.last is not None else Balls()
-    limit = None if session is None or session.game is None else session.game.balls_limit or None
-    view: dict[str, Any] = {
-        "number": bay.number,
-        "phase": bay.phase.value,
-        "session": None,
-        "booked": len(bay.bookings),
-        "next_game": None if not bay.bookings or bay.bookings[0].game is None else bay.bookings[0].game.id,
-        "balls": {
-            "limit": limit,
-            "commanded": balls.commanded,
-            "counted": balls.counted,
-            "read": balls.read,
-            "variance": balls.counted - balls.read,
-            "left": None if session is None else session.balls_left,
-            "balance": balls.balance,
-            "unknown": balls.unknown,
-            "paying": 0 if bay.payout is None else bay.payout.left,
-        },
-        "pin": {
-            "tries_left": tries_left(bay, rules),
-            "locked_for_s": -(-locked_for_ms(bay, now) // 1000),
-        },
-        "devices": {name: _device(bay.devices.get(name)) for name in ("reader", "dispenser", "screen")},
-        "qod": {"state": qod_state},
-        "help_called": bay.help_since_ms is not None,
-        "extension_asked": None if session is None else session.extension_asked,
-        "warnings": warnings_of(bay),
-        "version": bay.version,
-    }
-    if session is not None:
-        remaining_ms = session.remaining_ms(now.boot_ms)
-        view["session"] = {
-            "id": session.session_id,
-            "ends_at": rfc3339(now.wall_ms + remaining_ms),
-            "remaining_s": remaining_ms / 1000,
-            "duration_s": session.granted_ms / 1000,
-            "minutes": session.minutes,
-            "paused": session.paused_at_ms is not None,
-            "game": None
-            if session.game is None
-            else {"id": session.game.id, "name": session.game.name, "balls_limit": session.game.balls_limit},
-            "player_id": session.player_id,
-        }
-        if names:
-            view["session"]["player"] = session.player
-    return view
+    return BayDocument(
+        number=bay.number,
+        phase=bay.phase,
+        session=None if session is None else _session(session, now, names=names),
+        booked=len(bay.bookings),
+        next_game=None if not bay.bookings or bay.bookings[0].game is None else bay.bookings[0].game.id,
+        balls=_balls(bay),
+        pin=PadView(tries_left=tries_left(bay, rules), locked_for_s=-(-locked_for_ms(bay, now) // 1000)),
+        devices=BayDevices(
+            reader=_device(bay, "reader"),
+            dispenser=_device(bay, "dispenser"),
+            screen=_device(bay, "screen"),
+        ),
+        qod=LowLatencyView(state=qod_state),
+        help_called=bay.help_since_ms is not None,
+        extension_asked=None if session is None else session.extension_asked,
+        warnings=warnings_of(bay),
+        version=bay.version,
+    )
 
 
-def warnings_of(bay: Bay) -> list[dict[str, Any]]:
+def warnings_of(bay: Bay) -> list[WarningView]:
     """What staff should look at."""
     warnings = [
         _warning(f"{name}_{fact.state.value}", fact.since_wall_ms, fact.reason)
@@ -75,16 +63,59 @@ def warnings_of(bay: Bay) -> list[dict[str, Any]]:
     return warnings
 
 
+def entity_tag(still: str) -> str:
+    """A weak ETag's value: the same for documents that mean the same."""
+    return hashlib.blake2b(still.encode(), digest_size=12).hexdigest()
+
+
+def still_life(bay: Bay, document: BayDocument, now: Instant) -> str:
+    """The document without what only moves with the clock."""
+    ends_wall_ms = 0 if bay.session is None else now.wall_ms + bay.session.remaining_ms(now.boot_ms)
+    return f"{document.model_dump_json(exclude=MOVING)} {round(ends_wall_ms / _STEP_MS)}"
+
+
 def rfc3339(wall_ms: int) -> str:
     return (
         datetime.fromtimestamp(wall_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     )
 
 
-def _warning(code: str, wall_ms: int, text: str) -> dict[str, Any]:
-    return {"code": code, "since": rfc3339(wall_ms), "text": text}
+def _session(session: PlaySession, now: Instant, *, names: bool) -> SessionView:
+    remaining_ms = session.remaining_ms(now.boot_ms)
+    game = session.game
+    return SessionView(
+        id=session.session_id,
+        ends_at=rfc3339(now.wall_ms + remaining_ms),
+        remaining_s=remaining_ms / 1000,
+        duration_s=session.granted_ms / 1000,
+        minutes=session.minutes,
+        paused=session.paused_at_ms is not None,
+        game=None if game is None else GameView(id=game.id, name=game.name, balls_limit=game.balls_limit),
+        player_id=session.player_id,
+        player=session.player if names else None,
+    )
 
 
-def _device(fact: DeviceFact | None) -> dict[str, str]:
-    fact = fact or DeviceFact()
-    return {"state": fact.state.value, "reason": fact.reason}
+def _balls(bay: Bay) -> BallsView:
+    session = bay.session
+    balls = session.balls if session is not None else bay.last.balls if bay.last is not None else Balls()
+    return BallsView(
+        limit=None if session is None or session.game is None else session.game.balls_limit or None,
+        commanded=balls.commanded,
+        counted=balls.counted,
+        read=balls.read,
+        variance=balls.counted - balls.read,
+        left=None if session is None else session.balls_left,
+        balance=balls.balance,
+        unknown=balls.unknown,
+        paying=0 if bay.payout is None else bay.payout.left,
+    )
+
+
+def _warning(code: str, wall_ms: int, text: str) -> WarningView:
+    return WarningView(code=code, since=rfc3339(wall_ms), text=text)
+
+
+def _device(bay: Bay, name: str) -> DeviceView:
+    fact = bay.devices.get(name) or DeviceFact()
+    return DeviceView(state=fact.state, reason=fact.reason)

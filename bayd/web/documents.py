@@ -1,0 +1,197 @@
+"""What the API answers, as models: the answers are made of them, and the API description is made from them.
+
+Times are RFC 3339 for people, seconds for programs.
+"""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bayd.core.model import DeviceState, Phase
+
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+# Promised, not checked: a figure that is off must be seen, not turn the whole status into an error.
+Count = Annotated[int, Field(json_schema_extra={"minimum": 0})]
+Duration = Annotated[float, Field(json_schema_extra={"minimum": 0})]
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Section(BaseModel):
+    """A part of the status that is told by whom it concerns; it may say more than is promised here."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
+class ProblemDocument(_Document):
+    """Why a request was refused (RFC 9457)."""
+
+    type: str = Field(description="`urn:bayd:problem:` and the code.")
+    title: str
+    status: int
+    code: str = Field(description="Stable, for programs.")
+    detail: str = Field(description="For people: what to do next.")
+    field: str | None = Field(None, description="The field, parameter or header that is wrong.")
+    tries_left: Count | None = Field(None, description="Before the PIN pad locks.")
+    retry_after_s: Count | None = None
+
+
+class GameView(_Document):
+    id: int
+    name: str
+    balls_limit: int | None = Field(description="0: no limit.")
+
+
+class SessionView(_Document):
+    """The session in play."""
+
+    id: str
+    ends_at: Time = Field(description="By the wall clock, for people; moves on in a pause.")
+    remaining_s: Duration
+    duration_s: Duration = Field(description="All time given.")
+    minutes: int
+    paused: bool
+    game: GameView | None
+    player_id: int | None = Field(description="Whose turn it is.")
+    player: str | None = Field(description="A display name; null for those who may not see names.")
+
+
+class BallsView(_Document):
+    """commanded = counted + balance + unknown + what an open payout still has to pay."""
+
+    limit: Count | None = Field(description="Of the game; null: none.")
+    commanded: Count = Field(description="Asked for and granted.")
+    counted: Count = Field(description="Left the machine.")
+    read: Count = Field(description="Credited by RFID.")
+    variance: int = Field(description="counted - read.")
+    left: Count | None = Field(description="May still be asked for; null: no limit, or nobody plays.")
+    balance: Count = Field(description="Granted and not paid: the customer's.")
+    unknown: Count = Field(description="May or may not have left the machine.")
+    paying: Count = Field(description="Being paid out now.")
+
+
+class PadView(_Document):
+    tries_left: Count
+    locked_for_s: Count
+
+
+class DeviceView(_Document):
+    state: DeviceState
+    reason: str
+
+
+class BayDevices(_Document):
+    reader: DeviceView
+    dispenser: DeviceView
+    screen: DeviceView
+
+
+class LowLatencyView(_Document):
+    state: str
+
+
+class WarningView(_Document):
+    code: str
+    since: Time | None
+    text: str
+
+
+class BayDocument(_Document):
+    """One bay as it is now."""
+
+    number: str
+    phase: Phase
+    session: SessionView | None
+    booked: Count = Field(description="Bookings that wait for their PIN.")
+    next_game: int | None = Field(description="Of the oldest booking.")
+    balls: BallsView = Field(description="Of the session in play, else of the last one.")
+    pin: PadView
+    devices: BayDevices
+    qod: LowLatencyView
+    help_called: bool
+    extension_asked: int | None = Field(description="Minutes that the customer asks for.")
+    warnings: list[WarningView]
+    version: Count = Field(description="Events so far.")
+
+
+class ReaderSection(_Section):
+    state: DeviceState
+    reason: str
+    firmware: str
+    reads: Count
+    rounds: Count
+    blind_s: dict[str, Duration] = Field(description="By antenna port.")
+
+
+class DispenserSection(_Section):
+    state: DeviceState
+    reason: str
+    product: str
+    level: str
+    queue: list[str] = Field(description="Bays, the one being served first.")
+
+
+class DevicesSection(_Section):
+    readers: dict[str, ReaderSection]
+    dispensers: dict[str, DispenserSection]
+
+
+class CentralSection(_Section):
+    online: bool
+    outbox: Count = Field(description="Events that wait for delivery.")
+    oldest_s: Duration | None = Field(description="How long the oldest of them waits.")
+    parked: Count = Field(description="Set aside after refusals: staff decide.")
+
+
+class QodSection(_Section):
+    state: str
+
+
+class StatusWarning(WarningView):
+    bay: str | None = Field(description="null: beyond single bays.")
+
+
+class StatusDocument(_Document):
+    """What the daemon says of itself, without anybody's name."""
+
+    version: str
+    started_at: Time
+    time_scale: float = Field(description="1: minutes are minutes; more in demonstrations.")
+    bays: dict[str, BayDocument]
+    devices: DevicesSection
+    central: CentralSection
+    qod: QodSection
+    warnings: list[StatusWarning]
+
+
+class EventDocument(_Document):
+    """`data` of one event of the stream."""
+
+    seq: Count = Field(description="Also the event's `id`.")
+    bay: str
+    kind: str
+    at: Time
+    clock_synchronised: bool = Field(description="false: `at` is a guess.")
+    state: BayDocument = Field(description="The bay when this was sent, this event included.")
+
+
+class BaysDocument(_Document):
+    """`data` of the event `bays`, which opens a stream that does not continue another one."""
+
+    seq: Count = Field(description="All events up to this one are in the states.")
+    bays: dict[str, BayDocument]
+
+
+class LivenessDocument(_Document):
+    status: str
+
+
+class ReadinessDocument(_Document):
+    status: str
+    reason: str | None = None
+
+
+class VersionDocument(_Document):
+    version: str

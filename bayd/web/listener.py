@@ -1,0 +1,109 @@
+"""Listens: where it may, with how many connections, and how it stops."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from bayd.ports import Log
+from bayd.settings import is_loopback
+
+_STOP_WITHIN_S = 3.0
+_KEEP_ALIVE_S = 30.0  # also what a request may take until its head is complete
+_CONNECTIONS_LIMIT = 512  # descriptors are for readers and dispensers, too
+_HIGHEST_PORT = 65_535
+
+
+class ListenRefusedError(Exception):
+    """An address beyond loopback without TLS; the message says what to do."""
+
+
+def check_listen(listen: Sequence[str], *, trusted_lan: bool) -> list[tuple[str, int]]:
+    """Host and port of each address. Raises ListenRefusedError."""
+    addresses: list[tuple[str, int]] = []
+    for text in listen:
+        host, _, port = text.rpartition(":")
+        host = host.removeprefix("[").removesuffix("]")
+        if not (port.isascii() and port.isdecimal() and host) or int(port) > _HIGHEST_PORT:
+            raise ListenRefusedError(f"http.listen: {text!r} is not host:port")
+        if not is_loopback(host) and not trusted_lan:
+            raise ListenRefusedError(
+                f"http.listen: {text} is beyond loopback and without TLS; put a TLS proxy in front, or set "
+                'http.allow_plain_http = "trusted-lan"'
+            )
+        addresses.append((host, int(port)))
+    return addresses
+
+
+class Listener:
+    """Serves an application. `open` it, `aclose` it."""
+
+    def __init__(self, runner: web.AppRunner) -> None:
+        self._runner = runner
+        self._servers: list[asyncio.Server] = []
+
+    @classmethod
+    async def open(cls, app: web.Application, addresses: Iterable[tuple[str, int]], log: Log) -> "Listener":
+        """Raises OSError."""
+        wire = logging.Logger("bayd.web.wire")
+        wire.addHandler(_WireLog(log))
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            logger=wire,
+            shutdown_timeout=_STOP_WITHIN_S,
+            keepalive_timeout=_KEEP_ALIVE_S,
+        )
+        await runner.setup()
+        listener = cls(runner)
+        try:
+            for host, port in addresses:
+                await listener._listen(host, port)
+        except OSError:
+            await listener.aclose()
+            raise
+        return listener
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        return tuple(s.getsockname()[1] for server in self._servers for s in server.sockets)
+
+    async def _listen(self, host: str, port: int) -> None:
+        server = self._runner.server
+        assert server is not None
+
+        def accept() -> asyncio.Protocol:
+            full = len(server.connections) >= _CONNECTIONS_LIMIT
+            return _TurnedAway() if full else server()
+
+        loop = asyncio.get_running_loop()
+        self._servers.append(await loop.create_server(accept, host, port))
+
+    async def aclose(self) -> None:
+        """Ends streams and idle connections at once; what is being answered has three seconds."""
+        for server in self._servers:
+            server.close()
+        await self._runner.cleanup()
+
+
+class _WireLog(logging.Handler):
+    """What aiohttp reports, without the bytes of malformed requests: there may be tokens among them."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, HttpProcessingError):
+            self._log.info("request_malformed", error=type(error).__name__)
+        elif error is not None:
+            self._log.error("request_failed", exc_info=error)
+
+
+class _TurnedAway(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.abort()

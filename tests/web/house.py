@@ -1,0 +1,248 @@
+"""A daemon's local HTTP service as its neighbours see it: real range, journal and sockets.
+
+The edges are written by hand: who checks PINs, which games there are, clock, chance and disk.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from bayd.core import events as e
+from bayd.core import inputs as i
+from bayd.core.inputs import Actor, Role
+from bayd.core.model import Game, StartedBy
+from bayd.core.rules import Rules
+from bayd.credentials import ApiToken
+from bayd.journal import InlineJournalExecutor, Journal
+from bayd.journal.disk import Connect, connect
+from bayd.journal.event_codec import BayEventCodec
+from bayd.ports import JournalExecutor
+from bayd.runtime.bay import AnswerMaker, Outcome
+from bayd.runtime.range import Range
+from bayd.web.access import Access
+from bayd.web.app import make_app
+from bayd.web.bays import BayApi
+from bayd.web.limits import RateLimits
+from bayd.web.listener import Listener
+from bayd.web.status import StatusPages
+from tests.simulation.world import SimClock, SimLog, SimRandomness
+
+SCREEN = "screen-109-0123456789"
+OTHER_SCREEN = "screen-110-0123456789"
+STAFF = "staff-anna-0123456789"
+TECHNICIAN = "technician-bo-0123456789"
+TOKENS = (
+    ApiToken(Actor(Role.SCREEN, "screen"), "109", SCREEN),
+    ApiToken(Actor(Role.SCREEN, "screen"), "110", OTHER_SCREEN),
+    ApiToken(Actor(Role.STAFF, "anna"), None, STAFF),
+    ApiToken(Actor(Role.TECHNICIAN, "bo"), None, TECHNICIAN),
+)
+PIN = "246813"
+PLAYER = "Test Person"
+GAMES = {1: Game(1, "Longest drive", 50), 2: Game(2, "Free play", 0)}
+
+
+@dataclass
+class Verifier:
+    """Knows which PIN opens which session, as the central server does; may be away, slow or cut short."""
+
+    bays: Range
+    opens: dict[str, str] = field(default_factory=lambda: {PIN: "7"})
+    away: bool = False
+    asked: int = 0
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+    async def enter(
+        self, number: str, pin: str, key: str | None, answer_refusal: AnswerMaker, answer: AnswerMaker
+    ) -> Outcome:
+        attempt_id = f"attempt-{number}-{self.asked}-{key}"
+        entered = await self.bays.submit(number, i.PinEntered(attempt_id, key), answer_refusal)
+        if entered.decision.refusal is not None:
+            return entered
+        self.asked += 1
+        await self.gate.wait()
+        session_id = self.opens.get(pin)
+        found: i.Input
+        if self.away:
+            found = i.PinNotChecked(attempt_id, "nobody there")
+        elif session_id is None:
+            found = i.PinWasWrong(attempt_id)
+        else:
+            found = i.PinWasRight(attempt_id, session_id, StartedBy.PIN_ONLINE)
+        return await self.bays.submit(number, found, answer)
+
+
+@dataclass(frozen=True)
+class Reply:
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+    @property
+    def code(self) -> str:
+        """Of a problem document."""
+        assert self.headers["Content-Type"].startswith("application/problem+json"), self.text
+        problem = self.json
+        assert problem["status"] == self.status
+        assert problem["type"] == f"urn:bayd:problem:{problem['code']}"
+        return str(problem["code"])
+
+
+class House:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rules = {number: Rules(dispenser="east") for number in ("109", "110")}
+        self.clock = SimClock()
+        self.randomness = SimRandomness()
+        self.log = SimLog()
+        self.executor: JournalExecutor = InlineJournalExecutor()
+        self.connect: Connect = connect
+        self.limits = RateLimits()
+        self.allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1")
+        self.patience_s = 5.0
+        self.journal: Journal[e.Event]
+        self.bays: Range
+        self.verifier: Verifier
+        self.api: BayApi
+        self.http: aiohttp.ClientSession
+        self.port = 0
+        self._keys = 0
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator["House"]:
+        """The service runs; leaving is a crash of the bays, and a stop of the listener."""
+        async with AsyncExitStack() as stack:
+            self.journal = await Journal.open(
+                self.path, self.executor, BayEventCodec(), clock=self.clock, connect=self.connect
+            )
+            stack.push_async_callback(self.journal.aclose)
+            self.bays = Range(
+                self.rules, journal=self.journal, clock=self.clock, randomness=self.randomness, log=self.log
+            )
+            self.verifier = Verifier(self.bays)
+            tasks = await stack.enter_async_context(asyncio.TaskGroup())
+            running = tasks.create_task(self.bays.run(), name="range")
+            stack.callback(running.cancel)
+            await self.bays.ready.wait()
+            listener = await self._listen()
+            stack.push_async_callback(listener.aclose)
+            (self.port,) = listener.ports
+            self.http = await stack.enter_async_context(aiohttp.ClientSession())
+            yield self
+
+    async def _listen(self) -> Listener:
+        async def find_game(game_id: int) -> Game | None:
+            return GAMES.get(game_id)
+
+        self.api = BayApi(
+            self.bays,
+            self.journal,
+            enter_pin=self.verifier.enter,
+            find_game=find_game,
+            qod_state=lambda _number: "off",
+            clock=self.clock,
+            randomness=self.randomness,
+            patience_s=self.patience_s,
+            limits=self.limits,
+        )
+        reader = {
+            "state": "ok",
+            "reason": "",
+            "firmware": "1.2",
+            "reads": 7,
+            "rounds": 9,
+            "blind_s": {"1": 0.5},
+        }
+        status = StatusPages(
+            self.bays,
+            version="0.0.1",
+            time_scale=1.0,
+            sections={
+                "devices": lambda: {"readers": {"east": reader}, "dispensers": {}},
+                "central": lambda: {"online": True, "outbox": 0, "oldest_s": None, "parked": 0},
+                "qod": lambda: {"state": "off"},
+            },
+            warnings=lambda: [{"code": "no_ball_registry", "since": None, "text": "Balls are not counted."}],
+            stalled=lambda: None,
+            qod_state=lambda _number: "off",
+            clock=self.clock,
+        )
+        access = Access(TOKENS, self.allowed_hosts, self.clock, self.limits)
+        app = make_app([*self.api.routes(), *status.routes()], access, self.log)
+        return await Listener.open(app, [("127.0.0.1", 0)], self.log)
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        token: str | None = None,
+        body: object = None,
+        raw: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        sent = dict(headers or {})
+        if token is not None:
+            sent["Authorization"] = f"Bearer {token}"
+        data = raw if body is None else json.dumps(body).encode()
+        if data is not None:
+            sent.setdefault("Content-Type", "application/json")
+        async with self.http.request(
+            method, self.url(path), data=data, headers=sent, allow_redirects=False
+        ) as answer:
+            return Reply(answer.status, answer.headers, await answer.text())
+
+    async def press(
+        self,
+        act: str,
+        body: object = None,
+        *,
+        token: str | None = SCREEN,
+        bay: str = "109",
+        key: str | None = None,
+        **more: Any,
+    ) -> Reply:
+        """One act at a bay, under a fresh key unless one is given."""
+        self._keys += 1
+        headers = {"Idempotency-Key": key or f"key-{self._keys}", **more.pop("headers", {})}
+        body = {} if body is None and "raw" not in more else body
+        return await self.ask(
+            "POST", f"/api/v1/bays/{bay}/{act}", token=token, body=body, headers=headers, **more
+        )
+
+    async def book(self, number: str = "109", session_id: str = "7", minutes: int = 60) -> None:
+        """A booking waits for its PIN."""
+        said = i.ServerSaid(
+            session_id, minutes, 0, self.clock.now().wall_ms, False, False, False, player=PLAYER
+        )
+        await self.bays.submit(number, said)
+
+    async def play(self, number: str = "109", session_id: str = "7", minutes: int = 60) -> None:
+        """A session is booked and started."""
+        await self.book(number, session_id, minutes)
+        attempt = self.randomness.new_id()
+        await self.bays.submit(number, i.PinEntered(attempt, None))
+        await self.bays.submit(number, i.PinWasRight(attempt, session_id, StartedBy.PIN_ONLINE))
+
+    async def kinds(self, bay: str | None = None) -> list[str]:
+        return [type(r.event).__name__ for r in await self.journal.read(0, bay=bay)]
+
+    async def state(self) -> object:
+        """All that may not change when a request is refused."""
+        return (self.journal.last_seq, {number: task.bay for number, task in self.bays.bays.items()})

@@ -1,0 +1,115 @@
+"""Every act by every role, and that a refused request leaves nothing behind."""
+
+from typing import Any
+
+import pytest
+
+from bayd.core import inputs as i
+from bayd.core.model import DeviceState
+from bayd.web.acts import ACTS
+from tests.web.house import OTHER_SCREEN, PIN, SCREEN, STAFF, TECHNICIAN, House
+
+TOKENS = {"screen": SCREEN, "staff": STAFF, "technician": TECHNICIAN, "nobody": None}
+REASON = {"reason": "a test"}
+# act -> body, the phase or state it needs, and who may.
+ACTS_BY_ROLE: dict[str, tuple[dict[str, Any], str, set[str]]] = {
+    "pin": ({"pin": PIN}, "booked", {"screen", "staff"}),
+    "game": ({"game_id": 1}, "playing", {"screen", "staff"}),
+    "dispense": ({"balls": 5}, "playing", {"screen", "staff"}),
+    "extend": ({"minutes": 15, **REASON}, "playing", {"screen", "staff"}),
+    "extend/decline": (REASON, "asked", {"staff"}),
+    "end": (REASON, "playing", {"screen", "staff"}),
+    "pause": (REASON, "playing", {"staff"}),
+    "resume": ({}, "paused", {"staff"}),
+    "player": ({"session_user_id": 3}, "playing", {"screen", "staff"}),
+    "help": ({}, "playing", {"screen", "staff"}),
+    "help/acknowledge": ({}, "called", {"staff"}),
+    "start": (REASON, "booked", {"staff"}),
+    "unlock": (REASON, "booked", {"staff"}),
+    "hold": (REASON, "free", {"staff"}),
+    "release": ({}, "held", {"staff"}),
+    "service/stop": (REASON, "free", {"staff", "technician"}),
+    "service/resume": ({}, "out_of_service", {"staff", "technician"}),
+    "fault/clear": ({"device": "dispenser"}, "fault", {"staff", "technician"}),
+}
+
+
+async def reach(house: House, state: str) -> None:
+    """Bring bay 109 into the state that an act needs."""
+    anna = i.Actor(i.Role.STAFF, "anna")
+    screen = i.Actor(i.Role.SCREEN, "screen")
+    match state:
+        case "free":
+            return
+        case "booked":
+            await house.book()
+            return
+        case "held":
+            await house.bays.submit("109", i.Hold(anna, "x"))
+            return
+        case "out_of_service":
+            await house.bays.submit("109", i.StopService(anna, "x"))
+            return
+    await house.play()
+    match state:
+        case "paused":
+            await house.bays.submit("109", i.Pause(anna, "x"))
+        case "asked":
+            await house.bays.submit("109", i.Extend("op", 15, None, screen, ""))
+        case "called":
+            await house.bays.submit("109", i.CallHelp(screen))
+        case "fault":
+            await house.bays.submit("109", i.DeviceReported("dispenser", DeviceState.FAULT, "jam"))
+
+
+def test_every_act_is_in_this_table() -> None:
+    assert {*ACTS, "pin", "game"} == set(ACTS_BY_ROLE)
+
+
+@pytest.mark.parametrize("act", ACTS_BY_ROLE)
+async def test_every_act_by_every_role(house: House, act: str) -> None:
+    body, state, allowed = ACTS_BY_ROLE[act]
+    await reach(house, state)
+    before = await house.state()
+    for role, token in TOKENS.items():
+        if role in allowed:
+            continue
+        reply = await house.press(act, body, token=token)
+        if role == "nobody":
+            assert (reply.status, reply.code) == (401, "token_missing")
+            assert reply.headers["WWW-Authenticate"] == "Bearer"
+        else:
+            assert (reply.status, reply.code) == (403, "role_not_allowed")
+    assert await house.state() == before
+    for role in sorted(allowed)[:1]:
+        reply = await house.press(act, body, token=TOKENS[role])
+        assert reply.status == 200, reply.text
+        assert reply.json["number"] == "109"
+        assert reply.json["version"] == house.bays.get("109").version
+    assert await house.state() != before
+
+
+@pytest.mark.parametrize("act", ACTS_BY_ROLE)
+async def test_a_screen_reaches_its_own_bay_only(house: House, act: str) -> None:
+    body, state, allowed = ACTS_BY_ROLE[act]
+    await reach(house, state)
+    before = await house.state()
+    reply = await house.press(act, body, token=OTHER_SCREEN)
+    assert (reply.status, reply.code) == (403, "other_bay" if "screen" in allowed else "role_not_allowed")
+    reply = await house.ask("GET", "/api/v1/bays/109", token=OTHER_SCREEN)
+    assert (reply.status, reply.code) == (403, "other_bay")
+    assert await house.state() == before
+
+
+@pytest.mark.parametrize("act", [act for act in ACTS_BY_ROLE if act not in ("help", "unlock")])
+async def test_an_act_out_of_place_is_refused_and_changes_nothing(house: House, act: str) -> None:
+    body, _, allowed = ACTS_BY_ROLE[act]
+    token = TOKENS[sorted(allowed)[0]]
+    await reach(house, "paused" if act in ("hold", "pause", "start", "dispense") else "free")
+    if act == "service/stop":
+        await house.press(act, body, token=token)
+    before = await house.state()
+    reply = await house.press(act, body, token=token)
+    assert reply.status == 409, reply.text
+    assert reply.code
+    assert await house.state() == before
