@@ -1,0 +1,186 @@
+"""The mobile operator's part of the daemon, put together: client, keepers, and what the status says of them.
+
+Without the table `[qod]`, or without its credentials, it is off: bays play on without, and a warning says
+what is missing.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from bayd.clients.transport import AiohttpTransport
+from bayd.core.desired import Desired
+from bayd.core.instant import Instant
+from bayd.core.model import Bay
+from bayd.core.qos_words import Trouble
+from bayd.credentials import Credentials
+from bayd.ports import Clock, Log, Randomness
+from bayd.reconcile.qod import OFF, BayLine, BayTrouble, QodReconciler, leases_left
+from bayd.reconcile.qod_book import Bays
+from bayd.reconcile.qod_flow import QodUnusableError, flow_of, make_client, terms_of
+from bayd.reconcile.qod_keeper import Tools
+from bayd.reconcile.qod_purse import Purse, timezone_of
+from bayd.settings import Configuration, Qod
+
+_SESSIONS_PER_BAY = 100  # a day; several times what a busy bay needs
+_MINUTES_PER_BAY = 24 * 60
+
+
+class RangeOfBays(Bays, Protocol):
+    @property
+    def ready(self) -> asyncio.Event: ...
+
+
+class QodParts:
+    def __init__(
+        self,
+        configuration: Configuration,
+        credentials: Credentials,
+        bays: RangeOfBays,
+        *,
+        clock: Clock,
+        randomness: Randomness,
+        log: Log,
+    ) -> None:
+        self._bays = bays
+        self._numbers = tuple(configuration.settings.bays)
+        self._clock = clock
+        self._transport = AiohttpTransport()
+        self._unusable = ""
+        self._reconciler: QodReconciler | None = None
+        qod = configuration.settings.qod
+        self._dialect = "" if qod is None else qod.dialect
+        if qod is None:
+            return
+        try:
+            client = make_client(qod, credentials, self._transport, clock=clock, randomness=randomness)
+        except QodUnusableError as error:
+            self._unusable = str(error)
+            log.warning("qod_off", reason=str(error))
+            return
+        lines = _lines(configuration, qod)
+        tools = Tools(_purse(configuration, qod, clock), clock, randomness, log)
+        self._reconciler = QodReconciler(
+            client.session, lambda: client.circuit, lines, bays, tools, bays.ready
+        )
+
+    async def run(self) -> None:
+        if self._reconciler is None:
+            await asyncio.Event().wait()
+        else:
+            await self._reconciler.run()
+
+    async def aclose(self) -> None:
+        await self._transport.aclose()
+
+    def bay_changed(self, bay: Bay, wish: Desired) -> None:
+        if self._reconciler is not None:
+            self._reconciler.bay_changed(bay, wish)
+
+    def state(self, number: str) -> str:
+        """For the bay's view."""
+        return OFF if self._reconciler is None else self._reconciler.state(number)
+
+    def section(self) -> dict[str, Any]:
+        """For the status."""
+        if self._reconciler is None:
+            return {"state": OFF, "reason": self._unusable}
+        view = self._reconciler.view()
+        state, reason = "ok", ""
+        if any(trouble.trouble is Trouble.CREDENTIALS for trouble in view.troubles):
+            state, reason = "credentials", "the operator does not accept the credentials"
+        elif view.circuit != "closed":
+            state, reason = "unreachable", "the operator failed too often just now"
+        now = self._clock.now()
+        return {
+            "state": state,
+            "reason": reason,
+            "dialect": self._dialect,
+            "breaker": view.circuit,
+            "sessions_today": view.sessions_today,
+            "minutes_today": round(view.seconds_today / 60, 1),
+            "max_sessions_per_day": view.max_sessions,
+            "max_minutes_per_day": None if view.max_seconds is None else view.max_seconds // 60,
+            "states": dict(view.states),
+            "orphans": [
+                {"bay": trouble.bay, "ends_in_s": _left_s(trouble, now)}
+                for trouble in view.troubles
+                if trouble.trouble is Trouble.ORPHAN
+            ],
+            "unrecorded": view.unrecorded,
+            "warnings": self.warnings(),
+        }
+
+    def warnings(self) -> list[dict[str, Any]]:
+        if self._unusable:
+            return [
+                _warning("qod_unusable", f"No low latency for any screen: {self._unusable}."),
+                *self._left(),
+            ]
+        if self._reconciler is None:
+            return self._left()
+        view = self._reconciler.view()
+        warnings = [_warning_of(trouble) for trouble in view.troubles]
+        if view.circuit != "closed":
+            text = "The mobile operator does not answer: screens that begin now get no low latency."
+            warnings.append(_warning("qod_operator_away", text))
+        return warnings
+
+    def _left(self) -> list[dict[str, Any]]:
+        """It was switched off while sessions ran: nobody here can end them."""
+        if not self._bays.ready.is_set():
+            return []
+        left = leases_left({number: self._bays.get(number) for number in self._numbers})
+        if not left:
+            return []
+        text = (
+            f"QoS sessions of bays {', '.join(left)} may run on at the operator until they expire; "
+            "put [qod] and its credentials back, and they are ended."
+        )
+        return [_warning("qod_sessions_left", text)]
+
+
+def _lines(configuration: Configuration, qod: Qod) -> Mapping[str, BayLine]:
+    lines = {}
+    for number, bay in configuration.settings.bays.items():
+        flow = None if bay.qod is None else flow_of(number, qod, bay.qod)
+        terms = terms_of(qod, flow, configuration.time_scale)
+        lines[number] = BayLine(terms, flow, enabled=bay.qod is not None and bay.qod.enabled)
+    return lines
+
+
+def _purse(configuration: Configuration, qod: Qod, clock: Clock) -> Purse:
+    settings = configuration.settings
+    screens = sum(bay.qod is not None and bay.qod.enabled for bay in settings.bays.values())
+    sessions, minutes = qod.max_sessions_per_day, qod.max_minutes_per_day
+    return Purse(
+        clock,
+        timezone_of(settings.site.timezone),
+        max_sessions=_SESSIONS_PER_BAY * screens if sessions is None else sessions,
+        max_seconds=60 * (_MINUTES_PER_BAY * screens if minutes is None else minutes),
+    )
+
+
+def _left_s(trouble: BayTrouble, now: Instant) -> float:
+    return 0.0 if trouble.until_ms is None else max(0, trouble.until_ms - now.boot_ms) / 1000
+
+
+def _warning_of(trouble: BayTrouble) -> dict[str, Any]:
+    text = f"Bay {trouble.bay}: {trouble.text}"
+    match trouble.trouble:
+        case Trouble.ORPHAN:
+            return _warning("qod_orphan", text)
+        case Trouble.CONFLICT:
+            return _warning("qod_conflict", text)
+        case Trouble.CREDENTIALS:
+            return _warning("qod_credentials", text)
+        case Trouble.COST_CAP:
+            return _warning("qod_cost_cap", text)
+        case Trouble.REFUSED:
+            return _warning("qod_refused", text)
+        case Trouble.TERMINATED_TOO_OFTEN | Trouble.STUCK_TOO_OFTEN:
+            return _warning("qod_unstable", text)
+
+
+def _warning(code: str, text: str) -> dict[str, Any]:
+    return {"code": code, "since": None, "text": text}
