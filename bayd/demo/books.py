@@ -1,4 +1,4 @@
-"""Four books of one evening, side by side: the journal, the central server, the hoppers, the truth.
+"""Five books of one evening, side by side: journal, central server, hoppers, mobile operator, and the truth.
 
 Each is read from its own file, and none is derived from another. Every line that is compared names what it
 counts; two books that differ in a line make the evening fail.
@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bayd.demo.network import NetworkBook, read_network
 from bayd.demo.script import Receipts
 
 PLAYED_TOLERANCE_S = 0.25
+NETWORK_TOLERANCE_S = 5.0  # from the end of play to the operator's answer, all sessions together
 
 
 @dataclass(slots=True)
@@ -50,6 +52,7 @@ class Books:
     dispensed: Mapping[str, HopperBook]  # by hopper, as the journal has it
     receipts: Mapping[str, int]  # session -> money that reception took, the bay's own extensions left out
     own_money: Mapping[str, int]  # session -> money of extensions given at the bay, as the journal has it
+    network: NetworkBook
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ class Line:
         return f"{self.what}: {told}"
 
 
-def read_books(journal: Path, central: Path, truth: Path, receipts: Receipts) -> Books:
+def read_books(journal: Path, central: Path, truth: Path, operator: Path, receipts: Receipts) -> Books:
     journal_sessions, dispensed, own_money = _read_journal(journal)
     taken = {str(b.session): b.amount for b in receipts.booked}
     for session, (_, amount) in receipts.desk_extensions.items():
@@ -78,6 +81,7 @@ def read_books(journal: Path, central: Path, truth: Path, receipts: Receipts) ->
         dispensed,
         taken,
         own_money,
+        read_network(journal, operator),
     )
 
 
@@ -88,6 +92,7 @@ def compare(books: Books) -> list[Line]:
         lines += _compare_session(session, books)
     for hopper in sorted(set(books.hoppers) | set(books.dispensed)):
         lines += _compare_hopper(hopper, books)
+    lines += _compare_network(books.network)
     return lines
 
 
@@ -115,6 +120,15 @@ def _compare_hopper(hopper: str, books: Books) -> Iterable[Line]:
     yield _exact(f"hopper {hopper} commanded", journal=own.commanded, hopper=said.commanded)
     yield _exact(f"hopper {hopper} counted", journal=own.counted, hopper=said.counted)
     yield _exact(f"hopper {hopper} paid", journal=own.paid, hopper=said.paid)
+
+
+def _compare_network(book: NetworkBook) -> Iterable[Line]:
+    yield _exact("network sessions", journal=book.known, operator=book.created)
+    yield _exact("network sessions deleted after play", journal=book.known, operator=book.deleted)
+    minutes = (("journal", round(book.played_s / 60, 2)), ("operator", round(book.network_s / 60, 2)))
+    yield Line("network minutes, and play", minutes, agrees=True)
+    outside = (("operator", round(book.outside_s / 60, 2)),)
+    yield Line("network minutes outside play", outside, book.outside_s <= NETWORK_TOLERANCE_S)
 
 
 def _exact(what: str, **said: object) -> Line:

@@ -63,11 +63,12 @@ def compare_kept(console: Console, directory: Path, *, as_json: bool, sabotage: 
 
 
 def audit(directory: Path) -> list[Line]:
-    """The comparison of the four books that lie in `directory`."""
+    """The comparison of the five books that lie in `directory`."""
     books = read_books(
         directory / "state" / "journal.db",
         directory / "central.db",
         directory / "truth.db",
+        directory / "qod.db",
         _read_receipts(directory / _RECEIPTS),
     )
     return compare(books)
@@ -90,8 +91,8 @@ def _read_receipts(path: Path) -> Receipts:
 
 
 def _print_lines(console: Console, lines: list[Line]) -> None:
-    books = ("journal", "central", "hopper", "truth")
-    table = Table("what", *books, "", title="Four books of one evening")
+    books = ("journal", "central", "hopper", "operator", "truth")
+    table = Table("what", *books, "", title="Five books of one evening")
     for line in lines:
         said = dict(line.said)
         cells = [str(said.get(book, "")) for book in books]

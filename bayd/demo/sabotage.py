@@ -9,6 +9,7 @@ from typing import Any
 JOURNAL = "state/journal.db"
 CENTRAL = "central.db"
 TRUTH = "truth.db"
+OPERATOR = "qod.db"
 
 
 def _drop_a_dispense_event(directory: Path) -> None:
@@ -61,12 +62,23 @@ def _credit_the_stray(directory: Path) -> None:
     )
 
 
+def _forget_a_deletion(directory: Path) -> None:
+    """A QoS session ran on after play until its lease was over."""
+    db = _open(directory / OPERATOR)
+    db.execute(
+        "UPDATE sessions SET ended_at = ended_at + 20, cause = 'DURATION_EXPIRED' "
+        "WHERE created_at = (SELECT max(created_at) FROM sessions)"
+    )
+    db.close()
+
+
 SABOTAGES: Mapping[str, Callable[[Path], None]] = {
     "drop-dispense": _drop_a_dispense_event,
     "double-extension": _double_an_extension,
     "lose-end": _lose_an_end,
     "shift-end": _shift_an_end,
     "credit-stray": _credit_the_stray,
+    "forget-deletion": _forget_a_deletion,
 }
 
 

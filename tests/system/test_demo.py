@@ -42,6 +42,7 @@ def test_the_books_of_an_evening_agree(evening: Path) -> None:
         ("lose-end", "ends"),
         ("shift-end", "seconds played"),
         ("credit-stray", "balls read"),
+        ("forget-deletion", "network minutes outside play"),
     ],
 )
 def test_a_falsified_book_is_noticed_and_named(
