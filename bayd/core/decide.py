@@ -31,6 +31,12 @@ def decide(bay: Bay, request: i.Input, now: Instant, rules: Rules) -> Decision:
     return Decision(overdue + verdict + _overdue(after, now, rules))
 
 
+def _is_over(bay: Bay, request: i.SessionAct) -> bool:
+    """Another session plays than the one that the act was meant for."""
+    meant = request.session_id
+    return meant is not None and bay.session is not None and bay.session.session_id != meant
+
+
 def _accepted(verdict: Verdict) -> tuple[e.Event, ...]:
     return () if isinstance(verdict, Refusal) else verdict
 
@@ -44,6 +50,8 @@ def _overdue(bay: Bay, now: Instant, rules: Rules) -> tuple[e.Event, ...]:
 
 
 def _decide(bay: Bay, request: i.Input, now: Instant, rules: Rules) -> Verdict:
+    if isinstance(request, i.SessionAct) and _is_over(bay, request):
+        return Refusal("session_over", "That session is over.")
     match request:
         case i.TimeCame():
             return ()

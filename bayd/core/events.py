@@ -142,6 +142,7 @@ class NextSessionReady:
 
     session_id: str
     started_by: StartedBy
+    at_ms: int = 0  # the server's timer may run since then
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from bayd.core.qos_budget import Spent
 
 # Changes with every change of what `evolve` makes of the same events: a snapshot of another number is
 # not used, the events are read again.
-REDUCER_VERSION = 3
+REDUCER_VERSION = 4
 
 _ENDED_IDS_KEPT = 512  # more sessions than a bay can end within the booking horizon
 _CONFLICTS_KEPT = 20
@@ -81,8 +81,11 @@ def _apply(bay: Bay, event: e.Event) -> Bay:
         case e.PinAttempted(attempt_id, request_key, at_ms, failures, locked_until_ms):
             attempt = PinAttempt(attempt_id, request_key, at_ms)
             return replace(bay, pad=PinPad(failures, at_ms, locked_until_ms, attempt))
-        case e.PinAccepted() | e.PadUnlocked():
+        case e.PinAccepted():
             return replace(bay, pad=PinPad())
+        case e.PadUnlocked():
+            # A check that is under way goes on, with its try forgiven.
+            return replace(bay, pad=PinPad(attempt=bay.pad.attempt))
         case e.PinRefused():
             return replace(bay, pad=replace(bay.pad, attempt=None))
         case e.PinCheckFailed(_, _, failures, locked_until_ms):
@@ -91,8 +94,10 @@ def _apply(bay: Bay, event: e.Event) -> Bay:
 
         case e.SessionStarted():
             return _started(bay, event)
-        case e.NextSessionReady(session_id, started_by):
-            return replace(bay, next_session_id=session_id, next_started_by=started_by)
+        case e.NextSessionReady(session_id, started_by, at_ms):
+            return replace(
+                bay, next_session_id=session_id, next_started_by=started_by, next_verified_at_ms=at_ms
+            )
         case e.SessionPaused(at_ms):
             return _in_session(bay, paused_at_ms=at_ms)
         case e.SessionResumed(at_ms, ends_at_ms):
@@ -249,10 +254,10 @@ def _started(bay: Bay, event: e.SessionStarted) -> Bay:
         bay,
         session=session,
         bookings=tuple(b for b in bay.bookings if b.session_id != event.session_id),
-        last=None,
         grace_until_ms=None,
         next_session_id=None,
         next_started_by=None,
+        next_verified_at_ms=None,
         # What the server calls active has started now.
         conflicts=tuple(
             c for c in bay.conflicts if (c.code, c.session_id) != ("active_not_started", event.session_id)
@@ -337,6 +342,7 @@ def _shifted(bay: Bay, shift_ms: int, hold_shift_ms: int) -> Bay:
         payout=payout,
         pad=pad,
         grace_until_ms=play(bay.grace_until_ms),
+        next_verified_at_ms=play(bay.next_verified_at_ms),
         help_since_ms=play(bay.help_since_ms),
         credits=tuple(Credit(c.epc, c.at_ms + shift_ms) for c in bay.credits),
     )

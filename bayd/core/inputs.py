@@ -146,6 +146,7 @@ class Dispense:
     payout_id: str
     balls: int
     actor: Actor
+    session_id: str | None = None  # the one that was meant; None: whichever plays
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +156,7 @@ class Extend:
     amount: int | None
     actor: Actor
     reason: str
+    session_id: str | None = None  # the one that was meant; None: whichever plays
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,17 +169,20 @@ class DeclineExtension:
 class End:
     actor: Actor
     reason: str
+    session_id: str | None = None  # the one that was meant; None: whichever plays
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
     actor: Actor
     reason: str
+    session_id: str | None = None  # the one that was meant; None: whichever plays
 
 
 @dataclass(frozen=True, slots=True)
 class Resume:
     actor: Actor
+    session_id: str | None = None  # the one that was meant; None: whichever plays
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +309,9 @@ class QosReported:
     event: q.Event
     day: str
 
+
+# Acts on the session in play: pressed for one, they never touch the next.
+SessionAct = Dispense | Extend | End | Pause | Resume
 
 Input = (
     TimeCame

@@ -228,6 +228,7 @@ class Bay:
     grace_until_ms: int | None = None
     next_session_id: str | None = None  # its PIN was verified before the end of the present one
     next_started_by: StartedBy | None = None
+    next_verified_at_ms: int | None = None
     payout: Payout | None = None
     pad: PinPad = field(default_factory=PinPad)
     devices: Mapping[str, DeviceFact] = field(default_factory=dict)

@@ -12,6 +12,8 @@ from bayd.core.instant import Instant
 from bayd.core.model import Bay, Phase
 from bayd.core.rules import Rules
 
+OWN_PIN = "already_playing"  # the reason of a check that opened nothing
+
 
 def tries_left(bay: Bay, rules: Rules) -> int:
     """Before the pad locks; after the first lock there is one at a time."""
@@ -60,23 +62,24 @@ def right(bay: Bay, report: i.PinWasRight, now: Instant, rules: Rules) -> Verdic
     session = bay.session
     if session is not None and session.session_id == report.session_id:
         if session.paused_at_ms is None:
-            return (accepted,)
+            # The player's own PIN opens nothing here, and must not forgive guesses at the next one's.
+            return not_checked(bay, i.PinNotChecked(report.attempt_id, OWN_PIN))
         resumed = play.resume(bay, "pin", now)
         assert not isinstance(resumed, Refusal)
         return (accepted, *resumed)
     booking = bay.find_booking(report.session_id)
     if booking is None:
         # Right at the server, and not live here: a session is never played twice.
-        over = report.session_id in bay.ended_ids
-        what = "is over at this bay" if over else "is not live at this bay"
-        text = f"The server accepts the PIN of a session that {what}."
-        code = "pin_of_ended" if over else "pin_of_unknown"
-        return (
-            e.PinRefused(report.attempt_id),
-            e.ConflictSeen(code, report.session_id, text, now.wall_ms),
-        )
+        if report.session_id in bay.ended_ids:
+            text = "The server accepts the PIN of a session that is over at this bay."
+            ended = e.ConflictSeen("pin_of_ended", report.session_id, text, now.wall_ms)
+            return (e.PinRefused(report.attempt_id), ended)
+        text = "The server accepts the PIN of a session that is not live at this bay."
+        failed = not_checked(bay, i.PinNotChecked(report.attempt_id, "the session is not known here"))
+        assert not isinstance(failed, Refusal)
+        return (*failed, e.ConflictSeen("pin_of_unknown", report.session_id, text, now.wall_ms))
     if session is not None:
-        return (accepted, e.NextSessionReady(report.session_id, report.started_by))
+        return (accepted, e.NextSessionReady(report.session_id, report.started_by, now.boot_ms))
     return (
         accepted,
         play.start(booking, report.started_by, now.boot_ms, now, rules, by="screen", reason=""),

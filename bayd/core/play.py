@@ -152,6 +152,10 @@ def extend(bay: Bay, request: i.Extend, now: Instant, rules: Rules) -> Verdict:
     if request.minutes < 1:
         return Refusal("minutes_invalid", "At least one minute.", field="minutes")
     if request.actor.role is i.Role.STAFF:
+        if not request.reason.strip():
+            return Refusal("reason_missing", "More time given by staff needs a reason.", field="reason")
+        if request.amount is None and rules.extension_price is None:
+            return Refusal("amount_missing", "No price is set: say the amount, 0 for a gift.", field="amount")
         return (extended(session, request, now, rules, own=True),)
     if request.minutes not in rules.extension_minutes:
         offered = ", ".join(str(m) for m in rules.extension_minutes)
@@ -203,6 +207,8 @@ def end(bay: Bay, request: i.End, now: Instant, rules: Rules) -> Verdict:
     if bay.session is None:
         return NOT_PLAYING
     staff = request.actor.role is not i.Role.SCREEN
+    if request.actor.role is i.Role.STAFF and not request.reason.strip():
+        return Refusal("reason_missing", "An end by staff needs a reason.", field="reason")
     reason = EndReason.STAFF if staff else EndReason.CUSTOMER
     return _end(
         bay,
@@ -261,6 +267,7 @@ def _after_end(bay: Bay, at_ms: int, now: Instant, rules: Rules) -> tuple[e.Even
     booking = bay.find_booking(bay.next_session_id)
     if booking is None:
         return ()
+    verified_at_ms = bay.next_verified_at_ms
     return (
         start(
             booking,
@@ -270,7 +277,7 @@ def _after_end(bay: Bay, at_ms: int, now: Instant, rules: Rules) -> tuple[e.Even
             rules,
             by="screen",
             reason="",
-            server_ahead_ms=rules.next_pin_minutes * rules.minute_ms,
+            server_ahead_ms=max(0, at_ms - (at_ms if verified_at_ms is None else verified_at_ms)),
         ),
     )
 

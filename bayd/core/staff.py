@@ -36,7 +36,9 @@ def stop_service(bay: Bay, request: i.StopService, now: Instant, rules: Rules) -
     ended = play.end(bay, i.End(request.actor, reason), now, rules)
     if isinstance(ended, Refusal):
         return ended
-    kept = tuple(event for event in ended if not isinstance(event, e.SessionStarted))
+    # Neither the next session nor a stop that was planned before follows: this stop does.
+    overridden = (e.SessionStarted, e.BayTakenOutOfService)
+    kept = tuple(event for event in ended if not isinstance(event, overridden))
     return (*kept, e.BayTakenOutOfService(by, reason))
 
 

@@ -18,9 +18,11 @@ from bayd.core import inputs as i
 from bayd.core.decide import decide, next_wake_ms
 from bayd.core.desired import Desired, desired, narrowed
 from bayd.core.evolve import REDUCER_VERSION, evolve, evolve_all
+from bayd.core.instant import Instant
 from bayd.core.model import Bay
 from bayd.core.rules import Rules
 from bayd.journal import (
+    AliveMark,
     AnswerExistsError,
     Batch,
     Journal,
@@ -123,6 +125,25 @@ class BayTask:
         self.bay = bay
         self._wish = desired(bay, self.rules)
 
+    def restart_batch(self, mark: AliveMark, now: Instant, boot_id: str) -> Batch[e.Event] | None:
+        """What an outage since `mark` means for this bay; None: nothing. Before `run`, then `restarted`."""
+        same_boot = mark.boot_id == boot_id
+        report = i.Restarted(
+            mark_boot_ms=mark.boot_ms,
+            mark_wall_ms=mark.wall_ms,
+            same_boot=same_boot,
+            wall_trusted=mark.synchronised and now.synchronised,
+        )
+        events = decide(self.bay, report, now, self.rules).events
+        return Batch(self.number, self._randomness.new_id(), events, now) if events else None
+
+    def restarted(self, batch: Batch[e.Event], seqs: tuple[int, ...]) -> None:
+        """The batch is durable."""
+        self.bay = evolve_all(self.bay, batch.events)
+        self.last_seq = seqs[-1]
+        self._wish = desired(self.bay, self.rules)
+        self._since_snapshot += len(batch.events)
+
     async def submit(self, request: i.Input, make_answer: AnswerMaker | None = None) -> Outcome:
         """Have one input decided, recorded and followed.
 
@@ -130,6 +151,8 @@ class BayTask:
         without an answer to give waits for as long as the disk needs.
         """
         loop = asyncio.get_running_loop()
+        if isinstance(request, i.SessionAct) and request.session_id is None and self.bay.session is not None:
+            request = replace(request, session_id=self.bay.session.session_id)
         mine = Request(
             request, make_answer, self._clock.now().boot_ms, loop.create_future(), loop.create_future()
         )
@@ -172,11 +195,21 @@ class BayTask:
                     self._log.error(
                         "input_failed", bay=self.number, input=type(request.input).__name__, exc_info=error
                     )
-                    self._settle_wish()
                     request.fail(error)
+                    await self._recover()
                 finally:
                     if not request.settled.done():
                         request.settled.set_result(None)
+
+    async def _recover(self) -> None:
+        """After a defect: as before; where not even the time can be decided, everything is off."""
+        try:
+            self._settle_wish()
+        except Exception:  # noqa: BLE001 # the same defect again; the bay must not end, nor spin
+            self._log.error("bay_broken", bay=self.number)
+            self._pending = None
+            self._tell(narrowed(self._wish, desired(Bay(self.number), self.rules)))
+            await asyncio.sleep(_RETRY_S)
 
     async def _next(self) -> Request:
         """The next input, or the passing of time when a deadline is over."""

@@ -5,13 +5,15 @@ from collections.abc import Mapping
 
 from bayd.core import events as e
 from bayd.core import inputs as i
+from bayd.core.instant import Instant
 from bayd.core.model import Bay
 from bayd.core.rules import Rules
-from bayd.journal import Journal, NotWrittenError
+from bayd.journal import AliveMark, Batch, Journal, NotWrittenError, Writer
 from bayd.ports import Clock, Log, Randomness
 from bayd.runtime.bay import AnswerMaker, BayObserver, BayTask, Outcome
 
 _ALIVE_EVERY_S = 10.0
+_RETRY_S = 1.0
 
 
 class UnknownBayError(Exception):
@@ -73,26 +75,58 @@ class Range:
             return None
 
     async def run(self) -> None:
-        mark = await self._journal.read_alive()
         for bay in self.bays.values():
             await bay.load()
+        await self._settle_outage()
         async with asyncio.TaskGroup() as tasks:
             for bay in self.bays.values():
                 tasks.create_task(bay.run(), name=f"bay-{bay.number}")
-            if mark is not None:
-                same_boot = mark.boot_id == self._clock.boot_id
-                restarted = i.Restarted(
-                    mark_boot_ms=mark.boot_ms,
-                    mark_wall_ms=mark.wall_ms,
-                    same_boot=same_boot,
-                    wall_trusted=mark.synchronised and self._clock.now().synchronised,
-                )
-                for bay in self.bays.values():
-                    await bay.submit(restarted)
             for bay in self.bays.values():
                 bay.announce()
             self.ready.set()
             tasks.create_task(self._keep_alive_mark(), name="alive-mark")
+
+    async def _settle_outage(self) -> None:
+        """Every bay's outage and the new mark in one commit, before anything else is decided.
+
+        Apart, a crash in between would shift the deadlines of some bays twice.
+        """
+        mark = await self._journal.read_alive()
+        marks = {number: await self._last_sign_of_life(task, mark) for number, task in self.bays.items()}
+        while True:
+            now = self._clock.now()
+            batches = {
+                number: batch
+                for number, sign in marks.items()
+                if sign is not None
+                and (batch := self.bays[number].restart_batch(sign, now, self._clock.boot_id)) is not None
+            }
+
+            def write(
+                writer: Writer[e.Event], batches: Mapping[str, Batch[e.Event]] = batches, now: Instant = now
+            ) -> dict[str, tuple[int, ...]]:
+                writer.write_alive(now)
+                return {number: writer.append(batch) for number, batch in batches.items()}
+
+            try:
+                seqs = await self._journal.transact(write)
+            except NotWrittenError:
+                self._log.error("outage_not_recorded")
+                await asyncio.sleep(_RETRY_S)
+                continue
+            for number, batch in batches.items():
+                self.bays[number].restarted(batch, seqs[number])
+            return
+
+    async def _last_sign_of_life(self, task: BayTask, mark: AliveMark | None) -> AliveMark | None:
+        """The mark, or the bay's newest event where that is younger: the mark may be ten seconds old."""
+        newest = await self._journal.read(task.last_seq - 1, bay=task.number, limit=1)
+        if not newest:
+            return mark
+        event = newest[0]
+        if mark is not None and (mark.boot_id != event.boot_id or mark.boot_ms >= event.boot_ms):
+            return mark
+        return AliveMark(event.boot_id, event.boot_ms, event.wall_ms, event.synchronised)
 
     async def _keep_alive_mark(self) -> None:
         while True:

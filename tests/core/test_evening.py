@@ -253,12 +253,12 @@ def test_the_next_booking_blocks_the_screen_but_not_staff() -> None:
     book = playing(60)
     book.when(booked("8", 30, created_s=5))
     book.when(i.Extend("op1", 15, None, SCREEN, "")).refused("next_booking")
-    book.when(i.Extend("op2", 15, None, STAFF, "")).then(e.SessionExtended)
+    book.when(i.Extend("op2", 15, 0, STAFF, "a gift")).then(e.SessionExtended)
 
 
 def test_minutes_added_at_the_desk_are_found_and_ours_are_not_counted_twice() -> None:
     book = playing(60)
-    book.when(i.Extend("op1", 15, 0, STAFF, "")).then(e.SessionExtended)
+    book.when(i.Extend("op1", 15, 0, STAFF, "a gift")).then(e.SessionExtended)
     # Ours has not reached the server, then has; then the desk adds 30, under both fields.
     book.at(1).when(booked("7", 60, active=True)).then()
     book.at(2).when(booked("7", 60, active=True, extended_minutes=15)).then()
@@ -428,3 +428,71 @@ def test_a_held_bay_takes_no_pin() -> None:
     book.when(i.PinEntered("a", None)).refused("held")
     book.when(i.Release(STAFF)).then(e.BayReleased)
     assert phase_of(book) is Phase.BOOKED
+
+
+def test_a_second_press_on_end_never_ends_the_next_session() -> None:
+    book = playing(60)
+    book.when(booked("8", 30, created_s=5))
+    book.at(3400).when(i.PinEntered("b", None)).when(i.PinWasRight("b", "8", StartedBy.PIN_ONLINE))
+    book.when(i.End(STAFF, "closing", session_id="7")).then(
+        e.SessionEnded, seen(e.SessionStarted, session_id="8")
+    )
+    book.when(i.End(STAFF, "closing", session_id="7")).refused("session_over")
+    book.when(i.Dispense("p1", 5, SCREEN, session_id="7")).refused("session_over")
+
+
+def test_a_forced_stop_overrides_a_planned_one() -> None:
+    book = playing(60)
+    book.when(i.StopService(STAFF, "net torn")).then(e.ServiceStopPlanned)
+    book.when(i.StopService(STAFF, "fire", force=True)).then(
+        e.SessionEnded, seen(e.BayTakenOutOfService, reason="fire")
+    )
+
+
+def test_the_players_own_pin_forgives_no_guess_at_the_next_ones() -> None:
+    book = playing(60)
+    book.when(booked("8", 30, created_s=5))
+    book.at(3400)
+    for guess in ("b", "c"):
+        book.when(i.PinEntered(guess, None)).when(i.PinWasWrong(guess))
+    book.when(i.PinEntered("own", None)).when(i.PinWasRight("own", "7", StartedBy.PIN_ONLINE))
+    book.then(seen(e.PinCheckFailed, failures=2))
+
+
+def test_unlocking_the_pad_loses_no_check_that_is_under_way() -> None:
+    book = Playbook()
+    book.when(booked("7", 60)).when(i.PinEntered("a", None)).when(i.UnlockPad(STAFF, "customer known"))
+    book.when(i.PinWasRight("a", "7", StartedBy.PIN_ONLINE)).then(e.PinAccepted, e.SessionStarted)
+
+
+def test_what_belongs_to_the_ended_session_is_counted_for_it_back_to_back() -> None:
+    book = playing(60)
+    book.when(booked("8", 30, created_s=5))
+    book.at(3400).when(i.PinEntered("b", None)).when(i.PinWasRight("b", "8", StartedBy.PIN_ONLINE))
+    book.at(3599).when(i.Dispense("p1", 20, SCREEN)).when(i.PayoutMarkTaken("p1", 20, MARK))
+    book.at(3600).when(i.TimeCame()).then(seen(e.SessionEnded, session_id="7"), e.SessionStarted)
+    book.at(3600.3).when(i.BallHeard("E1", 3_599_900)).then(seen(e.BallRead, session_id="7"))
+    book.at(3602).when(i.PayoutEnded("p1", PayoutEnd.DONE, 20, ""))
+    assert book.bay.last is not None
+    assert (book.bay.last.balls.counted, book.bay.last.balls.read) == (20, 1)
+
+
+def test_the_servers_timer_of_a_session_verified_early_proves_nothing() -> None:
+    """It runs since the PIN; the bay gives the whole time from the real start."""
+    book = playing(60)
+    book.when(booked("8", 30, created_s=5))
+    book.at(3400).when(i.PinEntered("b", None)).when(i.PinWasRight("b", "8", StartedBy.PIN_ONLINE))
+    book.when(i.Extend("op1", 15, 100, STAFF, "paid"))
+    book.at(4500).when(i.TimeCame())
+    book.at(4600).when(booked("8", 30, created_s=5, active=True))
+    # The server's own 30 minutes are over 1100 s before ours.
+    book.at(5250).when(booked("8", 30, created_s=5, active=False))
+    book.at(5265).when(booked("8", 30, created_s=5, active=False))
+    assert phase_of(book) is Phase.PLAYING
+
+
+def test_staff_say_what_an_extension_costs_where_no_price_is_set() -> None:
+    book = playing(60)
+    book.when(i.Extend("op1", 15, None, STAFF, "regular")).refused("amount_missing")
+    book.when(i.Extend("op1", 15, 0, STAFF, "")).refused("reason_missing")
+    book.when(i.Extend("op1", 15, 0, STAFF, "rain")).then(seen(e.SessionExtended, amount=0))

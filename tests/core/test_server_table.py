@@ -286,7 +286,7 @@ def test_granted_minutes_are_the_larger_reading_never_the_sum() -> None:
 
 def test_our_own_extension_is_matched_before_a_rise_counts_as_the_desks() -> None:
     book = playing(60)
-    book.when(i.Extend("op1", 15, 0, STAFF, "")).then(e.SessionExtended)
+    book.when(i.Extend("op1", 15, 0, STAFF, "a gift")).then(e.SessionExtended)
     book.at(1).when(booked("7", 60, active=True)).then()
     book.at(2).when(booked("7", 60, active=True, extended_minutes=15)).then()
     book.at(3).when(booked("7", 60, active=True, extended_minutes=30)).then(
@@ -325,7 +325,7 @@ def test_a_bay_that_is_booked_afterwards_is_not_extended_at_the_screen() -> None
     book = playing(60)
     book.at(1).when(booked("7", 60, active=True, bay_booked=True)).then(seen(e.BookedTillSeen, booked=True))
     book.when(i.Extend("op1", 15, None, SCREEN, "")).refused("next_booking")
-    book.when(i.Extend("op2", 15, None, STAFF, "")).then(e.SessionExtended)
+    book.when(i.Extend("op2", 15, 0, STAFF, "a gift")).then(e.SessionExtended)
     book.at(2).when(booked("7", 60, active=True, bay_booked=None)).then()
     book.at(3).when(booked("7", 60, active=True, bay_booked=False)).then(seen(e.BookedTillSeen, booked=False))
     book.when(i.Extend("op3", 15, None, SCREEN, "")).then(e.ExtensionAsked)
@@ -396,5 +396,5 @@ def test_the_pin_of_a_session_that_is_not_live_here_opens_nothing() -> None:
     book = Playbook()
     book.when(booked("7", 60)).when(i.PinEntered("a", None))
     book.when(i.PinWasRight("a", "99", StartedBy.PIN_ONLINE)).then(
-        e.PinRefused, conflict("pin_of_unknown", "99")
+        e.PinCheckFailed, conflict("pin_of_unknown", "99")
     )

@@ -72,9 +72,11 @@ def test_what_the_server_says_of_it_counts_as_of_any_session() -> None:
 
 def test_the_end_tells_what_was_added_here() -> None:
     book = playing(60)
-    book.when(i.Extend("op1", 15, 1000, STAFF, ""))
+    book.when(i.Extend("op1", 15, 1000, STAFF, "a gift"))
     book.when(booked("7", 60, active=True, extended_minutes=45)).then(seen(e.SessionExtended, own=False))
-    book.when(i.End(STAFF, "")).then(seen(e.SessionEnded, own_extensions=(OwnExtension("op1", 15, 1000),)))
+    book.when(i.End(STAFF, "closing")).then(
+        seen(e.SessionEnded, own_extensions=(OwnExtension("op1", 15, 1000),))
+    )
 
 
 def test_what_staff_decide_about_a_delivery_is_on_record_and_wants_a_reason() -> None:

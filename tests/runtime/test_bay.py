@@ -112,7 +112,7 @@ async def test_an_act_that_waits_behind_a_hung_one_is_not_done_later(
     async with world.up() as bays:
         await world.play()
         disk.free.clear()
-        first = await pressing.press(bays.submit("109", i.Extend("op1", 15, None, STAFF, "")))
+        first = await pressing.press(bays.submit("109", i.Extend("op1", 15, 0, STAFF, "a gift")))
         second = await pressing.press(bays.submit("109", i.Dispense("p1", 5, SCREEN)))
         await asyncio.sleep(60)
         assert isinstance(first.result(), OutcomeUnknownError)
@@ -148,7 +148,7 @@ async def test_what_staff_switch_off_is_off_at_once_though_it_waits_for_the_disk
     async with world.up() as bays:
         await world.play()
         disk.free.clear()
-        await pressing.press(bays.submit("109", i.Extend("op1", 15, None, STAFF, "")))
+        await pressing.press(bays.submit("109", i.Extend("op1", 15, 0, STAFF, "a gift")))
         assert world.wishes.last().antennas_on
         press = await pressing.press(bays.submit("109", act))
         assert not world.wishes.last().antennas_on
@@ -239,7 +239,7 @@ async def test_what_must_not_count_is_expired_though_the_disk_refuses_at_first(
         disk.free.clear()
         faulty.faults.append(Fault("INSERT INTO expired_batches", times=2))
         with pytest.raises(OutcomeUnknownError) as caught:
-            await bays.submit("109", i.Extend("op1", 15, 100, STAFF, ""), answering("k"))
+            await bays.submit("109", i.Extend("op1", 15, 100, STAFF, "a gift"), answering("k"))
         assert not caught.value.lasts
         disk.free.set()
         await caught.value.settled
@@ -260,7 +260,7 @@ async def test_play_ends_at_its_time_while_the_disk_hangs_in_an_expiry(
         await world.play(minutes=1)
         disk.free.clear()
         faulty.faults.append(Fault("INSERT INTO expired_batches"))
-        press = await pressing.press(bays.submit("109", i.Extend("op1", 1, None, STAFF, "")))
+        press = await pressing.press(bays.submit("109", i.Extend("op1", 1, 0, STAFF, "a gift")))
         await asyncio.wait({press})
         disk.free.set()
         await asyncio.sleep(0.1)

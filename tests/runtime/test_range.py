@@ -11,6 +11,7 @@ from bayd.core import inputs as i
 from bayd.core.model import Bay, EndReason, Phase
 from bayd.core.rules import Rules
 from bayd.journal import Answer, NotWrittenError
+from bayd.runtime import bay as bay_module
 from bayd.runtime.bay import OutcomeUnknownError
 from bayd.runtime.range import UnknownBayError
 from tests.journal.world import Fault, FaultyDisk
@@ -91,7 +92,7 @@ async def test_what_was_answered_unknown_is_never_acted_on(world: World) -> None
         before = bays.get("109")
         disk.free.clear()
         with pytest.raises(OutcomeUnknownError):
-            await bays.submit("109", i.Extend("op1", 15, 100, STAFF, ""))
+            await bays.submit("109", i.Extend("op1", 15, 100, STAFF, "a gift"))
         disk.free.set()
         await asyncio.sleep(1)
         assert bays.get("109") == replace(before, version=before.version + 1)
@@ -244,3 +245,68 @@ async def test_bays_do_not_wait_for_each_other(tmp_path: Path) -> None:
         assert bays.get("109").phase is bays.get("110").phase is Phase.PLAYING
         with pytest.raises(UnknownBayError):
             bays.get("111")
+
+
+async def test_an_outage_that_outlasts_the_session_is_credited_before_the_end_is_seen(tmp_path: Path) -> None:
+    rules = Rules()
+    world = World(tmp_path / "journal.db", {"109": rules, "110": rules})
+    async with world.up():
+        await world.play("109", "7", minutes=10)
+        await world.play("110", "8", minutes=10)
+        await asyncio.sleep(300)
+    await asyncio.sleep(600)
+    async with world.up() as bays:
+        for number in ("109", "110"):
+            session = bays.get(number).session
+            assert session is not None
+            assert session.remaining_ms(world.clock.now().boot_ms) == pytest.approx(300_000, abs=10_500)
+
+
+async def test_a_restart_that_is_interrupted_shifts_nothing_twice(tmp_path: Path) -> None:
+    """The outage of every bay and the new mark are one commit: it is there or not."""
+    rules = Rules()
+    world = World(tmp_path / "journal.db", {"109": rules, "110": rules})
+    async with world.up():
+        await world.play("109", "7")
+        await world.play("110", "8")
+    await asyncio.sleep(600)
+    for _ in range(3):
+        async with world.up() as bays:
+            left = [
+                bays.get(number).session.remaining_ms(world.clock.now().boot_ms)  # type: ignore[union-attr] # plays
+                for number in ("109", "110")
+            ]
+            assert left == pytest.approx([3_600_000, 3_600_000], abs=10_500)
+            mark = await world.journal.read_alive()
+            assert mark is not None
+            assert mark.boot_ms == world.clock.now().boot_ms
+
+
+async def test_a_session_younger_than_the_mark_gets_no_time_as_a_present(world: World) -> None:
+    async with world.up() as bays:
+        await asyncio.sleep(8)
+        await world.play()
+        started = bays.get("109").session
+        assert started is not None
+    await asyncio.sleep(120)
+    async with world.up() as bays:
+        session = bays.get("109").session
+        assert session is not None
+        assert session.remaining_ms(world.clock.now().boot_ms) <= 3_600_000
+
+
+async def test_a_defect_in_the_bays_own_time_switches_off_and_spins_not(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing can be decided any more: the bay says so, its devices are off, the daemon lives."""
+
+    async with world.up():
+        await world.play(minutes=1)
+
+        def broken(*_: object) -> None:
+            raise RuntimeError("a defect")
+
+        monkeypatch.setattr(bay_module, "decide", broken)
+        await asyncio.sleep(65)
+        assert not world.wishes.last().antennas_on
+        assert 1 < world.log.events().count("bay_broken") < 20
