@@ -7,7 +7,7 @@ import pytest
 from bayd.core.inputs import Actor, Role
 from bayd.credentials import Credentials, load_credentials
 from bayd.settings import ConfigurationError
-from tests.cli.command import bayd
+from tests.cli.command import bayd_here
 
 KEY = "5e" * 32
 SCREEN = "s" * 16
@@ -133,8 +133,8 @@ def test_check_config_names_a_faulty_credential_and_never_shows_it(tmp_path: Pat
     config.write_text("[bays.109]\nrfid = false\n")
     secrets = {"BAYD_SITE_KEY": "not-the-right-key", "BAYD_API_TOKENS": f"{STAFF} manager"}
     for name, value in secrets.items():
-        ran = bayd("check-config", config, env={name: value})
+        ran = bayd_here("check-config", config, env={name: value})
         assert ran.code == 78
         assert ran.err.startswith(f"credential {name.removeprefix('BAYD_').lower()}: ")
         assert value.split()[0] not in ran.err + ran.out
-    assert bayd("check-config", config, env={"BAYD_SITE_KEY": KEY}).code == 0
+    assert bayd_here("check-config", config, env={"BAYD_SITE_KEY": KEY}).code == 0

@@ -8,7 +8,7 @@ import pytest
 
 from bayd.core.rules import DowntimePolicy, ExtensionPolicy
 from bayd.settings import Configuration, ConfigurationError, load
-from tests.cli.command import bayd, environment
+from tests.cli.command import bayd, bayd_here, environment
 
 GOOD = """
 [readers.one]
@@ -77,7 +77,7 @@ def test_check_config_names_every_fault_by_its_path(tmp_path: Path) -> None:
 def test_check_config_says_the_same_in_json(tmp_path: Path) -> None:
     file = tmp_path / "bayd.toml"
     file.write_text(FOUR_FAULTS)
-    ran = bayd("check-config", "--json", file)
+    ran = bayd_here("check-config", "--json", file)
     assert ran.code == 78
     assert [set(fault) for fault in json.loads(ran.out)] == [{"path", "text"}] * 4
 
@@ -85,7 +85,7 @@ def test_check_config_says_the_same_in_json(tmp_path: Path) -> None:
 def test_a_good_file(tmp_path: Path) -> None:
     file = tmp_path / "bayd.toml"
     file.write_text(GOOD)
-    ran = bayd("check-config", file)
+    ran = bayd_here("check-config", file)
     assert (ran.code, ran.out, ran.err) == (0, f"{file}: good\n", "")
 
 

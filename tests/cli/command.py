@@ -1,10 +1,14 @@
-"""The real command line, in a process of its own."""
+"""The real command line: in a process of its own, or, where that shows no more, in this one."""
 
 import os
 import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from click.testing import CliRunner
+
+from bayd.cli import main
 
 _TIMEOUT_S = 30
 
@@ -41,3 +45,13 @@ def bayd(*arguments: object, env: Mapping[str, str] | None = None) -> Ran:
         env=environment(env),
     )
     return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def bayd_here(*arguments: object, env: Mapping[str, str] | None = None) -> Ran:
+    """As `bayd`, without a process: the commands return what they would exit with."""
+    wanted = environment(env)
+    unset = dict.fromkeys(set(os.environ) - set(wanted))
+    done = CliRunner(env={**unset, **wanted}).invoke(main, [str(argument) for argument in arguments])
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return Ran(done.exit_code, done.stdout, done.stderr)

@@ -1,0 +1,173 @@
+"""`bayd run` and `bayd status`: a real daemon, and each way in which it does not start."""
+
+import json
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import bayd, bayd_here
+from tests.cli.daemon import configuration, free_port, started
+
+READY = "event=bayd_ready"
+
+
+def test_a_daemon_is_asked_and_stopped(tmp_path: Path) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with started("run", "--config", configuration(tmp_path, port)) as daemon:
+        daemon.wait_for(READY)
+        asked = bayd("status", "--url", url, "--json")
+        shown = bayd("status", env={"BAYD_URL": url})
+        code = daemon.stop()
+    document = json.loads(asked.out)
+    assert (asked.code, shown.code, code) == (0, 0, 0)
+    assert document["bays"]["109"]["phase"] == "free"
+    assert document["time_scale"] == 1
+    assert "offline_pin_off" in {warning["code"] for warning in document["warnings"]}
+    assert "109" in shown.out
+    assert "free" in shown.out
+    assert "central server away" in shown.out
+    assert bayd_here("status", "--url", url).code == 69
+
+
+def test_sigint_stops_it_as_well(tmp_path: Path) -> None:
+    with started("run", "--config", configuration(tmp_path, free_port())) as daemon:
+        daemon.wait_for(READY)
+        assert daemon.stop(signal.SIGINT) == 0
+        assert not [line for line in daemon.said if "Traceback" in line or "level=error" in line]
+
+
+def test_a_killed_daemon_starts_again(tmp_path: Path) -> None:
+    config = configuration(tmp_path, free_port())
+    codes = []
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        with started("run", "--config", config) as daemon:
+            daemon.wait_for(READY)
+            codes.append(daemon.stop(number))
+    assert codes == [-signal.SIGKILL, 0]
+
+
+def test_the_configuration_is_taken_from_the_variable(tmp_path: Path) -> None:
+    config = configuration(tmp_path, free_port())
+    with started("run", env={"BAYD_CONFIG": str(config)}) as daemon:
+        assert str(config) in daemon.wait_for("event=bayd_starting")
+
+
+def test_under_journald_lines_have_priorities_and_no_times(tmp_path: Path) -> None:
+    config = configuration(tmp_path, free_port())
+    with started("run", "--config", config, env={"JOURNAL_STREAM": "8:1"}) as daemon:
+        assert daemon.wait_for(READY).startswith("<6>level=info ")
+
+
+def test_systemd_is_told_of_start_and_stop(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(tmp_path / "notify"))
+        listener.settimeout(30)
+        env = {"NOTIFY_SOCKET": str(tmp_path / "notify")}
+        with started("run", "--config", configuration(tmp_path, free_port()), env=env) as daemon:
+            daemon.wait_for(READY)
+            daemon.stop()
+        told = ""
+        while "READY=1" not in told:
+            told = listener.recv(4096).decode()
+        while "STOPPING=1" not in told:
+            told = listener.recv(4096).decode()
+    assert "STOPPING=1" in told
+
+
+# What keeps it from starting.
+
+
+def test_a_wrong_configuration_is_78(tmp_path: Path) -> None:
+    config = configuration(tmp_path, free_port(), "[site]\nnmae = 1\n")
+    ran = bayd("run", "--config", config)
+    assert ran.code == 78
+    assert "site.nmae: is no setting" in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_a_missing_configuration_is_78(tmp_path: Path) -> None:
+    ran = bayd("run", "--config", tmp_path / "nowhere.toml")
+    assert ran.code == 78
+    assert "nowhere.toml: cannot be read" in ran.err
+
+
+def test_a_wrong_credential_is_78_and_is_not_shown(tmp_path: Path) -> None:
+    ran = bayd("run", "--config", configuration(tmp_path, free_port()), env={"BAYD_SITE_KEY": "abcdef"})
+    assert ran.code == 78
+    assert "credential site_key" in ran.err
+    assert "abcdef" not in ran.err
+
+
+def test_an_address_beyond_loopback_without_tls_is_78(tmp_path: Path) -> None:
+    config = configuration(tmp_path, free_port())
+    config.write_text(config.read_text().replace("127.0.0.1", "0.0.0.0", 1))
+    ran = bayd("run", "--config", config)
+    assert ran.code == 78
+    assert "beyond loopback and without TLS" in ran.err
+    checked = bayd_here("check-config", config)
+    assert checked.code == 78
+    assert checked.err.count("http.listen") >= 1
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.1:99999", ":8470", "127.0.0.1:http"])
+def test_an_address_that_is_none_is_78(tmp_path: Path, address: str) -> None:
+    config = configuration(tmp_path, 8470)
+    config.write_text(config.read_text().replace("127.0.0.1:8470", address, 1))
+    checked = bayd_here("check-config", config)
+    assert checked.code == 78
+    assert checked.err.startswith("http.listen: ")
+
+
+def test_an_address_in_use_is_1_and_named(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ran = bayd("run", "--config", configuration(tmp_path, port))
+    assert ran.code == 1
+    assert str(port) in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_a_second_daemon_on_the_same_journal_is_1_and_leaves_the_first_alone(tmp_path: Path) -> None:
+    config = configuration(tmp_path, free_port())
+    with started("run", "--config", config) as daemon:
+        daemon.wait_for(READY)
+        second = bayd("run", "--config", config)
+        assert daemon.process.poll() is None
+    assert second.code == 1
+    assert "journal.db" in second.err
+    assert "Traceback" not in second.err
+
+
+def test_a_state_directory_that_cannot_be_made_is_1(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file stands in the way")
+    ran = bayd("run", "--config", configuration(tmp_path, free_port()))
+    assert ran.code == 1
+    assert str(tmp_path / "state") in ran.err
+    assert "Traceback" not in ran.err
+
+
+# `bayd status` when something else answers, or nobody.
+
+
+def test_nobody_answers_is_69(tmp_path: Path) -> None:
+    ran = bayd_here("status", "--url", f"http://127.0.0.1:{free_port()}", "--json")
+    assert ran.code == 69
+    assert ran.out == ""
+    assert ran.err.startswith("no answer from http://127.0.0.1:")
+
+
+def test_an_address_that_is_none_is_69() -> None:
+    assert bayd_here("status", "--url", "nonsense").code == 69
+
+
+def test_something_else_answers_is_69(tmp_path: Path) -> None:
+    with started("reference", "central", "--db", tmp_path / "c.db", "--port", "0") as central:
+        url = central.wait_for("listening on ").split()[-1]
+        ran = bayd_here("status", "--url", url)
+    assert ran.code == 69
+    assert "not bayd's" in ran.err
