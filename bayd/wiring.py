@@ -27,11 +27,12 @@ from bayd.reader_wiring import ReaderParts
 from bayd.reconcile.bookings import BookingPoller
 from bayd.reconcile.dispensing import DispenserReconciler
 from bayd.reconcile.games import GameCatalogue
-from bayd.reconcile.outbox import CentralOutbox
+from bayd.reconcile.outbox import SINK, CentralOutbox
 from bayd.reconcile.pin_vault import PinVault
 from bayd.reconcile.pins import PinDesk
 from bayd.runtime.bay import BayObserver
 from bayd.runtime.clock import SystemClock
+from bayd.runtime.housekeeping import Housekeeping
 from bayd.runtime.randomness import SystemRandomness
 from bayd.runtime.range import Range
 from bayd.runtime.reload import apply
@@ -41,10 +42,15 @@ from bayd.settings import Configuration, ConfigurationError, load
 from bayd.web.access import Access
 from bayd.web.app import check_listen, make_app
 from bayd.web.bays import BayApi
+from bayd.web.events import EventStreams
+from bayd.web.feed import EventFeed
 from bayd.web.listener import Listener
+from bayd.web.metrics import Counts, Metrics, Sources
+from bayd.web.openapi import description_route
 from bayd.web.status import StatusPages
 
 JOURNAL = "journal.db"
+_STALL_SHOWN_MS = 2_000
 
 
 class RootTaskEndedError(Exception):
@@ -65,6 +71,7 @@ class Daemon:
 
     async def run(self) -> None:
         settings = self._configuration.settings
+        counts = Counts()
         async with AsyncExitStack() as stack:
             journal = await self._open_journal(stack)
             bays = Range(
@@ -73,6 +80,7 @@ class Daemon:
                 clock=self._clock,
                 randomness=self._randomness,
                 log=self._log,
+                meter=counts,
             )
             parts = _Parts(
                 self._configuration,
@@ -96,27 +104,37 @@ class Daemon:
             for observer in observers:
                 bays.observe(observer)
             async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(_for_ever("range", bays.run()), name="range")
+                # Nothing may be reported or pressed before every bay knows what the outage meant.
+                await bays.ready.wait()
                 roots: dict[str, Coroutine[Any, Any, None]] = {
-                    "range": bays.run(),
                     "antennas": parts.readers.antennas.run(),
                     "pin-vault": parts.vault.run(),
                     "pin-desk": parts.desk.run(parts.api.recovered_answer),
                     "bookings": parts.poller.run(),
                     "outbox": parts.outbox.run(),
                     "games": parts.games.run(),
+                    "event-feed": parts.feed.run(),
                     "qod": parts.qod.run(),
                     "watchdog": self._watchdog(journal, bays).run(),
                     "reload": self._reload_on_request(bays),
+                    "housekeeping": Housekeeping(
+                        journal, bays, (SINK,), clock=self._clock, log=self._log
+                    ).run(),
                     **{f"reader-{name}": reader.run() for name, reader in parts.readers.drivers.items()},
                     **{f"dispenser-{name}": d.run() for name, d in parts.dispensers.items()},
                 }
                 for name, root in roots.items():
                     tasks.create_task(_for_ever(name, root), name=name)
-                await bays.ready.wait()
-                await self._listen(stack, parts)
-                notify(f"READY=1\nSTATUS={len(settings.bays)} bays")
-                self._log.info("bayd_ready", version=bayd.__version__, bays=len(settings.bays))
-                stack.callback(notify, "STOPPING=1")
+                listener = await self._listen(parts, counts)
+                try:
+                    notify(f"READY=1\nSTATUS={len(settings.bays)} bays")
+                    self._log.info("bayd_ready", version=bayd.__version__, bays=len(settings.bays))
+                    await asyncio.Event().wait()
+                finally:
+                    # First the doors, while the bays still answer what is under way.
+                    notify("STOPPING=1")
+                    await listener.aclose()
 
     def _watchdog(self, journal: Journal[e.Event], bays: Range) -> Watchdog:
         def status() -> str:
@@ -164,12 +182,15 @@ class Daemon:
         stack.push_async_callback(journal.aclose)
         return journal
 
-    async def _listen(self, stack: AsyncExitStack, parts: "_Parts") -> None:
+    async def _listen(self, parts: "_Parts", counts: Counts) -> Listener:
         http = self._configuration.settings.http
         addresses = check_listen(http.listen, trusted_lan=http.allow_plain_http == "trusted-lan")
-        app = make_app([*parts.api.routes(), *parts.status.routes()], parts.access, self._log)
-        listener = await Listener.open(app, addresses, self._log)
-        stack.push_async_callback(listener.aclose)
+        parts.feed.listen(counts.happened)
+        pages = (parts.api, parts.status, parts.streams, Metrics(counts, parts.sources()))
+        routes = [route for page in pages for route in page.routes()]
+        routes.append(description_route(routes, bayd.__version__))
+        app = make_app(routes, parts.access, self._log, meter=counts, at_stop=[parts.streams.close])
+        return await Listener.open(app, addresses, self._log)
 
 
 class _Parts:
@@ -239,9 +260,7 @@ class _Parts:
             for name, dispenser in make_dispensers(settings.dispensers).items()
         }
         self.access = Access(credentials.api_tokens, settings.http.allowed_hosts, clock)
-        self.qod = QodParts(
-            configuration, credentials, bays, clock=clock, randomness=randomness, log=log
-        )
+        self.qod = QodParts(configuration, credentials, bays, clock=clock, randomness=randomness, log=log)
         self.api = BayApi(
             bays,
             journal,
@@ -261,6 +280,22 @@ class _Parts:
             stalled=self._stalled,
             qod_state=self.qod.state,
             clock=clock,
+        )
+
+        self.feed = EventFeed(bays, journal, log)
+        self.streams = EventStreams(bays, self.feed, qod_state=self.qod.state, clock=clock, log=log)
+
+    def sources(self) -> Sources:
+        return Sources(
+            bays=self._bays,
+            journal=self._journal,
+            clock=self._clock,
+            version=bayd.__version__,
+            devices=self._devices,
+            central=self._central,
+            warnings=lambda: len(self._warnings()),
+            viewers=lambda: (self.streams.viewers, self.streams.cut_off),
+            sheds=lambda: {"antennas": self.readers.antennas.facts_shed},
         )
 
     async def aclose(self) -> None:
@@ -316,7 +351,9 @@ class _Parts:
         since_ms = self._journal.stalled_since
         if since_ms is None:
             return None
-        return f"the journal waits for the disk since {(self._clock.now().boot_ms - since_ms) / 1000:.0f} s"
+        waited_ms = self._clock.now().boot_ms - since_ms
+        # Every commit waits for a moment.
+        return None if waited_ms < _STALL_SHOWN_MS else f"the journal waits for the disk since {waited_ms} ms"
 
 
 async def _for_ever(name: str, root: Awaitable[None]) -> None:

@@ -28,6 +28,7 @@ class SessionBook:
     starts: int = 0
     ends: int = 0
     played_s: float | None = None
+    ended_by: str | None = None
     owed: int = 0  # balls asked for and granted
     paid: int = 0
     read: int = 0
@@ -50,8 +51,10 @@ class Books:
     hoppers: Mapping[str, HopperBook]
     truth: Mapping[str, SessionBook]
     dispensed: Mapping[str, HopperBook]  # by hopper, as the journal has it
-    receipts: Mapping[str, int]  # session -> money that reception took, the bay's own extensions left out
+    sold: Mapping[str, tuple[int, int]]  # session -> minutes and money, from what people said and paid
     own_money: Mapping[str, int]  # session -> money of extensions given at the bay, as the journal has it
+    given: Mapping[str, int]  # session -> money of those extensions, as staff said it
+    minute_s: float
     network: NetworkBook
 
 
@@ -70,17 +73,21 @@ class Line:
 
 def read_books(journal: Path, central: Path, truth: Path, operator: Path, receipts: Receipts) -> Books:
     journal_sessions, dispensed, own_money = _read_journal(journal)
-    taken = {str(b.session): b.amount for b in receipts.booked}
-    for session, (_, amount) in receipts.desk_extensions.items():
-        taken[str(session)] += amount
+    extended = [*receipts.desk_extensions.items(), *receipts.bay_extensions.items()]
+    sold = {str(b.session): (b.minutes, b.amount) for b in receipts.booked}
+    for session, (more, amount) in extended:
+        minutes, money = sold[str(session)]
+        sold[str(session)] = (minutes + more, money + amount)
     return Books(
         journal_sessions,
         _read_central(central),
         _read_hoppers(truth),
         _read_truth(truth),
         dispensed,
-        taken,
+        sold,
         own_money,
+        {str(session): amount for session, (_, amount) in receipts.bay_extensions.items()},
+        receipts.minute_s,
         read_network(journal, operator),
     )
 
@@ -101,9 +108,11 @@ def _compare_session(session: str, books: Books) -> Iterable[Line]:
     journal = books.journal.get(session, SessionBook("?"))
     central = books.central.get(session, SessionBook("?"))
     truth = books.truth.get(session, SessionBook("?"))
-    yield _exact(f"{name} minutes", journal=journal.minutes, central=central.minutes)
-    taken = books.receipts.get(session, 0) + books.own_money.get(session, 0)
-    yield _exact(f"{name} money", journal=taken, central=central.money)
+    minutes, money = books.sold.get(session, (0, 0))
+    yield _exact(f"{name} minutes", journal=journal.minutes, central=central.minutes, receipts=minutes)
+    yield _exact(f"{name} money", central=central.money, receipts=money)
+    own, given = books.own_money.get(session, 0), books.given.get(session, 0)
+    yield _exact(f"{name} money taken at the bay", journal=own, receipts=given)
     yield _exact(f"{name} starts", journal=journal.starts, central=central.starts, truth=truth.starts)
     yield _exact(f"{name} ends", journal=journal.ends, central=central.ends, truth=truth.ends)
     yield _exact(f"{name} balls paid", journal=journal.paid, truth=truth.paid)
@@ -111,7 +120,9 @@ def _compare_session(session: str, books: Books) -> Iterable[Line]:
     not_read = truth.never_hit + truth.hit_blind
     yield _exact(f"{name} balls not read", journal=journal.paid - journal.read, truth=not_read)
     yield Line(f"{name}   of these hit while blind", (("truth", truth.hit_blind),), agrees=True)
-    yield _close(f"{name} seconds played", journal=journal.played_s, truth=truth.played_s)
+    sold_s = minutes * books.minute_s if journal.ended_by == "time" else None
+    paid_for = {} if sold_s is None else {"receipts": sold_s}  # who is ended early plays less
+    yield _close(f"{name} seconds played", journal=journal.played_s, truth=truth.played_s, **paid_for)
 
 
 def _compare_hopper(hopper: str, books: Books) -> Iterable[Line]:
@@ -168,6 +179,7 @@ def _read_journal(path: Path) -> tuple[dict[str, SessionBook], dict[str, HopperB
                 assert book is not None
                 book.ends += 1
                 book.played_s = event["played_ms"] / 1000
+                book.ended_by = event["reason"]
             case "PayoutRequested":
                 assert book is not None
                 payouts[event["payout_id"]] = _Payout(event["dispenser"])

@@ -63,7 +63,7 @@ def compare_kept(console: Console, directory: Path, *, as_json: bool, sabotage: 
 
 
 def audit(directory: Path) -> list[Line]:
-    """The comparison of the five books that lie in `directory`."""
+    """The comparison of the books that lie in `directory`."""
     books = read_books(
         directory / "state" / "journal.db",
         directory / "central.db",
@@ -87,12 +87,13 @@ def _read_receipts(path: Path) -> Receipts:
         [Booked(**booked) for booked in kept["booked"]],
         {int(session): (minutes, amount) for session, (minutes, amount) in kept["desk_extensions"].items()},
         {int(session): (minutes, amount) for session, (minutes, amount) in kept["bay_extensions"].items()},
+        kept["minute_s"],
     )
 
 
 def _print_lines(console: Console, lines: list[Line]) -> None:
-    books = ("journal", "central", "hopper", "operator", "truth")
-    table = Table("what", *books, "", title="Five books of one evening")
+    books = ("journal", "central", "hopper", "operator", "truth", "receipts")
+    table = Table("what", *books, "", title="The books of one evening")
     for line in lines:
         said = dict(line.said)
         cells = [str(said.get(book, "")) for book in books]

@@ -72,12 +72,34 @@ def _forget_a_deletion(directory: Path) -> None:
     db.close()
 
 
+def _give_an_extension_away(directory: Path) -> None:
+    """The money of an extension at the bay is lost before it is written down anywhere."""
+    _edit_event(
+        directory, "SessionExtended", lambda event: event.update(amount=0), lambda event: bool(event["own"])
+    )
+
+
+def _stretch_every_session(directory: Path) -> None:
+    """A clock runs slow: everybody gets a third more, and bayd and its screens agree about it."""
+    events = _open(directory / JOURNAL)
+    events.execute(
+        "UPDATE events SET payload = json_set(payload, '$.played_ms', "
+        "json_extract(payload, '$.played_ms') * 4 / 3) WHERE kind = 'SessionEnded'"
+    )
+    events.close()
+    plays = _open(directory / TRUTH)
+    plays.execute("UPDATE plays SET ended = began + (ended - began) * 4 / 3")
+    plays.close()
+
+
 SABOTAGES: Mapping[str, Callable[[Path], None]] = {
     "drop-dispense": _drop_a_dispense_event,
     "double-extension": _double_an_extension,
     "lose-end": _lose_an_end,
     "shift-end": _shift_an_end,
     "credit-stray": _credit_the_stray,
+    "give-away": _give_an_extension_away,
+    "slow-clock": _stretch_every_session,
     "forget-deletion": _forget_a_deletion,
 }
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bayd.demo.doors import Booked, DoorError, Doors
-from bayd.demo.stage import READER, Stage
+from bayd.demo.stage import MINUTE_S, READER, Stage
 
 _PATIENCE_S = 30.0
 _LOOK_S = 0.1
@@ -28,6 +28,7 @@ class Receipts:
     booked: list[Booked] = field(default_factory=list)
     desk_extensions: dict[int, tuple[int, int]] = field(default_factory=dict)  # minutes, amount
     bay_extensions: dict[int, tuple[int, int]] = field(default_factory=dict)
+    minute_s: float = MINUTE_S
 
 
 class Evening:

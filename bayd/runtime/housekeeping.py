@@ -1,0 +1,45 @@
+"""Forgets in time what must not be kept: events of 90 days ago, answers of yesterday, expired PIN hashes."""
+
+import asyncio
+from collections.abc import Collection
+
+from bayd.core.events import Event
+from bayd.journal import Journal, JournalError
+from bayd.ports import Clock, Log
+from bayd.runtime.range import Range
+
+_EVERY_S = 3_600.0
+
+
+class Housekeeping:
+    """`run` is a root task. `sinks`: whose undelivered events must stay."""
+
+    def __init__(
+        self, journal: Journal[Event], bays: Range, sinks: Collection[str], *, clock: Clock, log: Log
+    ) -> None:
+        self._journal = journal
+        self._bays = bays
+        self._sinks = sinks
+        self._clock = clock
+        self._log = log
+
+    async def run(self) -> None:
+        while True:
+            await self.tidy()
+            await asyncio.sleep(_EVERY_S)
+
+    async def tidy(self) -> None:
+        now = self._clock.now()
+        if not now.synchronised:
+            return  # by a clock that jumped ahead, everything would be old
+        # Whatever still plays keeps all of its bay's events, however old they are.
+        playing = [(task.number, 0) for task in self._bays.bays.values() if task.bay.session is not None]
+        try:
+            pruned = await self._journal.prune(now.wall_ms, open_sessions=playing, sinks=self._sinks)
+        except JournalError as error:
+            self._log.warning("journal_not_pruned", reason=str(error))
+            return
+        if pruned.events or pruned.answers or pruned.pins:
+            self._log.info(
+                "journal_pruned", events=pruned.events, answers=pruned.answers, expired=pruned.pins
+            )
