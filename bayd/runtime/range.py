@@ -10,7 +10,7 @@ from bayd.core.model import Bay
 from bayd.core.rules import Rules
 from bayd.journal import AliveMark, Batch, Journal, NotWrittenError, Writer
 from bayd.ports import Clock, Log, Randomness
-from bayd.runtime.bay import AnswerMaker, BayObserver, BayTask, Outcome
+from bayd.runtime.bay import AnswerMaker, BayMeter, BayObserver, BayTask, Outcome
 
 _ALIVE_EVERY_S = 10.0
 _RETRY_S = 1.0
@@ -31,6 +31,7 @@ class Range:
         clock: Clock,
         randomness: Randomness,
         log: Log,
+        meter: BayMeter | None = None,
     ) -> None:
         self._journal = journal
         self._clock = clock
@@ -46,6 +47,7 @@ class Range:
                 randomness=randomness,
                 observers=self._observers,
                 log=log,
+                meter=meter,
             )
             for number, bay_rules in rules.items()
         }

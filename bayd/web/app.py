@@ -1,7 +1,7 @@
 """Puts the calls together: what every request goes through, and what every answer carries."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Protocol
 
@@ -37,8 +37,19 @@ class HttpMeter(Protocol):
 
 
 def make_app(
-    routes: Iterable[Route], access: Access, log: Log, meter: HttpMeter | None = None
+    routes: Iterable[Route],
+    access: Access,
+    log: Log,
+    *,
+    meter: HttpMeter | None = None,
+    at_stop: Sequence[Callable[[], None]] = (),
 ) -> web.Application:
+    """`at_stop` is called before the stop waits for answers: what never ends is to end there."""
+
+    async def stop(_app: web.Application) -> None:
+        for end in at_stop:
+            end()
+
     @web.middleware
     async def answer_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
@@ -81,6 +92,7 @@ def make_app(
         middlewares=[measure, answer_problems, access.same_origin], client_max_size=BODY_LIMIT_BYTES
     )
     app.on_response_prepare.append(_complete)
+    app.on_shutdown.append(stop)
     for route in routes:
         app.router.add_route(route.method, route.path, served(route))
         if route.method == "GET" and not route.is_stream:

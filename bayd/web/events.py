@@ -1,0 +1,282 @@
+"""`GET /api/v1/events`: what happens, as it happens (server-sent events, WHATWG HTML section 9.2).
+
+A stream opens with the event `bays`, all states at once, or, asked with `Last-Event-ID`, goes on behind that
+event without a gap. Every other message is one event of the journal with its bay's present state: whoever
+draws the newest state of each bay is right, however much came at once.
+
+Each viewer has a bounded buffer. One that stops reading is cut off and slows nobody; it comes back with its
+last id and misses nothing.
+"""
+
+import asyncio
+import socket
+from collections import deque
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from aiohttp import web
+
+from bayd.core import events as e
+from bayd.core.inputs import Role
+from bayd.journal import JournalError, Recorded
+from bayd.ports import Clock, Log
+from bayd.runtime.range import Range
+from bayd.web.access import Caller
+from bayd.web.bays import QodState
+from bayd.web.documents import BayDocument, BaysDocument, EventDocument
+from bayd.web.feed import EventFeed
+from bayd.web.problems import Problem, ProblemError
+from bayd.web.routes import Answer, Parameter, Route
+from bayd.web.views import bay_view, rfc3339
+
+LAST_ID_HEADER = "Last-Event-ID"
+_ID_PATTERN = "^[0-9]{1,18}$"
+_SEND_BUFFER_BYTES = 64 * 1024  # in the kernel; what a viewer does not read is to show soon
+_RETRY_MS = 2_000
+
+_HEADERS = {
+    "Content-Type": "text/event-stream",
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",  # a proxy that gathers answers would hold the events back
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLimits:
+    """What viewers may take."""
+
+    buffer: int = 256  # messages of one viewer that wait to be written
+    viewers: int = 256
+    viewers_per_caller: int = 8
+    heartbeat_s: float = 15.0  # a silent connection is soon forgotten by middleboxes
+    stall_s: float = 30.0  # a write that takes longer has nobody who reads
+
+
+@dataclass(eq=False, slots=True)
+class _Viewer:
+    request: web.Request
+    caller: Caller
+    bays: frozenset[str]
+    buffer: deque[bytes] = field(default_factory=deque)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    over: bool = False
+
+    def end(self) -> None:
+        self.over = True
+        self.changed.set()
+
+    def cut_off(self) -> None:
+        """At once: a write may be under way that nobody reads."""
+        self.end()
+        self.buffer.clear()
+        if self.request.transport is not None:
+            self.request.transport.abort()
+
+
+class EventStreams:
+    """All viewers. `close` before the listener stops, or their streams would hold it."""
+
+    def __init__(
+        self,
+        bays: Range,
+        feed: EventFeed,
+        *,
+        qod_state: QodState,
+        clock: Clock,
+        log: Log,
+        limits: StreamLimits | None = None,
+    ) -> None:
+        self._bays = bays
+        self._feed = feed
+        self._qod_state = qod_state
+        self._clock = clock
+        self._log = log
+        self._limits = limits or StreamLimits()
+        self._viewers: set[_Viewer] = set()
+        self._closed = False
+        self.cut_off = 0  # viewers that stopped reading
+        feed.listen(self._publish)
+
+    @property
+    def viewers(self) -> int:
+        return len(self._viewers)
+
+    def routes(self) -> list[Route]:
+        return [
+            Route(
+                "GET",
+                "/api/v1/events",
+                self.stream,
+                "What happens at the bays, as it happens",
+                {
+                    HTTPStatus.OK: Answer(
+                        "Server-sent events. `bays` (data: BaysDocument) opens a stream that continues no"
+                        " other; every other message has EventDocument as its data.",
+                        media_type="text/event-stream",
+                    )
+                },
+                roles=frozenset({Role.SCREEN, Role.STAFF, Role.TECHNICIAN}),
+                refusals={
+                    HTTPStatus.NOT_FOUND: "There is no such bay",
+                    HTTPStatus.UNPROCESSABLE_ENTITY: "`field` is wrong",
+                    HTTPStatus.SERVICE_UNAVAILABLE: "The daemon is stopping",
+                },
+                parameters=(
+                    Parameter("bay", "query", "Events of this bay alone; a screen has its own only."),
+                    Parameter(LAST_ID_HEADER, "header", "Go on behind this event.", _ID_PATTERN),
+                ),
+                tag="bays",
+                is_stream=True,
+            )
+        ]
+
+    def close(self) -> None:
+        """Every stream ends behind what it was given; no other begins."""
+        self._closed = True
+        for viewer in self._viewers:
+            viewer.end()
+
+    async def stream(self, request: web.Request, caller: Caller) -> web.StreamResponse:
+        bays = self._bays_of(request, caller)
+        after = _last_id(request)
+        self._admit(caller)
+        viewer = _Viewer(request, caller, bays)
+        self._viewers.add(viewer)
+        begin_seq = self._feed.seq  # what comes later is in the buffer
+        response = web.StreamResponse(headers=_HEADERS)
+        try:
+            _bound(request)
+            await response.prepare(request)
+            await self._write(viewer, response, f"retry: {_RETRY_MS}\n\n".encode())
+            if after is None or not await self._feed.knows(after):
+                await self._write(viewer, response, self._states(viewer, begin_seq))
+            else:
+                await self._catch_up(viewer, response, after, begin_seq)
+            await self._follow(viewer, response)
+        except (ConnectionError, JournalError) as error:
+            self._log.debug("event_stream_ended", caller=caller.name, error=type(error).__name__)
+        finally:
+            self._viewers.discard(viewer)
+        return response
+
+    async def _catch_up(self, viewer: _Viewer, response: web.StreamResponse, after: int, until: int) -> None:
+        bay = next(iter(viewer.bays)) if len(viewer.bays) == 1 else None
+        while page := await self._feed.read(after, until, bay):
+            texts = [self._message(recorded, viewer) for recorded in page if recorded.bay in viewer.bays]
+            await self._write(viewer, response, b"".join(texts))
+            after = page[-1].seq
+
+    async def _follow(self, viewer: _Viewer, response: web.StreamResponse) -> None:
+        while viewer.buffer or not viewer.over:
+            data = b"".join(viewer.buffer)
+            viewer.buffer.clear()
+            viewer.changed.clear()
+            if data:
+                await self._write(viewer, response, data)
+                continue
+            try:
+                async with asyncio.timeout(self._limits.heartbeat_s):
+                    await viewer.changed.wait()
+            except TimeoutError:
+                await self._write(viewer, response, b": alive\n\n")
+
+    async def _write(self, viewer: _Viewer, response: web.StreamResponse, data: bytes) -> None:
+        """Raises ConnectionError, also when nobody reads."""
+        try:
+            async with asyncio.timeout(self._limits.stall_s):
+                await response.write(data)
+        except TimeoutError:
+            self._cut_off(viewer)
+            raise ConnectionAbortedError("nobody reads") from None
+
+    def _publish(self, recorded: Recorded[e.Event]) -> None:
+        if recorded.bay not in self._bays.bays:
+            return
+        messages: dict[bool, bytes] = {}
+        for viewer in tuple(self._viewers):
+            if recorded.bay not in viewer.bays or viewer.over:
+                continue
+            if len(viewer.buffer) >= self._limits.buffer:
+                self._cut_off(viewer)
+                continue
+            names = viewer.caller.sees_names
+            if names not in messages:
+                messages[names] = self._message(recorded, viewer)
+            viewer.buffer.append(messages[names])
+            viewer.changed.set()
+
+    def _cut_off(self, viewer: _Viewer) -> None:
+        self.cut_off += 1
+        self._viewers.discard(viewer)
+        viewer.cut_off()
+        self._log.warning("event_stream_cut_off", caller=viewer.caller.name)
+
+    def _message(self, recorded: Recorded[e.Event], viewer: _Viewer) -> bytes:
+        document = EventDocument(
+            seq=recorded.seq,
+            bay=recorded.bay,
+            kind=type(recorded.event).__name__,
+            at=rfc3339(recorded.wall_ms),
+            clock_synchronised=recorded.synchronised,
+            state=self._state(recorded.bay, viewer),
+        )
+        return f"id: {recorded.seq}\ndata: {document.model_dump_json()}\n\n".encode()
+
+    def _states(self, viewer: _Viewer, seq: int) -> bytes:
+        bays = {number: self._state(number, viewer) for number in self._bays.bays if number in viewer.bays}
+        document = BaysDocument(seq=seq, bays=bays)
+        return f"id: {seq}\nevent: bays\ndata: {document.model_dump_json()}\n\n".encode()
+
+    def _state(self, number: str, viewer: _Viewer) -> BayDocument:
+        task = self._bays.bays[number]
+        state = self._qod_state(number)
+        return bay_view(task.bay, self._clock.now(), task.rules, state, names=viewer.caller.sees_names)
+
+    def _bays_of(self, request: web.Request, caller: Caller) -> frozenset[str]:
+        """Raises ProblemError."""
+        for name in request.query:
+            if name != "bay":
+                text = "The only parameter is `bay`."
+                raise ProblemError(Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", text, name))
+        wanted = request.query.getall("bay", [])
+        for number in wanted:
+            if number not in self._bays.bays:
+                text = "There is no such bay here."
+                raise ProblemError(Problem(HTTPStatus.NOT_FOUND, "unknown_bay", text, "bay"))
+            caller.must_see(number)
+        return frozenset(wanted or (number for number in self._bays.bays if caller.sees(number)))
+
+    def _admit(self, caller: Caller) -> None:
+        """Raises ProblemError."""
+        if self._closed:
+            text = "The daemon is stopping: come again."
+            raise ProblemError(
+                Problem(HTTPStatus.SERVICE_UNAVAILABLE, "stopping", text, retry_after_s=_RETRY_MS // 1000)
+            )
+        own = sum(viewer.caller.name == caller.name for viewer in self._viewers)
+        if own >= self._limits.viewers_per_caller or len(self._viewers) >= self._limits.viewers:
+            text = "Too many streams are open: close one."
+            raise ProblemError(
+                Problem(HTTPStatus.TOO_MANY_REQUESTS, "too_many_streams", text, retry_after_s=5)
+            )
+
+
+def _last_id(request: web.Request) -> int | None:
+    """Raises ProblemError."""
+    text = request.headers.get(LAST_ID_HEADER, "")
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+        raise ProblemError(
+            Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", "An id of this stream.", LAST_ID_HEADER)
+        )
+    return int(text)
+
+
+def _bound(request: web.Request) -> None:
+    """A machine that is gone, or reads nothing, is to be noticed in seconds."""
+    transport = request.transport
+    sock = None if transport is None else transport.get_extra_info("socket")
+    if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 30_000)
