@@ -32,7 +32,6 @@ async def stop_all(settings: Mapping[str, DispenserSettings]) -> dict[str, str]:
     async def stop(name: str, dispenser: Dispenser) -> None:
         try:
             async with asyncio.timeout(_STOP_ALL_S):
-                await dispenser.connect()
                 await dispenser.stop()
         except DispenserError as error:
             problems[name] = str(error)
