@@ -295,7 +295,7 @@ class _Parts:
             central=self._central,
             warnings=lambda: len(self._warnings()),
             viewers=lambda: (self.streams.viewers, self.streams.cut_off),
-            sheds=lambda: {"antennas": self.readers.antennas.facts_shed},
+            sheds=lambda: {"credits": self.readers.antennas.mail.shed},
         )
 
     async def aclose(self) -> None:
