@@ -119,7 +119,7 @@ def _compare_session(session: str, books: Books) -> Iterable[Line]:
     yield _exact(f"{name} balls read", journal=journal.read, truth=truth.hit_live)
     not_read = truth.never_hit + truth.hit_blind
     yield _exact(f"{name} balls not read", journal=journal.paid - journal.read, truth=not_read)
-    yield Line(f"{name}   of these hit while blind", (("truth", truth.hit_blind),), agrees=True)
+    yield Line(f"{name} hit while blind", (("truth", truth.hit_blind),), agrees=True)
     sold_s = minutes * books.minute_s if journal.ended_by == "time" else None
     paid_for = {} if sold_s is None else {"receipts": sold_s}  # who is ended early plays less
     yield _close(f"{name} seconds played", journal=journal.played_s, truth=truth.played_s, **paid_for)

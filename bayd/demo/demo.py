@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import aiohttp
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -93,7 +94,7 @@ def _read_receipts(path: Path) -> Receipts:
 
 def _print_lines(console: Console, lines: list[Line]) -> None:
     books = ("journal", "central", "hopper", "operator", "truth", "receipts")
-    table = Table("what", *books, "", title="The books of one evening")
+    table = Table("what", *books, "", title="The books of one evening", box=box.SIMPLE, padding=(0, 0))
     for line in lines:
         said = dict(line.said)
         cells = [str(said.get(book, "")) for book in books]
