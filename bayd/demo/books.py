@@ -112,7 +112,7 @@ def _compare_session(session: str, books: Books) -> Iterable[Line]:
     yield _exact(f"{name} minutes", journal=journal.minutes, central=central.minutes, receipts=minutes)
     yield _exact(f"{name} money", central=central.money, receipts=money)
     own, given = books.own_money.get(session, 0), books.given.get(session, 0)
-    yield _exact(f"{name} money taken at the bay", journal=own, receipts=given)
+    yield _exact(f"{name} money at the bay", journal=own, receipts=given)
     yield _exact(f"{name} starts", journal=journal.starts, central=central.starts, truth=truth.starts)
     yield _exact(f"{name} ends", journal=journal.ends, central=central.ends, truth=truth.ends)
     yield _exact(f"{name} balls paid", journal=journal.paid, truth=truth.paid)

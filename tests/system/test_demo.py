@@ -42,7 +42,7 @@ def test_the_books_of_an_evening_agree(evening: Path) -> None:
         ("lose-end", "ends"),
         ("shift-end", "seconds played"),
         ("credit-stray", "balls read"),
-        ("give-away", "money taken at the bay"),
+        ("give-away", "money at the bay"),
         ("slow-clock", "seconds played"),
         ("forget-deletion", "network minutes outside play"),
     ],
