@@ -1,9 +1,9 @@
-"""One input, one decision. The rooms are `bookings`, `pins`, `play`, `dispensing`, `staff`, `qos_book` and
-`restart`."""
+"""One input, one decision. The rooms are `bookings`, `pins`, `play`, `dispensing`, `ball_books`, `staff`,
+`qos_book` and `restart`."""
 
 from typing import assert_never
 
-from bayd.core import bookings, dispensing, pins, play, qos_book, restart, staff
+from bayd.core import ball_books, bookings, dispensing, pins, play, qos_book, restart, staff
 from bayd.core import events as e
 from bayd.core import inputs as i
 from bayd.core.decision import Decision, Refusal, Verdict
@@ -14,7 +14,11 @@ from bayd.core.rules import Rules
 
 __all__ = ["decide", "evolve", "next_wake_ms"]
 
-next_wake_ms = play.next_wake_ms
+
+def next_wake_ms(bay: Bay, rules: Rules) -> int | None:
+    """The next instant at which the clock alone may bring something about."""
+    wakes = (play.next_wake_ms(bay, rules), ball_books.next_wake_ms(bay, rules))
+    return min((wake for wake in wakes if wake is not None), default=None)
 
 
 def decide(bay: Bay, request: i.Input, now: Instant, rules: Rules) -> Decision:
@@ -23,9 +27,11 @@ def decide(bay: Bay, request: i.Input, now: Instant, rules: Rules) -> Decision:
         events = _accepted(restart.restarted(bay, request, now, rules))
         return Decision(events + _overdue(evolve_all(bay, events), now, rules))
     overdue = _overdue(bay, now, rules)
-    verdict = _decide(evolve_all(bay, overdue), request, now, rules)
+    current = evolve_all(bay, overdue)
+    verdict = _decide(current, request, now, rules)
     if isinstance(verdict, Refusal):
         return Decision(overdue, verdict)
+    verdict = ball_books.before_an_end(current, verdict, now, rules)
     # A decision may itself bring something due, such as the warning of a short session.
     after = evolve_all(bay, overdue + verdict)
     return Decision(overdue + verdict + _overdue(after, now, rules))
@@ -43,7 +49,8 @@ def _accepted(verdict: Verdict) -> tuple[e.Event, ...]:
 
 def _overdue(bay: Bay, now: Instant, rules: Rules) -> tuple[e.Event, ...]:
     events: tuple[e.Event, ...] = ()
-    while more := play.due(bay, now, rules):
+    while more := ball_books.due(bay, now, rules) or play.due(bay, now, rules):
+        more = ball_books.before_an_end(bay, more, now, rules)
         events += more
         bay = evolve_all(bay, more)
     return events
@@ -97,12 +104,18 @@ def _decide(bay: Bay, request: i.Input, now: Instant, rules: Rules) -> Verdict:
             return dispensing.dispense(bay, request, now, rules)
         case i.PayoutMarkTaken():
             return dispensing.mark_taken(bay, request, rules)
+        case i.TestDispense():
+            return dispensing.test(bay, request, now, rules)
+        case i.SettleUnknown():
+            return ball_books.settle_unknown(bay, request)
+        case i.Refill():
+            return ball_books.refill(bay, request, now, rules)
         case i.PayoutProgressed():
             return dispensing.progressed(bay, request)
         case i.PayoutWasInterrupted():
             return dispensing.interrupted(bay, request)
         case i.PayoutEnded():
-            return dispensing.ended(bay, request)
+            return dispensing.ended(bay, request, now, rules)
         case i.BallHeard():
             return play.ball_heard(bay, request, rules)
         case i.SelectGame():

@@ -4,14 +4,16 @@ A press becomes a durable request, then the device's mark becomes durable, then 
 Whatever interrupts that, the device is asked what became of it; the rest is the customer's balance.
 """
 
+from bayd.core import ball_books
 from bayd.core import events as e
 from bayd.core import inputs as i
 from bayd.core.decision import Refusal, Verdict
 from bayd.core.instant import Instant
-from bayd.core.model import Bay, DeviceState, Payout, PayoutEnd, Phase
-from bayd.core.rules import Rules
+from bayd.core.model import Bay, DeviceFact, DeviceState, Payout, PayoutEnd, Phase, PlaySession
+from bayd.core.rules import FaultPolicy, Rules, StepPolicy
 
 DISPENSER = "dispenser"
+_TEST_MAX_BALLS = 25  # enough to see a machine work; one step where that is more
 
 
 def dispense(bay: Bay, request: i.Dispense, now: Instant, rules: Rules) -> Verdict:
@@ -22,31 +24,20 @@ def dispense(bay: Bay, request: i.Dispense, now: Instant, rules: Rules) -> Verdi
         return Refusal("paused", "The session is paused.")
     if rules.dispenser is None:
         return Refusal("no_dispenser", "This bay has no ball dispenser.")
-    balls = request.balls
-    if not 1 <= balls <= rules.dispense_max_balls:
-        return Refusal(
-            "balls_invalid", f"Between 1 and {rules.dispense_max_balls} balls at a time.", field="balls"
-        )
-    if balls % rules.dispenser_step:
-        return Refusal(
-            "balls_step", f"This dispenser pays multiples of {rules.dispenser_step} balls.", field="balls"
-        )
-    if bay.payout is not None:
-        return Refusal("payout_running", "Balls are being paid out.", retry_after_ms=1_000)
-    fact = bay.devices.get(DISPENSER)
-    if fact is not None and fact.state is DeviceState.FAULT:
-        return Refusal("dispenser_fault", f"The dispenser needs a person: {fact.reason}")
+    refusal = _not_offered(session, request, rules)
+    if refusal is not None:
+        return refusal
+    balls = _in_steps(request.balls, rules)
+    if isinstance(balls, Refusal):
+        return balls
+    refusal = _engaged(bay)
+    if refusal is not None:
+        return refusal
     from_balance = min(balls, session.balls.balance)
     fresh = balls - from_balance
-    if fresh and session.game is not None and session.game.balls_limit is None:
-        return Refusal("limit_unknown", "The limit of this game is not known: staff choose the game anew.")
-    left = session.balls_left
-    if left is not None and fresh > left:
-        return Refusal(
-            "limit_reached",
-            f"{left + session.balls.balance} balls are left in this game.",
-            field="balls",
-        )
+    refusal = _beyond_limit(session, balls, rules) or _beyond_cap(session, fresh, now, rules)
+    if refusal is not None:
+        return refusal
     return (
         e.PayoutRequested(
             payout_id=request.payout_id,
@@ -55,8 +46,133 @@ def dispense(bay: Bay, request: i.Dispense, now: Instant, rules: Rules) -> Verdi
             balls=balls,
             from_balance=from_balance,
             not_after_ms=now.boot_ms + rules.intent_ttl_ms,
+            at_ms=now.boot_ms,
+            forget_before_ms=now.boot_ms - rules.cap_ms,
+            pressed=request.balls,
+            by=request.actor.name,
         ),
     )
+
+
+def test(bay: Bay, request: i.TestDispense, now: Instant, rules: Rules) -> Verdict:
+    """A technician tries the machine while nobody plays; nobody's balls, and never resumed."""
+    if rules.dispenser is None:
+        return Refusal("no_dispenser", "This bay has no ball dispenser.")
+    if not request.reason.strip():
+        return Refusal("reason_missing", "A test payout needs a reason.", field="reason")
+    if bay.session is not None:
+        return Refusal("playing", "A session is running at this bay: the balls would fall to the customer.")
+    most = max(_TEST_MAX_BALLS, rules.dispenser_step)
+    if not 1 <= request.balls <= most:
+        return Refusal("balls_invalid", f"A test pays 1 to {most} balls.", field="balls")
+    if request.balls % rules.dispenser_step:
+        return _no_multiple(rules)
+    refusal = _engaged(bay)
+    if refusal is not None:
+        return refusal
+    return (
+        e.PayoutRequested(
+            payout_id=request.payout_id,
+            session_id="",
+            dispenser=rules.dispenser,
+            balls=request.balls,
+            from_balance=0,
+            not_after_ms=now.boot_ms + rules.intent_ttl_ms,
+            at_ms=now.boot_ms,
+            pressed=request.balls,
+            test=True,
+            by=request.actor.name,
+            reason=request.reason,
+        ),
+    )
+
+
+def choices(bay: Bay, rules: Rules) -> tuple[int, ...]:
+    """What the screen offers now: the site's sizes, and what is owed. None: any number."""
+    if not rules.dispense_choices:
+        return ()
+    balance = 0 if bay.session is None else bay.session.balls.balance
+    return tuple(sorted({*rules.dispense_choices, balance} - {0}))
+
+
+def _not_offered(session: PlaySession, request: i.Dispense, rules: Rules) -> Refusal | None:
+    balls = request.balls
+    if not 1 <= balls <= rules.dispense_max_balls:
+        text = f"Between 1 and {rules.dispense_max_balls} balls at a time."
+        return Refusal("balls_invalid", text, field="balls")
+    offered = rules.dispense_choices
+    # What is owed is always offered.
+    if not offered or request.actor.role is not i.Role.SCREEN or balls in (*offered, session.balls.balance):
+        return None
+    sizes = ", ".join(str(size) for size in offered)
+    return Refusal("balls_not_offered", f"The screen offers {sizes} balls.", field="balls")
+
+
+def _in_steps(balls: int, rules: Rules) -> int | Refusal:
+    over = balls % rules.dispenser_step
+    if not over:
+        return balls
+    match rules.step_policy:
+        case StepPolicy.REFUSE:
+            return _no_multiple(rules)
+        case StepPolicy.ROUND_UP:
+            return balls - over + rules.dispenser_step
+        case StepPolicy.ROUND_DOWN:
+            return balls - over or _no_multiple(rules)
+
+
+def _no_multiple(rules: Rules) -> Refusal:
+    text = f"This dispenser pays multiples of {rules.dispenser_step} balls."
+    return Refusal("balls_step", text, field="balls")
+
+
+def _engaged(bay: Bay) -> Refusal | None:
+    if bay.payout is not None:
+        return Refusal("payout_running", "Balls are being paid out.", retry_after_ms=1_000)
+    if _is_faulty(bay):
+        return Refusal("dispenser_fault", f"The dispenser needs a person: {bay.devices[DISPENSER].reason}")
+    return None
+
+
+def _is_faulty(bay: Bay) -> bool:
+    return bay.devices.get(DISPENSER, DeviceFact()).state is DeviceState.FAULT
+
+
+def _beyond_limit(session: PlaySession, balls: int, rules: Rules) -> Refusal | None:
+    """The game's limit; where the site rounds up, the last step may reach beyond it."""
+    balance, game, step = session.balls.balance, session.game, rules.dispenser_step
+    if balls > balance and game is not None and game.balls_limit is None:
+        return Refusal("limit_unknown", "The limit of this game is not known: staff choose the game anew.")
+    if session.balls_left is None:
+        return None
+    left = session.balls_left + balance
+    allowed = -(-left // step) * step if rules.step_policy is StepPolicy.ROUND_UP else left
+    if balls <= allowed:
+        return None
+    text = f"{left} balls are left in this game."
+    if 0 < left < step:
+        text += f" This dispenser pays multiples of {step}."
+    return Refusal("limit_reached", text, field="balls")
+
+
+def _beyond_cap(session: PlaySession, fresh: int, now: Instant, rules: Rules) -> Refusal | None:
+    """So many balls in so much time: a machine is not emptied by one bay."""
+    cap = rules.cap_balls
+    if cap is None or not fresh:
+        return None
+    text = f"At most {cap} balls in {rules.cap_minutes} minutes."
+    if fresh > cap:
+        return Refusal("cap_reached", text, field="balls")
+    since_ms = now.boot_ms - rules.cap_ms
+    lately = [asked for asked in session.asked if asked.at_ms > since_ms]
+    too_many = sum(asked.balls for asked in lately) + fresh - cap
+    if too_many <= 0:
+        return None
+    for asked in lately:
+        too_many -= asked.balls
+        if too_many <= 0:
+            return Refusal("cap_reached", text, retry_after_ms=asked.at_ms - since_ms)
+    return Refusal("cap_reached", text, field="balls")
 
 
 def mark_taken(bay: Bay, report: i.PayoutMarkTaken, rules: Rules) -> Verdict:
@@ -71,25 +187,33 @@ def mark_taken(bay: Bay, report: i.PayoutMarkTaken, rules: Rules) -> Verdict:
 
 def may_start(bay: Bay, rules: Rules) -> bool:
     """May the motor be started for the open payout? Only in the same session, soon after the press."""
-    payout = bay.payout
-    return (
-        payout is not None
-        and not payout.stopping
-        and bay.phase is Phase.PLAYING
-        and bay.session is not None
-        and bay.session.session_id == payout.session_id
-        and payout.interrupted_ms < rules.resume_payout_ms
-    )
+    payout, session = bay.payout, bay.session
+    if payout is None or payout.stopping or _is_faulty(bay):
+        return False
+    if payout.test:
+        return session is None and not payout.interrupted_ms
+    if session is not None and session.session_id == payout.session_id:
+        return bay.phase is Phase.PLAYING and payout.interrupted_ms < rules.resume_payout_ms
+    # What was begun before the end is finished, tray by tray, as long as nothing comes between.
+    return payout.part is not None and not payout.interrupted_ms
 
 
 def progressed(bay: Bay, report: i.PayoutProgressed) -> Verdict:
     payout = bay.payout
     if payout is None or payout.payout_id != report.payout_id or payout.part is None:
         return Refusal("payout_gone", "This payout is closed.")
-    paid = payout.part.paid_before + min(report.part_paid, payout.part.balls)
-    if paid <= payout.paid:
+    paid, surplus = _so_far(payout, report.part_paid)
+    if (paid, surplus) == (payout.paid, payout.surplus):
         return ()
-    return (e.BallsPaid(payout.payout_id, payout.session_id, paid),)
+    return (e.BallsPaid(payout.payout_id, payout.session_id, paid, surplus),)
+
+
+def _so_far(payout: Payout, part_paid: int) -> tuple[int, int]:
+    """All that came out for this payout, and what of it goes beyond. A tray may hold more than it should."""
+    assert payout.part is not None
+    paid = max(payout.paid, payout.part.paid_before + max(0, part_paid))
+    counted = min(paid, payout.balls)
+    return counted, max(payout.surplus, payout.part.surplus_before + paid - counted)
 
 
 def interrupted(bay: Bay, report: i.PayoutWasInterrupted) -> Verdict:
@@ -101,20 +225,38 @@ def interrupted(bay: Bay, report: i.PayoutWasInterrupted) -> Verdict:
     return (e.PayoutInterrupted(payout.payout_id, report.interrupted_ms),)
 
 
-def ended(bay: Bay, report: i.PayoutEnded) -> Verdict:
+def ended(bay: Bay, report: i.PayoutEnded, now: Instant, rules: Rules) -> Verdict:
     """The motor stands. What the device cannot tell is unknown: neither paid nor owed."""
     payout = bay.payout
     if payout is None or payout.payout_id != report.payout_id:
         return Refusal("payout_gone", "This payout is closed.")
     part = payout.part
-    paid, unknown = payout.paid, 0
+    paid, surplus, unknown = payout.paid, payout.surplus, 0
     if part is not None:
         if report.part_paid is None:
-            unknown = part.balls - (payout.paid - part.paid_before)
+            unknown = max(0, part.paid_before + part.balls - payout.paid)
         else:
-            paid = max(payout.paid, part.paid_before + min(report.part_paid, part.balls))
+            paid, surplus = _so_far(payout, report.part_paid)
     end = PayoutEnd.UNKNOWN if unknown else report.end
-    return (e.PayoutClosed(payout.payout_id, payout.session_id, end, paid, unknown, report.text),)
+    closed = e.PayoutClosed(
+        payout.payout_id, payout.session_id, end, paid, unknown, report.text, surplus, now.wall_ms
+    )
+    settled = ball_books.settle_by_rule(closed, rules) if unknown and not payout.test else ()
+    return (closed, *settled, *_stop_the_clock(bay, closed, now, rules))
+
+
+def _stop_the_clock(
+    bay: Bay, closed: e.PayoutClosed, now: Instant, rules: Rules
+) -> tuple[e.SessionPaused, ...]:
+    """Where the site wants it: a customer does not pay for the time in which the machine is repaired."""
+    payout, session = bay.payout, bay.session
+    if rules.dispenser_fault is not FaultPolicy.PAUSE or not _is_faulty(bay):
+        return ()
+    if payout is None or session is None or session.session_id != payout.session_id:
+        return ()
+    if bay.phase is not Phase.PLAYING or closed.paid >= payout.balls:
+        return ()
+    return (e.SessionPaused(now.boot_ms, "bayd", f"dispenser: {closed.text}", DISPENSER),)
 
 
 def close_unbegun(bay: Bay) -> tuple[e.PayoutClosed, ...]:

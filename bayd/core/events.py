@@ -150,6 +150,7 @@ class SessionPaused:
     at_ms: int
     by: str
     reason: str
+    device: str = ""  # whose fault it was: the clock runs on when that is cleared
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +322,12 @@ class PayoutRequested:
     balls: int
     from_balance: int  # of these, so many were owed already
     not_after_ms: int
+    at_ms: int = 0
+    forget_before_ms: int = 0  # presses older than this no longer matter for the limit per time
+    pressed: int = 0  # what was asked for, where the machine's step made another number of it
+    test: bool = False
+    by: str = ""
+    reason: str = ""  # of a test
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,6 +344,7 @@ class BallsPaid:
     payout_id: str
     session_id: str
     paid: int  # of this payout, in all
+    surplus: int = 0  # beyond what was asked, in all
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,6 +368,44 @@ class PayoutClosed:
     paid: int
     unknown: int  # may have come out, may not
     text: str
+    surplus: int = 0  # beyond what was asked, in all
+    wall_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownSettled:
+    """Somebody, or a rule of the site, said what became of balls that the machine could not tell of."""
+
+    payout_id: str
+    session_id: str
+    counted: int
+    owed: int
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DispenserRefilled:
+    """Each bay of the machine keeps it, with the same id."""
+
+    refill_id: str
+    dispenser: str
+    balls: int  # in it now
+    by: str
+    wall_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionReconciled:
+    """The books of a session that is over: what was commanded, what the machine counted, what was read."""
+
+    session_id: str
+    balls: Balls
+    missing: int | None  # counted and not read; negative: more were read; None: the antenna cannot say
+    tolerated: int
+    beyond: bool  # more than that
+    granted: int  # given back, of what is missing
+    wall_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -458,6 +504,9 @@ Event = (
     | PayoutStopping
     | PayoutInterrupted
     | PayoutClosed
+    | UnknownSettled
+    | DispenserRefilled
+    | SessionReconciled
     | IntentExpired
     | BallRead
     | DeviceChanged

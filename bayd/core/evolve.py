@@ -3,21 +3,19 @@
 from dataclasses import replace
 from typing import assert_never
 
+from bayd.core import ball_counters, qos_lease
 from bayd.core import events as e
 from bayd.core import qos_events as q
-from bayd.core import qos_lease
 from bayd.core.model import (
-    Balls,
     Bay,
     Booking,
     Conflict,
     Credit,
     DeviceFact,
+    DeviceState,
     EndedSession,
     EndReason,
     OwnExtension,
-    Payout,
-    PayoutPart,
     PinAttempt,
     PinPad,
     PlaySession,
@@ -26,14 +24,17 @@ from bayd.core.model import (
 from bayd.core.phases import next_phase
 from bayd.core.qos_budget import Spent
 
+_READER = "reader"
+
 # Changes with every change of what `evolve` makes of the same events: a snapshot of another number is
 # not used, the events are read again.
-REDUCER_VERSION = 4
+REDUCER_VERSION = 5
 
 _ENDED_IDS_KEPT = 512  # more sessions than a bay can end within the booking horizon
 _CONFLICTS_KEPT = 20
 _NUMBERS_KEPT = 512
 _ANY_TIME_MS = 30 * 24 * 3_600_000  # an outage of unknown length: the server's timer proves nothing any more
+_LAST_READS_MS = 10_000  # after the end: what lay on the tee is decided about, and recorded
 
 
 def evolve(bay: Bay, event: e.Event) -> Bay:
@@ -98,13 +99,15 @@ def _apply(bay: Bay, event: e.Event) -> Bay:
             return replace(
                 bay, next_session_id=session_id, next_started_by=started_by, next_verified_at_ms=at_ms
             )
-        case e.SessionPaused(at_ms):
-            return _in_session(bay, paused_at_ms=at_ms)
+        case e.SessionPaused(at_ms, _, _, device):
+            return _in_session(bay, paused_at_ms=at_ms, paused_for=device)
         case e.SessionResumed(at_ms, ends_at_ms):
             session = _session(bay)
             begun = session.paused_at_ms if session.paused_at_ms is not None else at_ms
             paused_ms = session.paused_ms + at_ms - begun
-            return _in_session(bay, paused_at_ms=None, paused_ms=paused_ms, ends_at_ms=ends_at_ms)
+            return _in_session(
+                bay, paused_at_ms=None, paused_ms=paused_ms, ends_at_ms=ends_at_ms, paused_for=""
+            )
         case e.SessionExtended():
             return _extended(bay, event)
         case e.ExtensionAsked(_, minutes):
@@ -114,6 +117,8 @@ def _apply(bay: Bay, event: e.Event) -> Bay:
         case e.WarningGiven(minutes):
             return _in_session(bay, warned=(*_session(bay).warned, minutes))
         case e.SessionEnded():
+            moved = event.balls.commanded or event.balls.read
+            reconcile_at_ms = max(event.grace_until_ms, event.at_ms + _LAST_READS_MS)
             return replace(
                 bay,
                 session=None,
@@ -124,6 +129,8 @@ def _apply(bay: Bay, event: e.Event) -> Bay:
                     event.played_ms,
                     event.balls,
                     _session(bay).player_id,
+                    reconcile_at_ms=reconcile_at_ms if moved else None,
+                    unread=_session(bay).unread,
                 ),
                 grace_until_ms=event.grace_until_ms,
                 ended_ids=_remember(bay.ended_ids, event.session_id),
@@ -170,39 +177,35 @@ def _apply(bay: Bay, event: e.Event) -> Bay:
         case e.DeliveryRetried() | e.DeliveryDropped():
             return bay
 
-        case e.PayoutRequested():
-            return _payout_requested(bay, event)
-        case e.PayoutMarked(_, balls, mark):
-            payout = _payout(bay)
-            return replace(bay, payout=replace(payout, part=PayoutPart(balls, payout.paid, mark)))
-        case e.BallsPaid(_, session_id, paid):
-            payout = _payout(bay)
-            more = paid - payout.paid
-            bay = _count(bay, session_id, counted=more)
-            return replace(bay, payout=replace(payout, paid=paid))
-        case e.PayoutStopping():
-            return replace(bay, payout=replace(_payout(bay), stopping=True))
-        case e.PayoutInterrupted(_, interrupted_ms):
-            return replace(bay, payout=replace(_payout(bay), interrupted_ms=interrupted_ms))
-        case e.PayoutClosed(_, session_id, _, paid, unknown):
-            payout = _payout(bay)
-            rest = payout.balls - paid - unknown
-            bay = _count(bay, session_id, counted=paid - payout.paid, unknown=unknown, balance=rest)
-            return replace(bay, payout=None)
+        case (
+            e.PayoutRequested()
+            | e.PayoutMarked()
+            | e.BallsPaid()
+            | e.PayoutStopping()
+            | e.PayoutInterrupted()
+            | e.PayoutClosed()
+            | e.UnknownSettled()
+            | e.DispenserRefilled()
+            | e.SessionReconciled()
+        ):
+            return ball_counters.evolve(bay, event)
         case e.IntentExpired():
             return bay
         case e.BallRead(epc, session_id, _, at_ms, forget_before_ms):
             kept = tuple(c for c in bay.credits if c.at_ms >= forget_before_ms and c.epc != epc)
-            return replace(_count(bay, session_id, read=1), credits=(*kept, Credit(epc, at_ms)))
+            counted = ball_counters.count(bay, session_id, read=1)
+            return replace(counted, credits=(*kept, Credit(epc, at_ms)))
 
         case e.DeviceChanged(device, state, reason, wall_ms):
-            return replace(bay, devices={**bay.devices, device: DeviceFact(state, reason, wall_ms)})
+            bay = replace(bay, devices={**bay.devices, device: DeviceFact(state, reason, wall_ms)})
+            reads = device != _READER or state is DeviceState.OK or bay.session is None
+            return bay if reads else _in_session(bay, unread=True)
         case e.OutageSeen(outage_ms, credited, _, shift_ms, hold_shift_ms):
             shifted = _shifted(bay, shift_ms, hold_shift_ms)
             if shifted.session is None or not credited:
                 return shifted
             ahead_ms = shifted.session.server_ahead_ms + (_ANY_TIME_MS if outage_ms is None else outage_ms)
-            return _in_session(shifted, server_ahead_ms=ahead_ms)
+            return _in_session(shifted, server_ahead_ms=ahead_ms, unread=True)
         case e.QosSpent(day, sessions, seconds):
             return replace(bay, qos_day=bay.qos_day.with_cost(day, Spent(sessions, seconds)))
         case _:
@@ -212,11 +215,6 @@ def _apply(bay: Bay, event: e.Event) -> Bay:
 def _session(bay: Bay) -> PlaySession:
     assert bay.session is not None, f"bay {bay.number} has no session"
     return bay.session
-
-
-def _payout(bay: Bay) -> Payout:
-    assert bay.payout is not None, f"bay {bay.number} has no payout"
-    return bay.payout
 
 
 def _in_session(bay: Bay, **changes: object) -> Bay:
@@ -249,6 +247,7 @@ def _started(bay: Bay, event: e.SessionStarted) -> Bay:
         warned=event.skip_warnings,
         active_seen=event.started_by is StartedBy.PIN_ONLINE,
         server_ahead_ms=event.server_ahead_ms,
+        unread=bay.devices.get(_READER, DeviceFact()).state is not DeviceState.OK,
     )
     return replace(
         bay,
@@ -282,26 +281,6 @@ def _extended(bay: Bay, event: e.SessionExtended) -> Bay:
     )
 
 
-def _payout_requested(bay: Bay, event: e.PayoutRequested) -> Bay:
-    fresh = event.balls - event.from_balance
-    bay = _count(bay, event.session_id, commanded=fresh, balance=-event.from_balance)
-    payout = Payout(event.payout_id, event.session_id, event.balls, event.not_after_ms)
-    return replace(bay, payout=payout)
-
-
-def _count(bay: Bay, session_id: str, **more: int) -> Bay:
-    """Adds to the counters of the session in play, or of the one that has just ended."""
-    if bay.session is not None and bay.session.session_id == session_id:
-        return replace(bay, session=replace(bay.session, balls=_plus(bay.session.balls, more)))
-    if bay.last is not None and bay.last.session_id == session_id:
-        return replace(bay, last=replace(bay.last, balls=_plus(bay.last.balls, more)))
-    return bay
-
-
-def _plus(balls: Balls, more: dict[str, int]) -> Balls:
-    return replace(balls, **{name: getattr(balls, name) + value for name, value in more.items()})
-
-
 def _shifted(bay: Bay, shift_ms: int, hold_shift_ms: int) -> Bay:
     """Every instant of the state on the new clock."""
 
@@ -317,12 +296,15 @@ def _shifted(bay: Bay, shift_ms: int, hold_shift_ms: int) -> Bay:
             session,
             started_at_ms=session.started_at_ms + shift_ms,
             ends_at_ms=session.ends_at_ms + shift_ms,
+            asked=tuple(replace(asked, at_ms=asked.at_ms + shift_ms) for asked in session.asked),
             paused_at_ms=play(session.paused_at_ms),
             inactive_since_ms=play(session.inactive_since_ms),
         )
     last = bay.last
     if last is not None:
-        last = replace(last, ended_at_ms=last.ended_at_ms + shift_ms)
+        last = replace(
+            last, ended_at_ms=last.ended_at_ms + shift_ms, reconcile_at_ms=play(last.reconcile_at_ms)
+        )
     payout = bay.payout
     if payout is not None:
         payout = replace(payout, not_after_ms=payout.not_after_ms + hold_shift_ms)

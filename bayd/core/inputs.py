@@ -150,6 +150,35 @@ class Dispense:
 
 
 @dataclass(frozen=True, slots=True)
+class TestDispense:
+    """A technician tries the machine: balls that are nobody's."""
+
+    payout_id: str
+    balls: int
+    actor: Actor
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SettleUnknown:
+    """Staff say what became of a payout that the machine could not tell of; the rest is owed."""
+
+    payout_id: str
+    came_out: int
+    actor: Actor
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refill:
+    """Somebody has filled the machine. Told at one bay, and from there to all bays of the machine."""
+
+    refill_id: str
+    balls: int | None  # in it now; None: full
+    actor: Actor
+
+
+@dataclass(frozen=True, slots=True)
 class Extend:
     op_id: str
     minutes: int
@@ -329,6 +358,9 @@ Input = (
     | RetryDelivery
     | DropDelivery
     | Dispense
+    | TestDispense
+    | SettleUnknown
+    | Refill
     | Extend
     | DeclineExtension
     | End

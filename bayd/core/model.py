@@ -73,13 +73,55 @@ class Booking:
 
 @dataclass(frozen=True, slots=True)
 class Balls:
-    """commanded = counted + balance + unknown + what an open payout still has to pay."""
+    """commanded + granted = counted + balance + unknown + what an open payout still has to pay."""
 
     commanded: int = 0  # asked for and granted
     counted: int = 0  # left the machine
     balance: int = 0  # granted, not paid: the customer's, paid on a new press
     unknown: int = 0  # nobody can say whether these came out
     read: int = 0  # credited by RFID
+    surplus: int = 0  # left the machine beyond what was asked for: a tray that held more
+    granted: int = 0  # given back at the end, because far fewer were read than counted
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A press for balls that were not owed already: what the limit per time counts."""
+
+    at_ms: int
+    balls: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownBalls:
+    """A payout of which nobody can say how many balls came out. Staff settle it; it outlives its session."""
+
+    payout_id: str
+    session_id: str
+    balls: int
+    text: str  # what the machine said
+    wall_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """What a bay has had out of its machine since the last time that somebody filled it."""
+
+    refill_id: str
+    dispenser: str
+    balls: int  # in the machine after the refill
+    wall_ms: int
+    paid: int = 0  # at this bay since then; what may have come out counts as out
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """Commanded, counted, read: what the comparison at the end of a session said."""
+
+    missing: int | None  # counted and not read; negative: more were read. None: the antenna cannot say
+    beyond: bool  # more than the site tolerates
+    granted: int  # given back for it
+    wall_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +158,9 @@ class PlaySession:
     own_games: tuple[int, ...] = ()  # chosen here, not yet shown by the server
     own_extensions: tuple[OwnExtension, ...] = ()
     server_ahead_ms: int = 0  # so much earlier than ours its own timer may end: outages that we credited
+    asked: tuple[Asked, ...] = ()  # lately
+    unread: bool = False  # the antenna was away for a while: what was read proves nothing
+    paused_for: str = ""  # the device whose fault stopped the clock: it runs on when that is cleared
 
     @property
     def balls_left(self) -> int | None:
@@ -151,6 +196,9 @@ class EndedSession:
     played_ms: int
     balls: Balls
     player_id: int | None = None
+    reconcile_at_ms: int | None = None  # when its books are compared; None: done, or nothing to compare
+    reconciled: Reconciled | None = None
+    unread: bool = False  # the antenna was away for a while
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +208,7 @@ class PayoutPart:
     balls: int
     paid_before: int  # of the whole payout
     mark: Mapping[str, int]
+    surplus_before: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,10 +216,13 @@ class Payout:
     """The one open intent to pay balls."""
 
     payout_id: str
-    session_id: str
+    session_id: str  # of a test: empty
     balls: int
     not_after_ms: int  # not begun by then: never begun
+    dispenser: str = ""
+    test: bool = False  # a technician's: nobody's balls, and never resumed
     paid: int = 0
+    surplus: int = 0  # beyond all that was asked
     part: PayoutPart | None = None
     stopping: bool = False  # the motor is to be stopped, the rest stays balance
     interrupted_ms: int = 0  # the longest interruption since it was asked for
@@ -230,6 +282,8 @@ class Bay:
     next_started_by: StartedBy | None = None
     next_verified_at_ms: int | None = None
     payout: Payout | None = None
+    unsettled: tuple[UnknownBalls, ...] = ()  # oldest first
+    stock: Stock | None = None  # None: nobody said yet how many balls there are
     pad: PinPad = field(default_factory=PinPad)
     devices: Mapping[str, DeviceFact] = field(default_factory=dict)
     help_since_ms: int | None = None

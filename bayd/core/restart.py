@@ -62,6 +62,7 @@ def _has_instants(bay: Bay) -> bool:
         bay.session
         or bay.grace_until_ms is not None
         or bay.payout
+        or (bay.last is not None and bay.last.reconcile_at_ms is not None)
         or bay.pad.last_try_ms is not None
         or bay.help_since_ms is not None
         or bay.credits

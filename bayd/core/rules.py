@@ -19,6 +19,29 @@ class DowntimePolicy(StrEnum):
     COUNTED = "counted"  # the outage was play
 
 
+class StepPolicy(StrEnum):
+    """What becomes of a press that is no multiple of what the machine pays at once."""
+
+    REFUSE = "refuse"
+    ROUND_UP = "round_up"  # also beyond the game's limit, by less than one step
+    ROUND_DOWN = "round_down"
+
+
+class UnknownPolicy(StrEnum):
+    """What becomes of balls of which the machine cannot say whether they came out."""
+
+    ASK = "ask"  # staff settle it
+    COUNT = "count"  # they count as paid
+    OWE = "owe"  # they are the customer's balance: at most paid twice, never lost
+
+
+class FaultPolicy(StrEnum):
+    """What the clock does for a customer whose balls stick in a faulty machine."""
+
+    PLAY_ON = "play_on"
+    PAUSE = "pause"
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """The rules of one bay. Minutes become milliseconds through `minute_ms` alone."""
@@ -26,7 +49,18 @@ class Rules:
     minute_ms: int = 60_000
     dispenser: str | None = None  # its name in the configuration; None: the bay has none
     dispenser_step: int = 1  # balls of the smallest payout (a tip tray gives 25)
+    step_policy: StepPolicy = StepPolicy.REFUSE
+    dispenser_capacity: int | None = None  # balls in the full machine; None: unknown
     dispense_max_balls: int = 200  # per press; a typing error must not empty the machine
+    dispense_choices: tuple[int, ...] = ()  # bucket sizes that the screen offers; none: any number
+    cap_balls: int | None = None  # so many balls …
+    cap_minutes: int = 60  # … in so much time, at most
+    unknown_balls: UnknownPolicy = UnknownPolicy.ASK
+    dispenser_fault: FaultPolicy = FaultPolicy.PLAY_ON
+    reads_balls: bool = True  # the bay has an antenna, and the range a list of its balls
+    variance_balls: int = 10  # so many, or …
+    variance_percent: int = 25  # … so many in a hundred that were counted and not read are tolerated
+    variance_grant: bool = False  # what is missing beyond that is given back
     intent_ttl_ms: int = 5_000  # a payout that is not durable by then is never acted on
     warn_minutes: tuple[int, ...] = (10, 5, 1)
     grace_minutes: int = 2
@@ -46,6 +80,10 @@ class Rules:
     resume_payout_ms: int = 30_000  # a payout goes on by itself only after a shorter interruption
     end_proof_ms: int = 10_000  # `active` false twice, this far apart
     own_end_window_minutes: int = 2  # around the server's own computed end, which proves nothing
+
+    @property
+    def cap_ms(self) -> int:
+        return self.cap_minutes * self.minute_ms
 
     @property
     def grace_ms(self) -> int:

@@ -86,10 +86,15 @@ def device_reported(bay: Bay, report: i.DeviceReported, now: Instant) -> Verdict
 
 
 def clear_fault(bay: Bay, request: i.ClearFault, now: Instant) -> Verdict:
-    fact = bay.devices.get(request.device, DeviceFact())
-    if fact.state is not DeviceState.FAULT:
-        return Refusal("no_fault", f"The {request.device} has no fault.")
-    return (e.DeviceChanged(request.device, DeviceState.UNKNOWN, "", now.wall_ms, by=request.actor.name),)
+    """The clock runs on where the fault had stopped it."""
+    by, device, session = request.actor.name, request.device, bay.session
+    if bay.devices.get(device, DeviceFact()).state is not DeviceState.FAULT:
+        return Refusal("no_fault", f"The {device} has no fault.")
+    cleared = (e.DeviceChanged(device, DeviceState.UNKNOWN, "", now.wall_ms, by=by),)
+    if session is None or session.paused_for != device:
+        return cleared
+    resumed = play.resume(bay, by, now)
+    return cleared if isinstance(resumed, Refusal) else (*cleared, *resumed)
 
 
 def retry_delivery(request: i.RetryDelivery) -> Verdict:
