@@ -31,7 +31,7 @@ from bayd.core.presence import (
     Tee,
 )
 from bayd.ports import Clock, Instant, Log
-from bayd.reconcile.bay_mail import BayMail
+from bayd.reconcile.bay_mail import CREDITS_LIMIT, BayMail
 from bayd.reconcile.listening import PortWatch, blind_after_ms
 from bayd.runtime.bay import Outcome as BayOutcome
 from hardware.rfid import (
@@ -140,7 +140,9 @@ class AntennaReconciler:
         *,
         clock: Clock,
         log: Log,
+        credits_limit: int = CREDITS_LIMIT,
     ) -> None:
+        """`credits_limit`: how many may wait at one bay for a disk that does not answer."""
         self._presence = presence
         self._bays = bays
         self._clock = clock
@@ -161,7 +163,7 @@ class AntennaReconciler:
         self._listening = False
         self._due_ms: int | None = None  # when the run task will look at presence
         self._look = asyncio.Event()
-        self.mail = BayMail(self._at_tee, bays, log)
+        self.mail = BayMail(self._at_tee, bays, log, credits_limit=credits_limit)
 
     def attach(self, name: str, reader: RfidReader) -> None:
         """The driver that drives reader `name`; its events come to `reader_event`."""

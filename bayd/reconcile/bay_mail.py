@@ -15,7 +15,7 @@ from bayd.journal import JournalUnavailableError, NotWrittenError
 from bayd.ports import Log
 from bayd.runtime.bay import BayBusyError, Outcome, OutcomeUnknownError
 
-_CREDITS_LIMIT = 512  # at one bay: a ball every five seconds for forty minutes
+CREDITS_LIMIT = 512  # at one bay: a ball every five seconds for forty minutes
 _RETRY_S = 1.0  # when the journal could not be written
 
 
@@ -29,7 +29,7 @@ class BayMail:
     """`run` is a task of its owner."""
 
     def __init__(
-        self, numbers: Iterable[str], bays: Bays, log: Log, *, credits_limit: int = _CREDITS_LIMIT
+        self, numbers: Iterable[str], bays: Bays, log: Log, *, credits_limit: int = CREDITS_LIMIT
     ) -> None:
         self._bays = bays
         self._log = log
