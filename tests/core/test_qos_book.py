@@ -103,7 +103,7 @@ def test_play_that_ends_is_not_waited_for_by_the_operator() -> None:
 def test_a_longer_session_is_wanted_once_it_is_durable() -> None:
     book = playing()
     before = desired(book.bay, book.rules)
-    book.when(i.Extend("op", 30, None, STAFF, "paid"))
+    book.when(i.Extend("op", 30, 100, STAFF, "paid"))
     assert narrowed(before, desired(book.bay, book.rules)).low_latency == before.low_latency
 
 
