@@ -93,7 +93,7 @@ def _picture(
         parts.append(
             Text(
                 f"bay {YOUR_BAY} is yours, PIN {pin}:\n"
-                f"  curl -d '{{\"pin\": \"{pin}\"}}' -H 'Idempotency-Key: 1' "
+                f"  curl --json '{{\"pin\": \"{pin}\"}}' -H 'Idempotency-Key: 1' "
                 f"-H 'Authorization: Bearer {token}' "
                 f"{stage.url('bayd')}/api/v1/bays/{YOUR_BAY}/pin",
                 style="bold",
