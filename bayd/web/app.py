@@ -20,7 +20,6 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 # There is never an Access-Control header: no page of another site reads anything here.
 _HEADERS: Mapping[str, str] = {
-    "Server": "bayd",
     "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -103,6 +102,7 @@ def make_app(
 async def _complete(_request: web.Request, response: web.StreamResponse) -> None:
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
+    response.headers["Server"] = "bayd"  # no versions for those who collect them
 
 
 def _name(request: web.Request) -> str:

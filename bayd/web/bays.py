@@ -18,7 +18,7 @@ from bayd.runtime.bay import AnswerMaker, Outcome
 from bayd.runtime.range import Range
 from bayd.web.access import Caller
 from bayd.web.acts import ACTS, Act, GameBody, PinBody
-from bayd.web.bodies import read_body
+from bayd.web.bodies import BODY_WITHIN_S, read_body
 from bayd.web.documents import BayDocument
 from bayd.web.idempotency import (
     KEY_HEADER,
@@ -62,7 +62,7 @@ _REFUSALS = {
     HTTPStatus.REQUEST_TIMEOUT: "The body did not come in time",
     HTTPStatus.CONFLICT: "Not possible in the bay's present state: `code` says why",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large",
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is not JSON",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is not plain JSON",
     HTTPStatus.UNPROCESSABLE_ENTITY: "`field` is wrong, or the key was used for another request",
     HTTPStatus.SERVICE_UNAVAILABLE: "`busy` and `not_recorded`: nothing has changed; `outcome_unknown`: look",
 }
@@ -86,6 +86,7 @@ class BayApi:
         clock: Clock,
         randomness: Randomness,
         patience_s: float = 5.0,
+        body_within_s: float = BODY_WITHIN_S,
         limits: RateLimits | None = None,
     ) -> None:
         self._bays = bays
@@ -94,6 +95,7 @@ class BayApi:
         self._qod_state = qod_state
         self._clock = clock
         self._randomness = randomness
+        self._body_within_s = body_within_s
         self._keyed = KeyedRequests(journal, patience_s)
         self._pins = Buckets((limits or RateLimits()).pins, clock)
 
@@ -132,7 +134,7 @@ class BayApi:
         number = self._number(request, caller)
         self._pins.take(f"{caller.name} {number}")
         key = key_of(request, caller)
-        body = await read_body(request, PinBody)
+        body = await read_body(request, PinBody, within_s=self._body_within_s)
         # A PIN of six digits could be guessed from a digest of the body: the path alone is the fingerprint.
         fingerprint = fingerprint_of(number, "pin", "")
 
@@ -150,7 +152,7 @@ class BayApi:
     async def game(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         number = self._number(request, caller)
         key = key_of(request, caller)
-        body = await read_body(request, GameBody)
+        body = await read_body(request, GameBody, within_s=self._body_within_s)
         fingerprint = fingerprint_of(number, "game", body.model_dump_json())
 
         async def act() -> Outcome:
@@ -169,7 +171,7 @@ class BayApi:
         async def handle(request: web.Request, caller: Caller) -> web.StreamResponse:
             number = self._number(request, caller)
             key = key_of(request, caller)
-            body = await read_body(request, act.body)
+            body = await read_body(request, act.body, within_s=self._body_within_s)
             fingerprint = fingerprint_of(number, name, body.model_dump_json())
             made = act.make(body, caller.known, self._randomness.new_id())
             maker = self._answer_maker(key, fingerprint, names=caller.sees_names)

@@ -17,12 +17,11 @@ B = TypeVar("B", bound=BaseModel)
 
 async def read_body(request: web.Request, model: type[B], *, within_s: float = BODY_WITHIN_S) -> B:
     """Raises ProblemError naming the field."""
+    if "Content-Encoding" in request.headers:
+        raise _unsupported("Content-Encoding", "A body is sent as it is here, without an encoding.")
+    if request.can_read_body and request.content_type != "application/json":
+        raise _unsupported("Content-Type", "The body must be JSON, and Content-Type say so.")
     raw = await _read(request, within_s)
-    if raw and request.content_type != "application/json":
-        text = "The body must be JSON, and Content-Type say so."
-        raise ProblemError(
-            Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "not_json", text, "Content-Type"), closes=True
-        )
     try:
         # An empty body is an empty object: `help` and its like need none.
         return model.model_validate_json(raw or b"{}")
@@ -48,6 +47,11 @@ async def _read(request: web.Request, within_s: float) -> bytes:
     except web.RequestPayloadError:
         text = "The body does not arrive as its headers announce it."
         raise ProblemError(Problem(HTTPStatus.BAD_REQUEST, "malformed", text), closes=True) from None
+
+
+def _unsupported(header: str, text: str) -> ProblemError:
+    problem = Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_body", text, header)
+    return ProblemError(problem, closes=True)
 
 
 def _too_large() -> ProblemError:

@@ -65,6 +65,8 @@ def client_address(remote: str | None) -> str:
         address = ip_address((remote or "").partition("%")[0])
     except ValueError:
         return "unknown"
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is None:
-        return str(ip_network((address, _IPV6_HOST_BITS), strict=False))
-    return str(address)
+    if not isinstance(address, IPv6Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ip_network((address, _IPV6_HOST_BITS), strict=False))

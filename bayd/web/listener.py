@@ -12,6 +12,7 @@ from bayd.settings import is_loopback
 
 _STOP_WITHIN_S = 3.0
 _KEEP_ALIVE_S = 30.0  # also what a request may take until its head is complete
+_LINGER_S = 1.0  # for the rest of a body that was refused, so that its sender can read why
 _CONNECTIONS_LIMIT = 512  # descriptors are for readers and dispensers, too
 _HIGHEST_PORT = 65_535
 
@@ -55,6 +56,7 @@ class Listener:
             logger=wire,
             shutdown_timeout=_STOP_WITHIN_S,
             keepalive_timeout=_KEEP_ALIVE_S,
+            lingering_time=_LINGER_S,
         )
         await runner.setup()
         listener = cls(runner)

@@ -28,8 +28,13 @@ from bayd.runtime.range import Range
 from bayd.web.access import Access
 from bayd.web.app import make_app
 from bayd.web.bays import BayApi
+from bayd.web.events import EventStreams, StreamLimits
+from bayd.web.feed import EventFeed
 from bayd.web.limits import RateLimits
 from bayd.web.listener import Listener
+from bayd.web.metrics import Counts, Metrics, Sources
+from bayd.web.openapi import description_route
+from bayd.web.routes import Route
 from bayd.web.status import StatusPages
 from tests.simulation.world import SimClock, SimLog, SimRandomness
 
@@ -43,6 +48,7 @@ TOKENS = (
     ApiToken(Actor(Role.STAFF, "anna"), None, STAFF),
     ApiToken(Actor(Role.TECHNICIAN, "bo"), None, TECHNICIAN),
 )
+VERSION = "0.0.1"
 PIN = "246813"
 PLAYER = "Test Person"
 GAMES = {1: Game(1, "Longest drive", 50), 2: Game(2, "Free play", 0)}
@@ -112,10 +118,18 @@ class House:
         self.connect: Connect = connect
         self.limits = RateLimits()
         self.allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1")
+        self.stream_limits = StreamLimits()
         self.patience_s = 5.0
+        self.body_within_s = 10.0
+        self.stalled: str | None = None
         self.journal: Journal[e.Event]
         self.bays: Range
         self.verifier: Verifier
+        self.counts: Counts
+        self.feed: EventFeed
+        self.streams: EventStreams
+        self.routes: list[Route]
+        self.listener: Listener
         self.api: BayApi
         self.http: aiohttp.ClientSession
         self.port = 0
@@ -129,17 +143,26 @@ class House:
                 self.path, self.executor, BayEventCodec(), clock=self.clock, connect=self.connect
             )
             stack.push_async_callback(self.journal.aclose)
+            self.counts = Counts()
             self.bays = Range(
-                self.rules, journal=self.journal, clock=self.clock, randomness=self.randomness, log=self.log
+                self.rules,
+                journal=self.journal,
+                clock=self.clock,
+                randomness=self.randomness,
+                log=self.log,
+                meter=self.counts,
             )
             self.verifier = Verifier(self.bays)
+            self.feed = EventFeed(self.bays, self.journal, self.log)
+            self.feed.listen(self.counts.happened)
+            self.bays.observe(self.feed)
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
-            running = tasks.create_task(self.bays.run(), name="range")
-            stack.callback(running.cancel)
+            for name, root in (("range", self.bays.run()), ("feed", self.feed.run())):
+                stack.callback(tasks.create_task(root, name=name).cancel)
             await self.bays.ready.wait()
-            listener = await self._listen()
-            stack.push_async_callback(listener.aclose)
-            (self.port,) = listener.ports
+            self.listener = await self._listen()
+            stack.push_async_callback(self.listener.aclose)
+            (self.port,) = self.listener.ports
             self.http = await stack.enter_async_context(aiohttp.ClientSession())
             yield self
 
@@ -156,6 +179,7 @@ class House:
             clock=self.clock,
             randomness=self.randomness,
             patience_s=self.patience_s,
+            body_within_s=self.body_within_s,
             limits=self.limits,
         )
         reader = {
@@ -166,22 +190,47 @@ class House:
             "rounds": 9,
             "blind_s": {"1": 0.5},
         }
+        self.reader = reader
+        self.central: dict[str, Any] = {"online": True, "outbox": 0, "oldest_s": None, "parked": 0}
+        devices = {"readers": {"east": reader}, "dispensers": {}}
+        self.streams = EventStreams(
+            self.bays,
+            self.feed,
+            qod_state=lambda _number: "off",
+            clock=self.clock,
+            log=self.log,
+            limits=self.stream_limits,
+        )
+        sources = Sources(
+            bays=self.bays,
+            journal=self.journal,
+            clock=self.clock,
+            version=VERSION,
+            devices=lambda: devices,
+            central=lambda: self.central,
+            warnings=lambda: 1,
+            viewers=lambda: (self.streams.viewers, self.streams.cut_off),
+            sheds=lambda: {"credits": 3},
+        )
         status = StatusPages(
             self.bays,
-            version="0.0.1",
+            version=VERSION,
             time_scale=1.0,
             sections={
-                "devices": lambda: {"readers": {"east": reader}, "dispensers": {}},
-                "central": lambda: {"online": True, "outbox": 0, "oldest_s": None, "parked": 0},
+                "devices": lambda: devices,
+                "central": lambda: self.central,
                 "qod": lambda: {"state": "off"},
             },
             warnings=lambda: [{"code": "no_ball_registry", "since": None, "text": "Balls are not counted."}],
-            stalled=lambda: None,
+            stalled=lambda: self.stalled,
             qod_state=lambda _number: "off",
             clock=self.clock,
         )
         access = Access(TOKENS, self.allowed_hosts, self.clock, self.limits)
-        app = make_app([*self.api.routes(), *status.routes()], access, self.log)
+        pages = (self.api, status, self.streams, Metrics(self.counts, sources))
+        self.routes = [route for page in pages for route in page.routes()]
+        self.routes.append(description_route(self.routes, VERSION))
+        app = make_app(self.routes, access, self.log, meter=self.counts, at_stop=[self.streams.close])
         return await Listener.open(app, [("127.0.0.1", 0)], self.log)
 
     def url(self, path: str) -> str:
