@@ -87,7 +87,7 @@ def test_two_processes_on_one_file_never_give_a_flow_twice(db: Path) -> None:
 
     with ThreadPoolExecutor(max_workers=2) as threads:
         given = list(threads.map(contend, ("one", "other")))
-    assert min(given) > 0
+    assert sum(given) > 0  # who gets how many is up to the scheduler
     database = OperatorDatabase(db)
     assert len(database.ledger(NOON + rounds)) == sum(given)
     database.close()
