@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -150,6 +150,18 @@ class State(_Table):
     )
 
 
+class WalkIn(_Table):
+    """The customer under whom walk-ins are booked that staff sell at the bay. Nobody else may book under this
+    name: by it bayd tells its own bookings from others."""
+
+    name: str = Field("Walk-in (bay)", min_length=1, max_length=100, description="Shown at the desk.")
+    phone_number: str = Field(
+        pattern=r"^\+?[0-9]{3,20}$",
+        repr=False,
+        description="A number of the site's own: the central server wants one with each booking.",
+    )
+
+
 class Central(_Table):
     """The site's central server: bookings, PINs, money."""
 
@@ -176,12 +188,21 @@ class Central(_Table):
     )
     bay_state: bool = Field(
         False,
-        description="The server takes `POST /bay/state`, an extension of the reference server. Nothing is "
-        "posted yet.",
+        description="The server takes `POST /bay/state`, an extension of the reference server: the bay's "
+        "whole state, the newest alone.",
     )
     auth: Literal["none", "bearer"] = Field(
         "none", description="`bearer` sends the credential `central_token`; the documented server wants none."
     )
+    walk_in: WalkIn | None = Field(
+        None, description="Without this table nothing can be sold at the bay while the desk is away."
+    )
+
+    @model_validator(mode="after")
+    def _settles_after_the_time_out(self) -> "Central":
+        if self.settle_s <= self.timeout_s:
+            raise ValueError("settle_s must be longer than timeout_s: a late commit would be taken for none")
+        return self
 
 
 class Qod(_Table):
@@ -419,6 +440,7 @@ class Configuration:
             recount_after_ms=play.recount_after_s * 1000,
             downtime=play.downtime,
             max_credit_ms=play.max_credit_s * 1000,
+            walk_ins=self.settings.central.walk_in is not None,
         )
 
 

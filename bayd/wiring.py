@@ -14,9 +14,7 @@ import structlog
 
 import bayd
 from bayd.adapters import make_dispensers
-from bayd.clients.central import BearerAuth, CentralClient, CentralTimeouts
-from bayd.clients.central.secret import Secret
-from bayd.clients.transport import AiohttpTransport
+from bayd.central_wiring import CentralParts
 from bayd.core import events as e
 from bayd.credentials import Credentials, load_credentials
 from bayd.journal import Journal, ThreadJournalExecutor
@@ -24,12 +22,8 @@ from bayd.journal.event_codec import BayEventCodec
 from bayd.ports import Clock, Log, Randomness
 from bayd.qod_wiring import QodParts
 from bayd.reader_wiring import ReaderParts
-from bayd.reconcile.bookings import BookingPoller
 from bayd.reconcile.dispensing import DispenserReconciler
-from bayd.reconcile.games import GameCatalogue
-from bayd.reconcile.outbox import SINK, CentralOutbox
-from bayd.reconcile.pin_vault import PinVault
-from bayd.reconcile.pins import PinDesk
+from bayd.reconcile.once import SINK
 from bayd.runtime.bay import BayObserver
 from bayd.runtime.clock import SystemClock
 from bayd.runtime.housekeeping import Housekeeping
@@ -92,13 +86,12 @@ class Daemon:
                 self._log,
             )
             stack.push_async_callback(parts.aclose)
-            await parts.vault.load(tuple(settings.bays))
+            await parts.central.load()
             observers: list[BayObserver] = [
                 parts.readers.antennas,
                 parts.readers.unread,
                 *parts.dispensers.values(),
-                parts.vault,
-                parts.outbox,
+                *parts.central.observers,
                 parts.qod,
             ]
             for observer in observers:
@@ -109,11 +102,7 @@ class Daemon:
                 await bays.ready.wait()
                 roots: dict[str, Coroutine[Any, Any, None]] = {
                     "antennas": parts.readers.antennas.run(),
-                    "pin-vault": parts.vault.run(),
-                    "pin-desk": parts.desk.run(parts.api.recovered_answer),
-                    "bookings": parts.poller.run(),
-                    "outbox": parts.outbox.run(),
-                    "games": parts.games.run(),
+                    **parts.central.roots(parts.api.recovered_answer),
                     "event-feed": parts.feed.run(),
                     "qod": parts.qod.run(),
                     "watchdog": self._watchdog(journal, bays).run(),
@@ -211,35 +200,12 @@ class _Parts:
         self._bays = bays
         self._journal = journal
         self._clock = clock
-        self._transport = AiohttpTransport()
-        central = settings.central
-        token = credentials.central_token
-        self.client = CentralClient(
-            self._transport,
-            central.url,
-            log=log,
-            auth=BearerAuth(Secret(token)) if central.auth == "bearer" and token else None,
-            timeouts=CentralTimeouts(central.verify_timeout_s, central.timeout_s, central.timeout_s),
-            idempotency_keys=central.idempotency_keys,
-        )
-        horizon_ms = settings.play.booking_horizon_minutes * configuration.minute_ms
-        self.vault = PinVault(journal, credentials.site_key, horizon_ms, log)
-        self.poller = BookingPoller(
-            self.client,
-            bays,
-            self.vault,
-            poll_s=central.poll_s,
-            clock=clock,
-            randomness=randomness,
-            log=log,
-        )
-        self.desk = PinDesk(self.client, self.poller, self.vault, bays, randomness=randomness, log=log)
-        self.games = GameCatalogue(self.client, log)
-        self.outbox = CentralOutbox(
-            self.client,
+        self.central = CentralParts(
+            settings.central,
+            credentials,
             journal,
-            tuple(settings.bays),
-            settle_s=central.settle_s,
+            bays,
+            horizon_ms=settings.play.booking_horizon_minutes * configuration.minute_ms,
             clock=clock,
             randomness=randomness,
             log=log,
@@ -264,8 +230,8 @@ class _Parts:
         self.api = BayApi(
             bays,
             journal,
-            enter_pin=self.desk.enter,
-            find_game=self.games.find,
+            enter_pin=self.central.desk.enter,
+            find_game=self.central.games.find,
             qod_state=self.qod.state,
             clock=clock,
             randomness=randomness,
@@ -275,7 +241,7 @@ class _Parts:
             bays,
             version=bayd.__version__,
             time_scale=configuration.time_scale,
-            sections={"devices": self._devices, "central": self._central, "qod": self.qod.section},
+            sections={"devices": self._devices, "central": self.central.section, "qod": self.qod.section},
             warnings=self._warnings,
             stalled=self._stalled,
             qod_state=self.qod.state,
@@ -292,7 +258,7 @@ class _Parts:
             clock=self._clock,
             version=bayd.__version__,
             devices=self._devices,
-            central=self._central,
+            central=self.central.section,
             warnings=lambda: len(self._warnings()),
             viewers=lambda: (self.streams.viewers, self.streams.cut_off),
             sheds=lambda: {"credits": self.readers.antennas.mail.shed},
@@ -300,7 +266,7 @@ class _Parts:
 
     async def aclose(self) -> None:
         await self.qod.aclose()
-        await self._transport.aclose()
+        await self.central.aclose()
 
     def _users_of(self, dispenser: str) -> tuple[str, ...]:
         bays = self._configuration.settings.bays
@@ -319,33 +285,8 @@ class _Parts:
             }
         return {**self.readers.devices(), "dispensers": dispensers}
 
-    def _central(self) -> dict[str, Any]:
-        outbox = self.outbox.view()
-        now_ms = self._clock.now().wall_ms
-        oldest = outbox.oldest_wall_ms
-        return {
-            "online": self.poller.view.online,
-            "reason": self.poller.view.reason,
-            "outbox": outbox.waiting,
-            "oldest_s": None if oldest is None else max(0, now_ms - oldest) / 1000,
-            "parked": outbox.parked,
-            "ignored_old_sessions": self.poller.view.ignored_old,
-        }
-
     def _warnings(self) -> list[dict[str, Any]]:
-        warnings: list[dict[str, Any]] = []
-        if not self.vault.offline_possible:
-            text = "No site key: while the central server is away no PIN can be checked."
-            warnings.append({"code": "offline_pin_off", "since": None, "text": text})
-        warnings += self.readers.warnings()
-        warnings += self.qod.warnings()
-        outbox = self.outbox.view()
-        if outbox.alarm:
-            warnings.append({"code": "central_credentials", "since": None, "text": outbox.alarm})
-        if outbox.parked:
-            text = f"{outbox.parked} items could not be delivered to the central server."
-            warnings.append({"code": "outbox_parked", "since": None, "text": text})
-        return warnings
+        return self.central.warnings() + self.readers.warnings() + self.qod.warnings()
 
     def _stalled(self) -> str | None:
         since_ms = self._journal.stalled_since

@@ -105,6 +105,8 @@ def start_by_staff(bay: Bay, request: i.StartPlay, now: Instant, rules: Rules) -
 
 def walk_in(bay: Bay, request: i.WalkIn, now: Instant, rules: Rules) -> Verdict:
     """Staff sell time at the bay, for cash, and start it; the server hears of it when it can."""
+    if not rules.walk_ins:
+        return Refusal("walk_ins_off", "This site sells at the desk only: no customer is set for walk-ins.")
     if not request.reason.strip():
         return Refusal("reason_missing", "A sale at the bay needs a reason.", field="reason")
     if not 1 <= request.minutes <= _LONGEST_MINUTES:

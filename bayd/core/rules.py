@@ -80,6 +80,7 @@ class Rules:
     resume_payout_ms: int = 30_000  # a payout goes on by itself only after a shorter interruption
     end_proof_ms: int = 10_000  # `active` false twice, this far apart
     own_end_window_minutes: int = 2  # around the server's own computed end, which proves nothing
+    walk_ins: bool = True  # there is a customer under whom the server books them
 
     @property
     def cap_ms(self) -> int:

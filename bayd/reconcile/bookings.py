@@ -3,23 +3,33 @@
 The history carries what decides (cancel, active, release, extensions, PIN); live sessions are read again
 by id for the game and the players. What the server says is handed to the bays as it is; what it means is
 decided there. An absence, a 404 or an empty list proves nothing and is reported as a contradiction.
+
+A session is told to the bay where it plays, wherever the server shows it: a move at the server ends no
+play. One that is over at any bay of this PC is not told to another.
 """
 
 import asyncio
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from bayd.clients.central import (
+    Anomaly,
+    CapabilityMissing,
     CentralClient,
     CentralError,
+    CentralMalformed,
     CentralRefused,
+    PagingFacts,
     ServerSession,
+    only_settled,
+    sweep,
 )
-from bayd.clients.central.sweep import Anomaly, PagingFacts, only_settled, sweep
 from bayd.core import inputs as i
-from bayd.core.model import Game
-from bayd.core.rules import Rules
 from bayd.ports import Clock, Log, Randomness
+from bayd.reconcile.games import GameCatalogue
 from bayd.reconcile.pin_vault import PinVault
+from bayd.reconcile.pulse import ServerPulse
+from bayd.reconcile.telling import tell
 from bayd.runtime.range import Range
 
 _BACK_OFF_MAX_S = 60.0
@@ -34,6 +44,15 @@ class CentralView:
     ignored_old: int  # sessions of the past that the list still shows as live
 
 
+@dataclass(frozen=True, slots=True)
+class _Live:
+    """A session that is live at a bay of ours."""
+
+    bay: str
+    session_id: str  # ours
+    plays: bool
+
+
 class BookingPoller:
     """`run` is a root task; `poke` makes it look at once."""
 
@@ -42,20 +61,30 @@ class BookingPoller:
         client: CentralClient,
         bays: Range,
         vault: PinVault,
+        games: GameCatalogue,
         *,
+        is_walk_in: Callable[[ServerSession], bool],
+        is_selling: Callable[[str], bool],
         poll_s: float,
+        pulse: ServerPulse,
         clock: Clock,
         randomness: Randomness,
         log: Log,
     ) -> None:
+        """`is_walk_in`: a session that a bay of ours sold. `is_selling`: a sale of the bay is under way."""
         self._client = client
         self._bays = bays
         self._vault = vault
+        self._games = games
+        self._is_walk_in = is_walk_in
+        self._is_selling = is_selling
         self._poll_s = poll_s
+        self._pulse = pulse
         self._clock = clock
         self._randomness = randomness
         self._log = log
         self._facts = PagingFacts()
+        self._newest_created_ms: int | None = None  # of the server's newest session
         self._poked = asyncio.Event()
         self.view = CentralView(online=False, reason="not asked yet", ignored_old=0)
 
@@ -63,6 +92,7 @@ class BookingPoller:
         self._poked.set()
 
     async def run(self) -> None:
+        await self._bays.ready.wait()
         failures = 0
         while True:
             self._poked.clear()
@@ -73,7 +103,9 @@ class BookingPoller:
             except CentralError as error:
                 failures += 1
                 self._show(online=False, reason=str(error), ignored_old=self.view.ignored_old)
-            wait_s = min(self._poll_s * 2 ** max(0, failures - 1), max(self._poll_s, _BACK_OFF_MAX_S))
+            wait_s = min(
+                self._poll_s * 2 ** min(max(0, failures - 1), 10), max(self._poll_s, _BACK_OFF_MAX_S)
+            )
             try:
                 async with asyncio.timeout(wait_s * (0.8 + 0.4 * self._randomness.jitter())):
                     await self._poked.wait()
@@ -82,91 +114,206 @@ class BookingPoller:
 
     async def poll(self) -> int:
         """One look; answers how many old sessions were ignored. Raises CentralError."""
-        now_ms = self._clock.now().wall_ms
+        before = dict(self._all_live())
         result, self._facts = await sweep(
-            self._client.history, self._facts, now_ms=now_ms, enough=only_settled(self._is_settled)
+            self._client.history,
+            self._facts,
+            now_ms=self._clock.now().boot_ms,
+            enough=only_settled(self._is_settled),
         )
-        await self._report_anomalies(result.anomalies)
-        rows = {str(row.id): row for row in result.sessions if row.bay_number in self._bays.bays}
+        self._pulse.beat()
+        rows = {str(row.id): row for row in result.sessions}
+        if result.sessions:
+            self._newest_created_ms = result.sessions[-1].created_at_ms
+        await self._report_anomalies(
+            before, result.anomalies, max((row.id for row in rows.values()), default=0)
+        )
         ignored = 0
-        for session_id, row in rows.items():
-            if self._is_settled(row) and session_id not in self._known():
-                ignored += not (row.cancel or row.released_at_ms is not None)
+        for server_id, row in rows.items():
+            if server_id not in before and self._is_settled(row):
+                ignored += not _is_over(row) and row.bay_number in self._bays.bays
                 continue
-            await self._tell(row)
-        for session_id, number in self._known().items():
-            if session_id not in rows:
-                await self._look_again(session_id, number)
+            live = self._find_live(server_id)
+            if live is not None:
+                await self._tell_live(live, row)
+            elif not self._is_settled(row):
+                await self._tell_new(row)
+        for server_id in before.keys() - rows.keys():
+            live = self._find_live(server_id)
+            if live is not None:
+                await self._look_again(server_id, live)
         return ignored
 
-    async def learn(self, session_id: str) -> bool:
-        """A session that the server has just confirmed, before a poll shows it. Raises CentralError."""
-        if session_id in self._known():
-            return True
-        row = await self._client.get_session(int(session_id))
-        if row.bay_number not in self._bays.bays:
-            return False
-        await self._bays.submit(row.bay_number, _said(row, row, released=False))
-        return True
+    async def learn(self, number: str, server_id: str) -> str | None:
+        """A session that the server has just confirmed at this bay, before a poll shows it.
 
-    async def is_active(self, session_id: str) -> bool:
-        """Raises CentralError."""
-        return (await self._client.get_session(int(session_id))).active
+        Our id of it, or None when it is not live here. Raises CentralError.
+        """
+        live = self._find_live(server_id)
+        if live is None:
+            row = await self._client.get_session(int(server_id))
+            if row.bay_number == number and not self._is_over_here(server_id) and not row.cancel:
+                # The answer does not say that it was not released; the server has just taken its PIN.
+                await tell(self._bays, number, self._said(server_id, row, row, released=False), self._log)
+            live = self._find_live(server_id)
+        return live.session_id if live is not None and live.bay == number else None
 
-    def _rules(self, number: str) -> Rules:
-        return self._bays.rules(number)
+    async def is_active(self, number: str, session_id: str) -> bool:
+        """What the server says now of a session of ours. Raises CentralError."""
+        server_id = server_id_of(self._bays.get(number).numbers, session_id)
+        return server_id is not None and (await self._client.get_session(server_id)).active
 
-    def _is_settled(self, row: ServerSession) -> bool:
-        if row.cancel or row.released_at_ms is not None:
-            return True
-        if row.bay_number not in self._bays.bays:
-            return True
-        rules = self._rules(row.bay_number)
-        age_ms = self._clock.now().wall_ms - row.created_at_ms
-        return age_ms > rules.booking_horizon_minutes * rules.minute_ms
+    # What is live here
 
-    def _known(self) -> dict[str, str]:
-        """Live sessions here -> their bay."""
-        known: dict[str, str] = {}
+    def _all_live(self) -> Iterator[tuple[str, _Live]]:
+        """By the server's id; a walk-in that the server has not numbered yet is not among them."""
         for task in self._bays.bays.values():
             bay = task.bay
-            known |= {booking.session_id: bay.number for booking in bay.bookings}
+            ids = [(booking.session_id, False) for booking in bay.bookings]
             if bay.session is not None:
-                known[bay.session.session_id] = bay.number
-        return known
+                ids.append((bay.session.session_id, True))
+            for session_id, plays in ids:
+                server_id = server_id_of(bay.numbers, session_id)
+                if server_id is not None:
+                    yield str(server_id), _Live(bay.number, session_id, plays)
 
-    async def _tell(self, row: ServerSession) -> None:
-        session_id = str(row.id)
-        number = row.bay_number
-        before = self._known().get(session_id)
-        if before is not None and before != number:
-            await self._bays.submit(before, i.ServerMovedAway(session_id, number))
-        live = not (row.cancel or row.released_at_ms is not None)
-        detail = row
-        if live and session_id not in self._bays.get(number).ended_ids:
-            detail = await self._client.get_session(row.id)
+    def _find_live(self, server_id: str) -> _Live | None:
+        """Where it plays, if it plays."""
+        found = [live for known, live in self._all_live() if known == server_id]
+        return max(found, key=lambda live: live.plays, default=None)
+
+    def _is_over_here(self, server_id: str) -> bool:
+        return any(
+            task.bay.numbers.get(server_id, server_id) in task.bay.ended_ids
+            for task in self._bays.bays.values()
+        )
+
+    # What is told
+
+    async def _tell_live(self, live: _Live, row: ServerSession) -> None:
+        moved = row.bay_number != live.bay
+        if moved:
+            fact = i.ServerMovedAway(live.session_id, row.bay_number)
+            await tell(self._bays, live.bay, fact, self._log)
+        if moved and not live.plays:
+            if row.bay_number in self._bays.bays and not self._is_settled(row):
+                await self._tell_new(row)
+            return
+        detail = await self._detail(live, row)
         released = row.released_at_ms is not None if row.released_known else None
-        await self._bays.submit(number, _said(row, detail, released))
-        if live and row.pin is not None:
-            await self._vault.learn(self._bays.get(number), session_id, row.pin, row.created_at_ms)
+        await tell(self._bays, live.bay, self._said(live.session_id, row, detail, released), self._log)
+        if not live.plays:
+            await self._keep_pin(live.bay, live.session_id, row)
 
-    async def _look_again(self, session_id: str, number: str) -> None:
+    async def _tell_new(self, row: ServerSession) -> None:
+        server_id = str(row.id)
+        if self._is_over_here(server_id):
+            return
+        if self._is_walk_in(row):
+            if not self._is_selling(row.bay_number):
+                text = "The server shows a walk-in that no bay of this PC knows to have sold."
+                fact = i.ServerContradicted("walk_in_unclaimed", server_id, text)
+                await tell(self._bays, row.bay_number, fact, self._log)
+            return
+        detail = await self._detail(None, row)
+        released = row.released_at_ms is not None if row.released_known else None
+        await tell(self._bays, row.bay_number, self._said(server_id, row, detail, released), self._log)
+        await self._keep_pin(row.bay_number, server_id, row)
+
+    async def _detail(self, live: _Live | None, row: ServerSession) -> ServerSession:
+        """The session's own page, for the game and the players. The history alone has to do without it."""
+        if _is_over(row):
+            return row
+        try:
+            return await self._client.get_session(row.id)
+        except CentralRefused:
+            if live is not None:
+                await self._contradict(live)
+        except (CentralMalformed, CapabilityMissing) as error:
+            self._log.debug("session_page_not_read", session=str(row.id), reason=str(error))
+        return row
+
+    async def _look_again(self, server_id: str, live: _Live) -> None:
         """Live here and not in what was read: only its own page can tell more."""
         try:
-            row = await self._client.get_session(int(session_id))
+            row = await self._client.get_session(int(server_id))
         except CentralRefused:
-            text = "The server does not know a session that is live here."
-            await self._bays.submit(number, i.ServerContradicted("missing_at_server", session_id, text))
-            return
-        await self._bays.submit(number, _said(row, row, released=None))
+            await self._contradict(live)
+        except (CentralMalformed, CapabilityMissing) as error:
+            self._log.debug("session_page_not_read", session=server_id, reason=str(error))
+        else:
+            await self._tell_live_from_page(live, row)
 
-    async def _report_anomalies(self, anomalies: tuple[Anomaly, ...]) -> None:
+    async def _tell_live_from_page(self, live: _Live, row: ServerSession) -> None:
+        if row.bay_number != live.bay:
+            fact = i.ServerMovedAway(live.session_id, row.bay_number)
+            await tell(self._bays, live.bay, fact, self._log)
+            if not live.plays:
+                return  # its new bay learns it from the list
+        await tell(self._bays, live.bay, self._said(live.session_id, row, row, released=None), self._log)
+
+    async def _contradict(self, live: _Live) -> None:
+        text = "The server does not know a session that is live here."
+        fact = i.ServerContradicted("missing_at_server", live.session_id, text)
+        await tell(self._bays, live.bay, fact, self._log)
+
+    async def _keep_pin(self, number: str, session_id: str, row: ServerSession) -> None:
+        if row.pin is not None and not _is_over(row):
+            await self._vault.learn(self._bays.get(number), session_id, row.pin, row.created_at_ms)
+
+    async def _report_anomalies(
+        self, live: Mapping[str, _Live], anomalies: tuple[Anomaly, ...], newest_id: int
+    ) -> None:
+        """To whatever was live before the list was read."""
         for anomaly in anomalies:
             self._log.warning("central_list_odd", anomaly=anomaly.value)
-            if anomaly is Anomaly.IDS_BACKWARDS:
-                for session_id, number in self._known().items():
-                    text = "The server's session numbers run backwards."
-                    await self._bays.submit(number, i.ServerContradicted("ids_backwards", session_id, text))
+        for server_id, one in live.items():
+            # After a restart nobody remembers the newest number but by what is live.
+            if Anomaly.IDS_BACKWARDS in anomalies or 0 < newest_id < int(server_id):
+                text = "The server's session numbers run backwards."
+                fact = i.ServerContradicted("ids_backwards", one.session_id, text)
+                await tell(self._bays, one.bay, fact, self._log)
+            if Anomaly.SHRUNK in anomalies:
+                text = "The server's list of sessions has become shorter, or empty."
+                fact = i.ServerContradicted("list_shrunk", one.session_id, text)
+                await tell(self._bays, one.bay, fact, self._log)
+
+    def _said(
+        self, session_id: str, row: ServerSession, detail: ServerSession, released: bool | None
+    ) -> i.ServerSaid:
+        """The history's row with the game and the players of the session's own page."""
+        return i.ServerSaid(
+            session_id=session_id,
+            minutes=row.duration_min,
+            extended_minutes=row.extended_min,
+            created_wall_ms=row.created_at_ms,
+            cancelled=row.cancel or detail.cancel,
+            active=detail.active,
+            released=released,
+            game=None if detail.game is None else self._games.of(detail.game),
+            player=detail.customer_name,
+            player_id=detail.last_active_player_id,
+            game_known=detail.game_known,
+            bay_booked=detail.bay.booked,
+            as_of_wall_ms=self._as_of_ms(),
+        )
+
+    # Age
+
+    def _is_settled(self, row: ServerSession) -> bool:
+        """Needs no more care: over, of another PC, or older than anybody comes for."""
+        if _is_over(row) or row.bay_number not in self._bays.bays:
+            return True
+        rules = self._bays.rules(row.bay_number)
+        return self._as_of_ms() - row.created_at_ms > rules.booking_horizon_minutes * rules.minute_ms
+
+    def _as_of_ms(self) -> int:
+        """How late it is at least. A clock that nobody keeps may be years behind: then the server's newest
+        session tells."""
+        now = self._clock.now()
+        if now.synchronised or self._newest_created_ms is None:
+            return now.wall_ms
+        return max(now.wall_ms, self._newest_created_ms)
 
     def _show(self, *, online: bool, reason: str, ignored_old: int) -> None:
         if online != self.view.online or (reason and not self.view.reason):
@@ -175,18 +322,13 @@ class BookingPoller:
         self.view = CentralView(online, reason, ignored_old)
 
 
-def _said(row: ServerSession, detail: ServerSession, released: bool | None) -> i.ServerSaid:
-    """The history's row with the game and the players of the session's own page."""
-    game = detail.game
-    return i.ServerSaid(
-        session_id=str(row.id),
-        minutes=row.duration_min,
-        extended_minutes=row.extended_min or 0,
-        created_wall_ms=row.created_at_ms,
-        cancelled=row.cancel or detail.cancel,
-        active=detail.active,
-        released=released,
-        game=None if game is None else Game(game.id, game.name, game.balls_limit or 0),
-        player=detail.customer_name,
-        player_id=detail.last_active_player_id,
-    )
+def server_id_of(numbers: Mapping[str, str], session_id: str) -> int | None:
+    """The server's number of a session of ours; None: it has none yet. `numbers` are a bay's walk-ins."""
+    for server_id, local_id in numbers.items():
+        if local_id == session_id:
+            return int(server_id)
+    return int(session_id) if session_id.isascii() and session_id.isdecimal() else None
+
+
+def _is_over(row: ServerSession) -> bool:
+    return row.cancel or row.released_at_ms is not None

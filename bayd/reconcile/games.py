@@ -2,7 +2,7 @@
 
 import asyncio
 
-from bayd.clients.central import CentralClient, CentralError
+from bayd.clients.central import CapabilityMissing, CentralClient, CentralError, ServerGame
 from bayd.core.model import Game
 from bayd.ports import Log
 
@@ -17,6 +17,7 @@ class GameCatalogue:
         self._client = client
         self._log = log
         self._games: dict[int, Game] = {}
+        self._missing = False
 
     async def find(self, game_id: int) -> Game | None:
         """The game, asked for anew when it is not known yet."""
@@ -24,16 +25,30 @@ class GameCatalogue:
             await self._refresh()
         return self._games.get(game_id)
 
+    def of(self, game: ServerGame) -> Game:
+        """A game as some answer shows it; a limit that cannot be read there may be known here."""
+        limit = game.balls_limit
+        if limit is None and (known := self._games.get(game.id)) is not None:
+            limit = known.balls_limit
+        return Game(game.id, game.name, limit)
+
     async def run(self) -> None:
         while True:
             known = await self._refresh()
             await asyncio.sleep(_REFRESH_S if known else _RETRY_S)
 
     async def _refresh(self) -> bool:
+        """False: worth asking again soon."""
         try:
             listing = await self._client.games()
+        except CapabilityMissing as error:
+            if not self._missing:
+                self._log.warning("central_capability_missing", operation=error.operation)
+            self._missing = True
+            return True
         except CentralError as error:
             self._log.debug("games_not_read", reason=str(error))
             return False
-        self._games |= {game.id: Game(game.id, game.name, game.balls_limit or 0) for game in listing.items}
+        self._missing = False
+        self._games |= {game.id: self.of(game) for game in listing.items}
         return True

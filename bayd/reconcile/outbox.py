@@ -1,61 +1,54 @@
 """Tells the central server what has happened here, in order, once.
 
-The outbox is a cursor over the journal, one per bay. Most calls may simply be repeated; the two that may
-not (more time, the end) are intents: the server's state before is journaled, then the call, then its
-answer. After an unclear answer, or a crash, the server is read back once it has settled: nothing new means
-send again, one match means done, anything else is unknown and is left to people, never repeated.
+The outbox is a cursor over the journal, one per bay, and a table of what was set aside (parked) beside it.
+What an event means as calls is in `delivery`, how a call is made once in `once`; here it is decided when to
+try, when to try again, and when to go on with the next.
 
-An item that the server refuses is parked, and with it what follows of the same session, except its end.
+- No answer, 408, 429, 5xx: again and again. An item that fails for an hour while others get through is
+  parked.
+- 401 and 403 stop everything: one item asks now and then, the others wait, a person is called.
+- What the server refuses is parked, and with it what follows of the same session, except its end, which is
+  always tried. Other sessions go on.
+- Staff's word (`DeliveryRetried`, `DeliveryDropped`) is in the journal too: a drop counts as soon as it is
+  seen, a retry when its turn comes, with what was parked behind it.
 """
 
 import asyncio
-import json
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
 from bayd.clients.central import (
-    BayStatus,
-    CapabilityMissing,
     CentralClient,
     CentralError,
     CentralRefused,
     CentralUnauthorised,
     CentralUnavailable,
     ServerSession,
-    VerifyAccepted,
-    VerifyRefused,
-    VerifyUnavailable,
 )
-from bayd.clients.central.sweep import PagingFacts, find_session
 from bayd.core import events as e
 from bayd.core.desired import Desired
-from bayd.core.model import Bay, EndReason, StartedBy
-from bayd.journal import Call, CallState, Journal, NotWrittenError, Parked, Recorded
+from bayd.core.model import Bay
+from bayd.journal import Journal, JournalUnavailableError, NotWrittenError, Parked, Recorded, Writer
 from bayd.ports import Clock, Log, Randomness
+from bayd.reconcile.delivery import Deliveries, is_deliverable, session_of
+from bayd.reconcile.once import SINK, NotShownError, ParkError
+from bayd.reconcile.pulse import ServerPulse, Solitude
+from bayd.reconcile.telling import NOT_TAKEN
+from bayd.reconcile.walk_ins import WalkInAccount
+from bayd.runtime.range import Range
 
-SINK = "central"
+T = TypeVar("T")
+
 _BATCH = 200
+_QUEUE_LIMIT = 2000  # items in memory for each bay; the journal has the rest
+_CURSOR_LAG = 50  # events without a message may be passed over so long before the cursor is written
 _RETRY_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-_ALONE_PARK_MS = 3_600_000  # an item that fails for an hour while others pass is parked
-_HERE = (EndReason.TIME, EndReason.STAFF, EndReason.CUSTOMER)  # ends that the server does not know yet
-
-
-class Effect(StrEnum):
-    """What reading back says of a call whose answer was unclear."""
-
-    ABSENT = "absent"
-    DONE = "done"
-    UNKNOWN = "unknown"
-
-
-Baseline = Mapping[str, object]
-Send = Callable[[], Awaitable[None]]
-EffectOf = Callable[[Baseline, ServerSession], Effect]
-
-
-class _ParkError(Exception):
-    """This item cannot be delivered; the message says why."""
+_UNAUTHORISED_RETRY_S = 60.0
+_DISK_RETRY_S = 1.0
+_ALONE_PARK_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,264 +61,274 @@ class OutboxView:
     alarm: str  # "" or why nothing is delivered
 
 
+@dataclass(frozen=True, slots=True)
+class OutboxItem:
+    """What has not been delivered, for staff."""
+
+    seq: int
+    bay: str
+    session_id: str
+    kind: str
+    since_wall_ms: int
+    reason: str  # of the last failure, or of being parked; "" while it only waits its turn
+    parked: bool
+
+
+@dataclass(slots=True)
+class _Lane:
+    """One bay's items, in order."""
+
+    bay: str
+    cursor: int
+    scanned: int
+    queue: deque[Recorded[e.Event]] = field(default_factory=deque)
+    dropped: set[int] = field(default_factory=set)
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    reason: str = ""  # why the first one was not delivered yet
+
+
 class CentralOutbox:
-    """`run` is a root task with one child per bay."""
+    """`run` is a root task with one child per bay; `load` comes before it."""
 
     def __init__(
         self,
         client: CentralClient,
         journal: Journal[e.Event],
-        bays: tuple[str, ...],
+        bays: Range,
         *,
+        walk_in: WalkInAccount | None,
         settle_s: float,
+        pulse: ServerPulse,
         clock: Clock,
         randomness: Randomness,
         log: Log,
     ) -> None:
-        self._client = client
         self._journal = journal
-        self._settle_s = settle_s
+        self._bays = bays
+        self._pulse = pulse
         self._clock = clock
         self._randomness = randomness
         self._log = log
-        self._wakes = {number: asyncio.Event() for number in bays}
-        self._waiting: dict[str, tuple[int, int]] = {}  # bay -> items, wall time of the oldest
+        self._deliveries = Deliveries(
+            client, journal, bays, walk_in=walk_in, settle_s=settle_s, clock=clock, log=log
+        )
+        self._lanes = {number: _Lane(number, 0, 0) for number in bays.bays}
         self._parked = 0
         self._alarm = ""
-        self._missing: set[str] = set()  # capabilities that the server does not have
-        self._paging = PagingFacts()
+        self._asking: _Lane | None = None  # while we are not let in: who tries
+        self._let_in = asyncio.Event()
+        self._let_in.set()
 
     def bay_changed(self, bay: Bay, _wish: Desired) -> None:
-        wake = self._wakes.get(bay.number)
-        if wake is not None:
-            wake.set()
+        lane = self._lanes.get(bay.number)
+        if lane is not None:
+            lane.wake.set()
 
     def view(self) -> OutboxView:
-        oldest = min((at for _, at in self._waiting.values()), default=None)
-        return OutboxView(sum(n for n, _ in self._waiting.values()), oldest, self._parked, self._alarm)
+        queues = [lane.queue for lane in self._lanes.values() if lane.queue]
+        oldest = min((queue[0].wall_ms for queue in queues), default=None)
+        return OutboxView(sum(len(queue) for queue in queues), oldest, self._parked, self._alarm)
+
+    async def items(self) -> list[OutboxItem]:
+        """All that is not delivered: first what is parked. Raises JournalUnavailableError."""
+        parked = []
+        for one in await self._journal.parked(SINK):
+            record = await self._find(one.bay, one.seq)
+            kind = "" if record is None else type(record.event).__name__
+            parked.append(
+                OutboxItem(one.seq, one.bay, one.session_id, kind, one.at_wall_ms, one.reason, parked=True)
+            )
+        waiting = [
+            OutboxItem(
+                record.seq,
+                record.bay,
+                session_of(record.event),
+                type(record.event).__name__,
+                record.wall_ms,
+                lane.reason if position == 0 else "",
+                parked=False,
+            )
+            for lane in self._lanes.values()
+            for position, record in enumerate(lane.queue)
+        ]
+        return parked + waiting
+
+    def is_walk_in(self, row: ServerSession) -> bool:
+        """Sold by a bay, not booked at the desk."""
+        return self._deliveries.is_walk_in(row)
+
+    def is_selling(self, number: str) -> bool:
+        """A walk-in of this bay may be on its way to the server."""
+        return any(isinstance(record.event, e.WalkInSold) for record in self._lanes[number].queue)
+
+    async def load(self) -> None:
+        """Where each bay stands."""
+        self._parked = len(await self._journal.parked(SINK))
+        for lane in self._lanes.values():
+            lane.cursor = lane.scanned = await self._journal.cursor(SINK, lane.bay)
+            await self._scan(lane)
 
     async def run(self) -> None:
-        self._parked = len(await self._journal.parked(SINK))
+        await self._bays.ready.wait()
         async with asyncio.TaskGroup() as tasks:
-            for number in self._wakes:
-                tasks.create_task(self._run_bay(number), name=f"outbox-{number}")
+            for lane in self._lanes.values():
+                tasks.create_task(self._run_lane(lane), name=f"outbox-{lane.bay}")
 
-    async def _run_bay(self, number: str) -> None:
-        cursor = await self._journal.cursor(SINK, number)
+    # One bay
+
+    async def _run_lane(self, lane: _Lane) -> None:
         while True:
-            self._wakes[number].clear()
-            records = await self._journal.read(cursor, bay=number, limit=_BATCH)
-            due = [record for record in records if is_deliverable(record.event)]
-            for position, record in enumerate(due):
-                self._waiting[number] = (len(due) - position, record.wall_ms)
-                await self._deliver(record)
-                await self._advance(number, record.seq)
-            self._waiting.pop(number, None)
-            if records:
-                cursor = records[-1].seq
-                await self._advance(number, cursor)
+            lane.wake.clear()
+            await self._durably(lambda: self._scan(lane))
+            if lane.queue:
+                record = lane.queue[0]
+                if record.seq not in lane.dropped:
+                    await self._deliver(lane, record)
+                lane.reason = ""
+                lane.queue.popleft()
+                await self._advance(lane, record.seq)
             else:
-                await self._wakes[number].wait()
+                if lane.scanned - lane.cursor > _CURSOR_LAG:
+                    await self._advance(lane, lane.scanned)
+                await lane.wake.wait()
 
-    async def _advance(self, number: str, seq: int) -> None:
-        while True:
-            try:
-                await self._journal.advance(SINK, number, seq)
-            except NotWrittenError:
-                # Only tells what is delivered already: the calls themselves have intents of their own.
-                await asyncio.sleep(_RETRY_S[0])
-            else:
+    async def _scan(self, lane: _Lane) -> None:
+        """What the journal has that is not in the queue yet. Drops count from here on."""
+        while len(lane.queue) < _QUEUE_LIMIT:
+            records = await self._journal.read(lane.scanned, bay=lane.bay, limit=_BATCH)
+            for record in records:
+                match record.event:
+                    case e.DeliveryDropped(seq):
+                        await self._drop(lane, seq)
+                    case e.DeliveryRetried():
+                        lane.queue.append(record)
+                    case event if is_deliverable(event):
+                        lane.queue.append(record)
+                    case _:
+                        pass
+                lane.scanned = record.seq
+            if len(records) < _BATCH:
                 return
 
-    async def _deliver(self, record: Recorded[e.Event]) -> None:
-        """Until it is delivered or parked."""
-        session_id = _session_of(record.event)
-        failing_since_ms: int | None = None
-        attempt = 0
-        if session_id is not None and not isinstance(record.event, e.SessionEnded):
-            for parked in await self._journal.parked(SINK, bay=record.bay, session_id=session_id):
-                await self._park(record, session_id, f"after item {parked.seq}, which is parked")
-                return
-        while True:
-            try:
-                await self._send(record)
-            except _ParkError as error:
-                await self._park(record, session_id or "", str(error))
-                return
-            except CentralRefused as error:
-                await self._park(record, session_id or "", str(error))
-                return
-            except CapabilityMissing as error:
-                self._note_missing(error)
-                return
-            except CentralUnauthorised as error:
-                self._raise_alarm(str(error))
-            except (CentralUnavailable, NotWrittenError) as error:
-                self._log.debug("central_retry", bay=record.bay, seq=record.seq, reason=str(error))
-            except CentralError as error:
-                now_ms = self._clock.now().boot_ms
-                failing_since_ms = failing_since_ms or now_ms
-                if now_ms - failing_since_ms > _ALONE_PARK_MS:
-                    await self._park(record, session_id or "", str(error))
-                    return
-                self._log.warning("central_answer_odd", bay=record.bay, seq=record.seq, reason=str(error))
-            else:
-                self._alarm = ""
-                return
-            pause_s = _RETRY_S[min(attempt, len(_RETRY_S) - 1)]
-            attempt += 1
-            await asyncio.sleep(pause_s * (0.5 + 0.5 * self._randomness.jitter()))
-
-    async def _send(self, record: Recorded[e.Event]) -> None:
-        """Raises CentralError, _ParkError, NotWrittenError."""
-        event = record.event
-        match event:
-            case e.SessionStarted(session_id, started_by):
-                if started_by is not StartedBy.PIN_ONLINE:
-                    await self._confirm_start(record.bay, int(session_id))
-                await self._set_status(record.bay, BayStatus.ONGOING)
-            case e.SessionExtended(own=True):
-                await self._add_time(record, event)
-            case e.GameSelected(session_id, game, own=True):
-                await self._client.set_game(int(session_id), game.id)
-            case e.SessionEnded(session_id, reason) if reason in _HERE:
-                await self._end(record, int(session_id))
-            case e.GraceEnded() | e.BayReleased() | e.BayReturnedToService():
-                await self._set_status(record.bay, BayStatus.AVAILABLE)
-            case e.BayHeld():
-                await self._set_status(record.bay, BayStatus.ON_HOLD)
-            case e.BayTakenOutOfService():
-                await self._set_status(record.bay, BayStatus.NOT_AVAILABLE)
-            case _:
-                pass
-
-    async def _set_status(self, number: str, status: BayStatus) -> None:
-        """Our own transitions only; a site without this call does without."""
-        if "status" in self._missing:
+    async def _deliver(self, lane: _Lane, record: Recorded[e.Event]) -> None:
+        """Until it is delivered, parked or dropped."""
+        if isinstance(record.event, e.DeliveryRetried):
+            await self._retry(lane, record.event.seq, order=record.seq)
             return
-        try:
-            await self._client.set_bay_status(number, status)
-        except CapabilityMissing as error:
-            self._missing.add("status")
-            self._log.warning("central_capability_missing", operation=error.operation)
-        except CentralRefused as error:
-            self._log.warning("bay_status_refused", bay=number, status=status.value, reason=str(error))
-
-    async def _confirm_start(self, number: str, session_id: int) -> None:
-        """A start that the server has not seen: verify with the PIN of its own answer, kept in memory."""
-        session = await self._client.get_session(session_id)
-        if session.active:
-            return
-        if session.pin is None:
-            raise _ParkError("the server shows no PIN for the session that was started here")
-        match await self._client.verify(number, session.pin):
-            case VerifyAccepted():
-                return
-            case VerifyUnavailable(reason, cause, sent, status):
-                raise CentralUnavailable("verify", reason, cause=cause, sent=sent, status=status)
-            case VerifyRefused(message):
-                if (await self._client.get_session(session_id)).active:
-                    return
-                raise _ParkError(f"the server refuses the start that was played here: {message}")
-
-    # The two calls that may not be repeated
-
-    async def _add_time(self, record: Recorded[e.Event], event: e.SessionExtended) -> None:
-        call = await self._intent(record, "add_time", event.op_id, event.session_id)
-        amount = event.amount or 0
-
-        async def send() -> None:
-            await self._client.add_session_time(
-                int(event.session_id), event.minutes, amount, idempotency_key=event.op_id
+        session_id = session_of(record.event)
+        if not isinstance(record.event, e.SessionEnded):
+            parked = await self._durably(
+                lambda: self._journal.parked(SINK, bay=lane.bay, session_id=session_id)
             )
-
-        def effect(before: Baseline, now: ServerSession) -> Effect:
-            return effect_of_extension(before, now, event.minutes, amount)
-
-        await self._once(call, send, effect)
-
-    async def _end(self, record: Recorded[e.Event], session_id: int) -> None:
-        call = await self._intent(record, "end", f"end-{session_id}", str(session_id))
-
-        async def send() -> None:
-            try:
-                await self._client.end_session(session_id, idempotency_key=call.op_id)
-            except CentralRefused:
-                # Ended at the desk in the same moment: over is over.
-                if effect_of_end({}, await self._read_back(session_id)) is not Effect.DONE:
-                    raise
-
-        await self._once(call, send, effect_of_end)
-
-    async def _intent(self, record: Recorded[e.Event], kind: str, op_id: str, session_id: str) -> Call:
-        """The journaled intent, with what the server showed before it was ever sent."""
-        known = await self._journal.query(lambda reader: reader.find_call(op_id))
-        if known is not None:
-            return known
-        baseline = json.dumps(baseline_of(await self._read_back(int(session_id))))
-        call = Call(op_id, SINK, record.bay, session_id, record.seq, kind, "{}", baseline)
-        await self._journal.put_call(call)
-        return call
-
-    async def _once(self, call: Call, send: Send, effect: EffectOf) -> None:
-        """Drive an intent to its end. Raises CentralError to be called again, _ParkError to give up."""
-        if call.state is CallState.DONE:
-            return
-        if call.state is CallState.REFUSED:
-            raise _ParkError("the server has refused it")
-        before: Baseline = json.loads(call.baseline or "{}")
-        if call.state is CallState.UNKNOWN:
-            raise _ParkError("it cannot be told whether the server did it; staff decide")
-        if call.state is CallState.SENT and not self._client.idempotency_keys:
-            await self._settle(call)
-            seen = effect(before, await self._read_back(int(call.session_id)))
-            if seen is Effect.DONE:
-                await self._journal.update_call(replace(call, state=CallState.DONE))
+            if parked:
+                await self._park(record, f"after item {parked[0].seq}, which is parked")
                 return
-            if seen is Effect.UNKNOWN:
-                await self._journal.update_call(replace(call, state=CallState.UNKNOWN))
-                raise _ParkError("it cannot be told whether the server did it; staff decide")
-        now_ms = self._clock.now().wall_ms
-        sent = replace(
-            call,
-            state=CallState.SENT,
-            attempts=call.attempts + 1,
-            first_sent_wall_ms=call.first_sent_wall_ms or now_ms,
-            last_sent_wall_ms=now_ms,
-        )
-        await self._journal.update_call(sent)
-        try:
-            await send()
-        except CentralUnavailable as error:
-            if not error.sent:
-                await self._journal.update_call(replace(sent, state=CallState.INTENDED))
-            raise
-        except CentralUnauthorised:
-            await self._journal.update_call(replace(sent, state=CallState.INTENDED))
-            raise
-        except CentralRefused:
-            await self._journal.update_call(replace(sent, state=CallState.REFUSED))
-            raise
-        await self._journal.update_call(replace(sent, state=CallState.DONE))
+        reason = await self._try(lane, record)
+        if reason is not None:
+            await self._park(record, reason)
 
-    async def _settle(self, call: Call) -> None:
-        """The server may still be working on it: wait out its bound before reading back."""
-        age_s = (self._clock.now().wall_ms - (call.last_sent_wall_ms or 0)) / 1000
-        # A wall clock that was set back, or far ahead, must not shorten the wait.
-        rest_s = self._settle_s - age_s if 0 <= age_s <= self._settle_s else self._settle_s
-        if age_s > self._settle_s and self._clock.now().synchronised:
+    async def _retry(self, lane: _Lane, seq: int, *, order: int) -> None:
+        """What staff want to be tried again, and what was parked behind it."""
+        wanted = await self._durably(partial(self._find, lane.bay, seq))
+        if wanted is None:
             return
-        await asyncio.sleep(rest_s)
+        session_id = session_of(wanted.event)
+        every = await self._durably(partial(self._journal.parked, SINK, bay=lane.bay, session_id=session_id))
+        for parked in every:
+            if parked.seq < seq:
+                continue
+            record = await self._durably(partial(self._find, lane.bay, parked.seq))
+            reason = None
+            if record is not None:
+                await self._durably(partial(self._deliveries.start_anew, record, order))
+                reason = await self._try(lane, record)
+            if reason is None or record is None:
+                await self._unpark(parked.seq)
+            else:
+                await self._park(record, reason, again=True)
+                return
 
-    async def _read_back(self, session_id: int) -> ServerSession:
-        row, self._paging = await find_session(
-            self._client.history, self._paging, session_id, now_ms=self._clock.now().wall_ms
-        )
-        if row is None:
-            raise _ParkError("the server's history does not show the session")
-        return row
+    async def _try(self, lane: _Lane, record: Recorded[e.Event]) -> str | None:
+        """Until it is delivered or dropped: None. Or why it has to be parked."""
+        alone = Solitude(self._pulse, self._clock)
+        attempt = 0
+        try:
+            while True:
+                while self._asking not in (None, lane):
+                    await self._let_in.wait()
+                retry_s = _RETRY_S[min(attempt, len(_RETRY_S) - 1)]
+                pause_s = retry_s * (0.5 + 0.5 * self._randomness.jitter())
+                try:
+                    await self._deliveries.send(record)
+                except (ParkError, CentralRefused) as error:
+                    return str(error)
+                except ValueError as error:  # what no request can be made of; the text repeats no value
+                    return f"this cannot be written to the server: {error}"
+                except CentralUnauthorised as error:
+                    self._stop(lane, str(error))
+                    pause_s = _UNAUTHORISED_RETRY_S
+                except NOT_TAKEN as error:
+                    lane.reason = str(error)
+                except (CentralError, NotShownError) as error:
+                    lane.reason = str(error)
+                    if alone.failed() > _ALONE_PARK_MS:
+                        return f"alone in failing for an hour: {error}"
+                    self._note_failure(record, error, first=attempt == 0)
+                    if isinstance(error, CentralUnavailable):
+                        pause_s = max(pause_s, error.retry_after_s or 0)
+                else:
+                    self._pulse.beat()
+                    return None
+                attempt += 1
+                if await self._is_dropped_within(lane, record.seq, pause_s):
+                    return None
+        finally:
+            self._go_on(lane)
 
-    async def _park(self, record: Recorded[e.Event], session_id: str, reason: str) -> None:
+    async def _is_dropped_within(self, lane: _Lane, seq: int, pause_s: float) -> bool:
+        """Wait; staff may drop the item meanwhile."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + pause_s
+        while seq not in lane.dropped and loop.time() < until_s:
+            lane.wake.clear()
+            await self._durably(lambda: self._scan(lane))
+            if seq in lane.dropped:
+                break
+            try:
+                async with asyncio.timeout_at(until_s):
+                    await lane.wake.wait()
+            except TimeoutError:
+                break
+        return seq in lane.dropped
+
+    def _note_failure(self, record: Recorded[e.Event], error: Exception, *, first: bool) -> None:
+        reason = str(error)
+        if first and not isinstance(error, CentralUnavailable):
+            self._log.warning("central_answer_odd", bay=record.bay, seq=record.seq, reason=reason)
+        else:
+            self._log.debug("central_retry", bay=record.bay, seq=record.seq, reason=reason)
+
+    # Not let in
+
+    def _stop(self, lane: _Lane, reason: str) -> None:
+        if not self._alarm:
+            self._log.error("central_credentials_refused", reason=reason)
+        self._alarm = lane.reason = reason
+        if self._asking is None:
+            self._asking = lane
+            self._let_in.clear()
+
+    def _go_on(self, lane: _Lane) -> None:
+        if self._asking is lane:
+            self._asking = None
+            self._alarm = ""
+            self._let_in.set()
+
+    # What is set aside
+
+    async def _park(self, record: Recorded[e.Event], reason: str, *, again: bool = False) -> None:
+        """`again`: it was parked before, for another reason."""
+        session_id = session_of(record.event)
         self._log.error(
             "delivery_parked",
             bay=record.bay,
@@ -334,78 +337,46 @@ class CentralOutbox:
             reason=reason,
         )
         parked = Parked(SINK, record.bay, session_id, record.seq, reason, self._clock.now().wall_ms)
+
+        def park(writer: Writer[e.Event]) -> None:
+            if again:
+                writer.unpark(SINK, record.seq)
+            writer.park(parked)
+
+        await self._durably(lambda: self._journal.transact(park))
+        await self._count_parked()
+
+    async def _unpark(self, seq: int) -> None:
+        await self._durably(lambda: self._journal.unpark(SINK, seq))
+        await self._count_parked()
+
+    async def _drop(self, lane: _Lane, seq: int) -> None:
+        record = await self._find(lane.bay, seq)
+        if record is not None:
+            await self._deliveries.give_up(record)
+        await self._journal.unpark(SINK, seq)
+        lane.dropped.add(seq)
+        self._log.warning("delivery_dropped", bay=lane.bay, seq=seq)
+        await self._count_parked()
+
+    async def _count_parked(self) -> None:
+        self._parked = len(await self._durably(lambda: self._journal.parked(SINK)))
+
+    async def _find(self, number: str, seq: int) -> Recorded[e.Event] | None:
+        records = await self._journal.read(seq - 1, bay=number, limit=1)
+        return records[0] if records and records[0].seq == seq else None
+
+    # The journal
+
+    async def _advance(self, lane: _Lane, seq: int) -> None:
+        await self._durably(lambda: self._journal.advance(SINK, lane.bay, seq))
+        lane.cursor = seq
+        lane.dropped = {dropped for dropped in lane.dropped if dropped > seq}
+
+    async def _durably(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Until the disk takes it."""
         while True:
             try:
-                await self._journal.park(parked)
-            except NotWrittenError:
-                await asyncio.sleep(_RETRY_S[0])
-            else:
-                self._parked = len(await self._journal.parked(SINK))
-                return
-
-    def _note_missing(self, error: CapabilityMissing) -> None:
-        if error.operation not in self._missing:
-            self._missing.add(error.operation)
-            self._log.warning("central_capability_missing", operation=error.operation)
-
-    def _raise_alarm(self, reason: str) -> None:
-        if not self._alarm:
-            self._log.error("central_credentials_refused", reason=reason)
-        self._alarm = reason
-
-
-def is_deliverable(event: e.Event) -> bool:
-    """Does the central server have to hear of it?"""
-    match event:
-        case e.SessionExtended() | e.GameSelected():
-            return event.own
-        case e.SessionStarted() | e.SessionEnded() | e.GraceEnded():
-            return True
-        case e.BayHeld() | e.BayReleased() | e.BayTakenOutOfService() | e.BayReturnedToService():
-            return True
-        case _:
-            return False
-
-
-def baseline_of(session: ServerSession) -> Baseline:
-    """What is needed to recognise our own effect later."""
-    extensions = session.extensions
-    return {
-        "duration_min": session.duration_min,
-        "extended_min": session.extended_min,
-        "extension_ids": None if extensions is None else [x.id for x in extensions],
-    }
-
-
-def effect_of_extension(before: Baseline, now: ServerSession, minutes: int, amount: int) -> Effect:
-    """Compare with the baseline: one new item like ours is done, none is absent, more is unknown."""
-    ids = before.get("extension_ids")
-    if isinstance(ids, list) and now.extensions is not None:
-        new = [x for x in now.extensions if x.id is None or x.id not in ids]
-        if any(x.id is None or x.duration_min is None for x in new):
-            return Effect.UNKNOWN
-        ours = [x for x in new if x.duration_min == minutes and x.amount in (amount, None)]
-        if len(ours) > 1:
-            return Effect.UNKNOWN
-        return Effect.DONE if ours else Effect.ABSENT
-    extended = before.get("extended_min")
-    if not isinstance(extended, int) or now.extended_min is None:
-        return Effect.UNKNOWN
-    gained = now.extended_min - extended
-    if gained == 0:
-        return Effect.ABSENT
-    return Effect.DONE if gained == minutes else Effect.UNKNOWN
-
-
-def effect_of_end(_before: Baseline, now: ServerSession) -> Effect:
-    if now.cancel or now.released_at_ms is not None:
-        return Effect.DONE
-    return Effect.ABSENT if now.released_known else Effect.UNKNOWN
-
-
-def _session_of(event: e.Event) -> str | None:
-    match event:
-        case e.SessionStarted() | e.SessionExtended() | e.GameSelected() | e.SessionEnded():
-            return event.session_id
-        case _:
-            return None
+                return await call()
+            except (NotWrittenError, JournalUnavailableError):
+                await asyncio.sleep(_DISK_RETRY_S)

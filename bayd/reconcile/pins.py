@@ -1,30 +1,39 @@
 """PINs at the pad: checked at the central server, or else against the hashes that are kept here.
 
-The attempt is in the journal before the check; a check that a crash interrupts is looked up afterwards.
+The attempt is in the journal before the check. One that nobody checks any more (a crash, a broken disk, a
+browser that went away in the wrong moment) is looked up at the server: has the session become active?
+What cannot be looked up was a try.
 """
 
 import asyncio
 from collections.abc import Callable
+from typing import assert_never
 
 from bayd.clients.central import (
     CentralClient,
     CentralError,
+    Secret,
     VerifyAccepted,
     VerifyRefused,
     VerifyUnavailable,
 )
-from bayd.clients.central.secret import Secret
 from bayd.core import inputs as i
-from bayd.core.model import Bay, PinAttempt, StartedBy
+from bayd.core.bookings import ACTIVE_NOT_STARTED
+from bayd.core.model import Bay, Phase, PinAttempt, StartedBy
+from bayd.journal import AnswerExistsError
 from bayd.ports import Log, Randomness
 from bayd.reconcile.bookings import BookingPoller
 from bayd.reconcile.pin_vault import PinVault
+from bayd.reconcile.telling import NOT_TAKEN
 from bayd.runtime.bay import AnswerMaker, Outcome
 from bayd.runtime.range import Range
 
+_LOOK_UP_S = 5.0  # somebody may stand there with the right PIN: it can be typed again
+_RETRY_S = 1.0
+
 
 class PinDesk:
-    """Checks what is typed at the bays. `run` settles what a crash left open; a root task."""
+    """Checks what is typed at the bays. `run` settles what was left open; a root task."""
 
     def __init__(
         self,
@@ -42,6 +51,8 @@ class PinDesk:
         self._bays = bays
         self._randomness = randomness
         self._log = log
+        self._being_checked: set[str] = set()
+        self._left_open = asyncio.Event()
 
     async def enter(
         self,
@@ -53,51 +64,92 @@ class PinDesk:
     ) -> Outcome:
         """One try at the pad. Raises as `Range.submit`."""
         attempt_id = self._randomness.new_id()
-        entered = await self._bays.submit(number, i.PinEntered(attempt_id, request_key), answer_refusal)
-        if entered.decision.refusal is not None:
-            return entered
-        found: i.Input = i.PinNotChecked(attempt_id, "the check broke off")
+        self._being_checked.add(attempt_id)
         try:
+            entered = await self._bays.submit(number, i.PinEntered(attempt_id, request_key), answer_refusal)
+            if entered.decision.refusal is not None:
+                return entered
             found = await self._check(number, Secret(pin), attempt_id)
+            return await self._bays.submit(number, found, answer)
         finally:
-            # Whatever happened, the attempt is closed: an open one would keep the pad shut.
-            outcome = await self._bays.submit(number, found, answer)
-        return outcome
+            self._being_checked.discard(attempt_id)
+            self._left_open.set()
 
     async def run(self, answer_of: Callable[[str, str | None], AnswerMaker | None]) -> None:
         """`answer_of` makes the answer that the interrupted request will get when it is repeated."""
         await self._bays.ready.wait()
-        for number, task in self._bays.bays.items():
-            attempt = task.bay.pad.attempt
-            if attempt is not None:
-                found = await self._look_up(task.bay, attempt)
-                await self._bays.submit(number, found, answer_of(number, attempt.request_key))
-        await asyncio.Event().wait()
+        while True:
+            self._left_open.clear()
+            settled = [
+                await self._settle(task.bay, attempt, answer_of)
+                for task in self._bays.bays.values()
+                if (attempt := task.bay.pad.attempt) is not None
+                and attempt.attempt_id not in self._being_checked
+            ]
+            if all(settled):
+                await self._left_open.wait()
+            else:
+                await asyncio.sleep(_RETRY_S)
+
+    async def _settle(
+        self, bay: Bay, attempt: PinAttempt, answer_of: Callable[[str, str | None], AnswerMaker | None]
+    ) -> bool:
+        """Close an attempt that nobody checks; an open one would keep the pad shut."""
+        found = await self._look_up(bay, attempt)
+        try:
+            await self._bays.submit(bay.number, found, answer_of(bay.number, attempt.request_key))
+        except AnswerExistsError:
+            return await self._close_without_answer(bay.number, found)
+        except NOT_TAKEN as error:
+            self._log.warning("attempt_not_closed", bay=bay.number, reason=str(error))
+            return False
+        return True
+
+    async def _close_without_answer(self, number: str, found: i.Input) -> bool:
+        try:
+            await self._bays.submit(number, found)
+        except NOT_TAKEN as error:
+            self._log.warning("attempt_not_closed", bay=number, reason=str(error))
+            return False
+        return True
 
     async def _check(self, number: str, pin: Secret, attempt_id: str) -> i.Input:
         verdict = await self._client.verify(number, pin)
         match verdict:
             case VerifyAccepted(session_id):
-                found = (
-                    str(session_id)
-                    if session_id is not None
-                    else self._vault.find_session(self._bays.get(number), pin)
-                )
-                if found is None:
-                    return i.PinNotChecked(attempt_id, "the server accepts it but names no session")
-                return await self._accepted(attempt_id, found)
+                return await self._accepted(number, pin, attempt_id, session_id)
             case VerifyRefused():
-                return i.PinWasWrong(attempt_id)
+                return i.PinWasWrong(attempt_id, wrong_bay=self._opens_elsewhere(number, pin))
             case VerifyUnavailable(reason):
                 self._log.info("pin_checked_offline", bay=number, reason=reason)
                 return self._check_offline(number, pin, attempt_id)
+            case _:
+                assert_never(verdict)
 
-    async def _accepted(self, attempt_id: str, session_id: str) -> i.Input:
+    async def _accepted(self, number: str, pin: Secret, attempt_id: str, server_id: int | None) -> i.Input:
         try:
-            await self._poller.learn(session_id)
+            if server_id is None:
+                found = self._vault.find_session(self._bays.get(number), pin)
+                found = found or await self._find_active(self._bays.get(number))
+            else:
+                found = await self._poller.learn(number, str(server_id)) or str(server_id)
         except CentralError as error:
-            self._log.warning("session_not_read", session=session_id, reason=str(error))
-        return i.PinWasRight(attempt_id, session_id, StartedBy.PIN_ONLINE)
+            # It can be typed again: the server says yes again.
+            self._log.warning("session_not_read", bay=number, reason=str(error))
+            return i.PinNotChecked(attempt_id, "the server accepts it, and does not show its session")
+        if found is None:
+            return i.PinNotChecked(attempt_id, "the server accepts it, and names no session")
+        return i.PinWasRight(attempt_id, found, StartedBy.PIN_ONLINE)
+
+    async def _find_active(self, bay: Bay) -> str | None:
+        """The session that has become active: one that was before proves nothing. Raises CentralError."""
+        flagged = {c.session_id for c in bay.conflicts if c.code == ACTIVE_NOT_STARTED}
+        for booking in bay.bookings:
+            if booking.session_id not in flagged and await self._poller.is_active(
+                bay.number, booking.session_id
+            ):
+                return booking.session_id
+        return None
 
     def _check_offline(self, number: str, pin: Secret, attempt_id: str) -> i.Input:
         bay = self._bays.get(number)
@@ -106,16 +158,26 @@ class PinDesk:
             return i.PinWasRight(attempt_id, found, StartedBy.PIN_OFFLINE)
         if not self._vault.offline_possible:
             return i.PinNotChecked(attempt_id, "the server is away and no site key is set")
+        if bay.phase is Phase.PAUSED:
+            # The hash of a session that has started is gone.
+            return i.PinNotChecked(attempt_id, "the server is away: staff resume the session")
         if not self._vault.knows_all(bay):
             return i.PinNotChecked(attempt_id, "the server is away and this booking's PIN is not known here")
-        return i.PinWasWrong(attempt_id)
+        return i.PinWasWrong(attempt_id, wrong_bay=self._opens_elsewhere(number, pin))
+
+    def _opens_elsewhere(self, number: str, pin: Secret) -> bool:
+        others = [task.bay for task in self._bays.bays.values() if task.bay.number != number]
+        opened = [self._vault.find_session(bay, pin) is not None for bay in others]
+        return any(opened)
 
     async def _look_up(self, bay: Bay, attempt: PinAttempt) -> i.Input:
-        """Did the check that the crash interrupted succeed? Only the server knows; else it was a try."""
-        for booking in bay.bookings:
-            try:
-                if await self._poller.is_active(booking.session_id):
-                    return i.PinWasRight(attempt.attempt_id, booking.session_id, StartedBy.PIN_ONLINE)
-            except CentralError as error:
-                self._log.warning("attempt_not_looked_up", bay=bay.number, reason=str(error))
-        return i.PinWasWrong(attempt.attempt_id)
+        """Did the check that broke off succeed? Only the server knows; else it was a try."""
+        try:
+            async with asyncio.timeout(_LOOK_UP_S):
+                found = await self._find_active(bay)
+        except (CentralError, TimeoutError) as error:
+            self._log.warning("attempt_not_looked_up", bay=bay.number, reason=str(error))
+            found = None
+        if found is None:
+            return i.PinWasWrong(attempt.attempt_id)
+        return i.PinWasRight(attempt.attempt_id, found, StartedBy.PIN_ONLINE)

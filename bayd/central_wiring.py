@@ -1,0 +1,145 @@
+"""The central server's side of one PC, put together, and what the status says of it."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from bayd.clients.central import BearerAuth, CentralClient, CentralTimeouts, Secret
+from bayd.clients.transport import AiohttpTransport
+from bayd.core import events as e
+from bayd.credentials import Credentials
+from bayd.journal import Journal
+from bayd.ports import Clock, Log, Randomness
+from bayd.reconcile.bay_state import BayStatePoster
+from bayd.reconcile.bay_status import BayStatusPoster
+from bayd.reconcile.bookings import BookingPoller
+from bayd.reconcile.games import GameCatalogue
+from bayd.reconcile.outbox import CentralOutbox
+from bayd.reconcile.pin_vault import PinVault
+from bayd.reconcile.pins import PinDesk
+from bayd.reconcile.pulse import ServerPulse
+from bayd.reconcile.walk_ins import WalkInAccount
+from bayd.runtime.bay import AnswerMaker, BayObserver
+from bayd.runtime.range import Range
+from bayd.settings import Central
+
+AnswerOf = Callable[[str, str | None], AnswerMaker | None]
+
+
+class CentralParts:
+    """Bookings, PINs, deliveries, status. `load` before anything runs."""
+
+    def __init__(
+        self,
+        central: Central,
+        credentials: Credentials,
+        journal: Journal[e.Event],
+        bays: Range,
+        *,
+        horizon_ms: int,
+        clock: Clock,
+        randomness: Randomness,
+        log: Log,
+    ) -> None:
+        self._bays = bays
+        self._clock = clock
+        self._transport = AiohttpTransport()
+        token = credentials.central_token
+        self.client = CentralClient(
+            self._transport,
+            central.url,
+            log=log,
+            auth=BearerAuth(Secret(token)) if central.auth == "bearer" and token else None,
+            timeouts=CentralTimeouts(central.verify_timeout_s, central.timeout_s, central.timeout_s),
+            idempotency_keys=central.idempotency_keys,
+        )
+        pulse = ServerPulse(clock)
+        account = central.walk_in
+        self.vault = PinVault(journal, credentials.site_key, horizon_ms, clock, log)
+        self.games = GameCatalogue(self.client, log)
+        self.outbox = CentralOutbox(
+            self.client,
+            journal,
+            bays,
+            walk_in=None if account is None else WalkInAccount(account.name, Secret(account.phone_number)),
+            settle_s=central.settle_s,
+            pulse=pulse,
+            clock=clock,
+            randomness=randomness,
+            log=log,
+        )
+        self.poller = BookingPoller(
+            self.client,
+            bays,
+            self.vault,
+            self.games,
+            is_walk_in=self.outbox.is_walk_in,
+            is_selling=self.outbox.is_selling,
+            poll_s=central.poll_s,
+            pulse=pulse,
+            clock=clock,
+            randomness=randomness,
+            log=log,
+        )
+        self.desk = PinDesk(self.client, self.poller, self.vault, bays, randomness=randomness, log=log)
+        self.status = BayStatusPoster(self.client, journal, bays, clock=clock, randomness=randomness, log=log)
+        self.state = (
+            BayStatePoster(self.client, bays, clock=clock, randomness=randomness, log=log)
+            if central.bay_state
+            else None
+        )
+
+    @property
+    def observers(self) -> list[BayObserver]:
+        posters: list[BayObserver] = [self.vault, self.outbox, self.status]
+        return posters if self.state is None else [*posters, self.state]
+
+    async def load(self) -> None:
+        await self.vault.load(tuple(self._bays.bays))
+        await self.outbox.load()
+
+    def roots(self, answer_of: AnswerOf) -> dict[str, Coroutine[Any, Any, None]]:
+        roots = {
+            "pin-vault": self.vault.run(),
+            "pin-desk": self.desk.run(answer_of),
+            "bookings": self.poller.run(),
+            "outbox": self.outbox.run(),
+            "games": self.games.run(),
+            "bay-status": self.status.run(),
+        }
+        if self.state is not None:
+            roots["bay-state"] = self.state.run()
+        return roots
+
+    def section(self) -> dict[str, Any]:
+        """Of the status document."""
+        outbox = self.outbox.view()
+        now_ms = self._clock.now().wall_ms
+        oldest = outbox.oldest_wall_ms
+        return {
+            "online": self.poller.view.online,
+            "reason": self.poller.view.reason,
+            "outbox": outbox.waiting,
+            "oldest_s": None if oldest is None else max(0, now_ms - oldest) / 1000,
+            "parked": outbox.parked,
+            "ignored_old_sessions": self.poller.view.ignored_old,
+        }
+
+    def warnings(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        if not self.vault.offline_possible:
+            text = "No site key: while the central server is away no PIN can be checked."
+            found.append({"code": "offline_pin_off", "since": None, "text": text})
+        outbox = self.outbox.view()
+        if outbox.alarm:
+            found.append({"code": "central_credentials", "since": None, "text": outbox.alarm})
+        if outbox.parked:
+            text = f"{outbox.parked} items could not be delivered to the central server."
+            found.append({"code": "outbox_parked", "since": None, "text": text})
+        for poster in (self.status, self.state):
+            if poster is not None and poster.missing:
+                text = f"The central server does not have the call {poster.missing}: it is done without."
+                found.append({"code": "central_capability_missing", "since": None, "text": text})
+        return found
+
+    async def aclose(self) -> None:
+        await self._transport.aclose()
