@@ -55,7 +55,7 @@ def make_app(
             return await handler(request)
         except ProblemError as error:
             problem = error.problem
-            if problem.status in _LOGGED and problem.code != "wrong_pin":
+            if problem.status in _LOGGED:
                 log.warning("request_refused", code=problem.code, route=_name(request))
             return problem_response(problem, closes=error.closes)
         except web.HTTPMethodNotAllowed as error:

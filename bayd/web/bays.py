@@ -11,7 +11,7 @@ from bayd.core import inputs as i
 from bayd.core.decision import Decision
 from bayd.core.inputs import Role
 from bayd.core.model import Bay, Game
-from bayd.core.pins import locked_for_ms, tries_left
+from bayd.core.pins import OWN_PIN, locked_for_ms, tries_left
 from bayd.journal import Answer, Journal
 from bayd.ports import Clock, Randomness
 from bayd.runtime.bay import AnswerMaker, Outcome
@@ -67,7 +67,7 @@ _REFUSALS = {
     HTTPStatus.SERVICE_UNAVAILABLE: "`busy` and `not_recorded`: nothing has changed; `outcome_unknown`: look",
 }
 _PIN_REFUSALS = {
-    HTTPStatus.UNAUTHORIZED: "`wrong_pin`, with `tries_left`; or no valid token",
+    HTTPStatus.UNAUTHORIZED: "`wrong_pin` or `wrong_bay`, with `tries_left`; or no valid token",
     HTTPStatus.LOCKED: "Too many wrong PINs; see `retry_after_s`",
 }
 
@@ -208,18 +208,23 @@ class BayApi:
             return problem_of(decision.refusal)
         for event in decision.events:
             if isinstance(event, e.PinRefused):
-                return self._wrong_pin(bay)
+                return self._wrong_pin(bay, event)
+            if isinstance(event, e.PinCheckFailed) and event.reason == OWN_PIN:
+                return Problem(HTTPStatus.CONFLICT, OWN_PIN, "This PIN's session is running already.", "pin")
             if isinstance(event, e.PinCheckFailed):
                 text = "The PIN cannot be checked now; no try was counted."
                 return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "pin_unavailable", text)
         return None
 
-    def _wrong_pin(self, bay: Bay) -> Problem:
+    def _wrong_pin(self, bay: Bay, refused: e.PinRefused) -> Problem:
         locked_ms = locked_for_ms(bay, self._clock.now())
+        code, text = ("wrong_pin", "This PIN opens no session here.")
+        if refused.wrong_bay:
+            code, text = ("wrong_bay", "This PIN opens another bay.")
         return Problem(
             HTTPStatus.UNAUTHORIZED,
-            "wrong_pin",
-            "This PIN opens no session here.",
+            code,
+            text,
             "pin",
             tries_left(bay, self._bays.rules(bay.number)),
             -(-locked_ms // 1000) or None,

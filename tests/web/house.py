@@ -56,13 +56,16 @@ GAMES = {1: Game(1, "Longest drive", 50), 2: Game(2, "Free play", 0)}
 
 @dataclass
 class Verifier:
-    """Knows which PIN opens which session, as the central server does; may be away, slow or cut short."""
+    """Knows which PIN opens which session, as the central server does; may be away, be slow, or die."""
 
     bays: Range
     opens: dict[str, str] = field(default_factory=lambda: {PIN: "7"})
+    elsewhere: frozenset[str] = frozenset()  # PINs that open other bays
     away: bool = False
+    dies: bool = False
     asked: int = 0
     gate: asyncio.Event = field(default_factory=asyncio.Event)
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.gate.set()
@@ -75,13 +78,16 @@ class Verifier:
         if entered.decision.refusal is not None:
             return entered
         self.asked += 1
+        self.reached.set()
+        if self.dies:
+            raise RuntimeError("killed between the attempt and its answer")
         await self.gate.wait()
         session_id = self.opens.get(pin)
         found: i.Input
         if self.away:
             found = i.PinNotChecked(attempt_id, "nobody there")
         elif session_id is None:
-            found = i.PinWasWrong(attempt_id)
+            found = i.PinWasWrong(attempt_id, wrong_bay=pin in self.elsewhere)
         else:
             found = i.PinWasRight(attempt_id, session_id, StartedBy.PIN_ONLINE)
         return await self.bays.submit(number, found, answer)
