@@ -24,7 +24,22 @@ from pydantic_settings import (
 )
 
 from bayd.core.balls import BallListError, parse_balls, registered_epcs
-from bayd.core.rules import DowntimePolicy, ExtensionPolicy, Rules
+from bayd.core.rules import (
+    DowntimePolicy,
+    ExtensionPolicy,
+    FaultPolicy,
+    Rules,
+    StepPolicy,
+    UnknownPolicy,
+)
+from bayd.dispenser_settings import (
+    DRIVERS,
+    WRONG_DRIVER,
+    BallLevel,
+    Dispenser,
+    line_complaints,
+    size_complaints,
+)
 from bayd.reader_settings import PIT, RETURN, Reader, device_link
 
 TIME_SCALE_VARIABLE = "BAYD_TIME_SCALE"
@@ -242,22 +257,6 @@ class Qod(_Table):
     )
 
 
-class Dispenser(_Table):
-    """One ball dispenser. The table's name is what bays call it by."""
-
-    driver: Literal["cctalk_hopper"] = Field("cctalk_hopper", description="What kind of machine it is.")
-    link: DeviceLink = Field(
-        description="`/dev/serial/by-id/…` or `socket://host:port`; several machines may share one, each "
-        "under its own address."
-    )
-    address: int = Field(3, ge=3, le=10, description="Set on the hopper's connector.")
-    dispense_form: Literal["serial", "code"] | None = Field(
-        None,
-        description="What goes with the dispense command: the serial number, or eight zero bytes. "
-        "Default: by the product code.",
-    )
-
-
 _IDENTIFIERS = ("phone_number", "ipv4_address", "ipv6_address")
 
 
@@ -337,6 +336,47 @@ class Play(_Table):
     dispense_max_balls: int = Field(
         200, ge=1, description="Per press: a typing error must not empty the machine."
     )
+    dispense_choices: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (), description="Sizes that the screen offers, and what is owed beside them. Default: any number."
+    )
+    dispense_step: StepPolicy = Field(
+        StepPolicy.REFUSE,
+        description="A machine that pays whole trays is asked for another number: `refuse`, `round_up` "
+        "(also beyond the game's limit, by less than a tray) or `round_down`.",
+    )
+    dispense_cap_balls: int | None = Field(
+        None,
+        ge=1,
+        description="A session gets so many balls in `dispense_cap_minutes` at most. Default: no cap.",
+    )
+    dispense_cap_minutes: int = Field(
+        60, ge=1, le=10_080, description="Booked minutes; see `dispense_cap_balls`."
+    )
+    unknown_balls: UnknownPolicy = Field(
+        UnknownPolicy.ASK,
+        description="Balls of which the machine cannot say whether they came out: `ask` staff; `count` "
+        "them as paid; `owe` them to the customer, who may then get them twice. Each is on record in any "
+        "case.",
+    )
+    dispenser_fault: FaultPolicy = Field(
+        FaultPolicy.PLAY_ON,
+        description="The clock of a customer whose balls stick in a faulty machine: `play_on`, or `pause` "
+        "until staff clear the fault. Nothing is read in a pause.",
+    )
+    variance_balls: int = Field(
+        10,
+        ge=0,
+        description="At the end of a session so many balls more may have been counted than read, or read "
+        "than counted, before staff are told …",
+    )
+    variance_percent: int = Field(
+        25, ge=0, le=100, description="… or so many in a hundred of those counted, whichever is more."
+    )
+    variance_grant: bool = Field(
+        False,
+        description="What is missing beyond that is given back, as balls owed. Only where the antenna was "
+        "never away.",
+    )
 
 
 class Balls(_Table):
@@ -356,6 +396,11 @@ class Balls(_Table):
     unread_warning_s: Seconds = Field(
         180, description="… once so much time has passed, too: people take a while from machine to tee."
     )
+    central_level: Mapping[BallLevel, Annotated[int, Field(ge=0)]] = Field(
+        {"empty": 0, "low": 0, "ok": 1, "full": 2},
+        description="What the central server's `ballLevel` of a bay is to be. At 0 the server lists the bay "
+        "for a refill: with the default, before it is empty. A level that is left out is not told.",
+    )
 
 
 class Settings(BaseSettings):
@@ -371,7 +416,7 @@ class Settings(BaseSettings):
     central: Central = Central()
     qod: Qod | None = None
     readers: Mapping[str, Reader] = Field({}, description="By the reader's id at the central server.")
-    dispensers: Mapping[str, Dispenser] = Field({}, description="By name.")
+    dispensers: Mapping[str, Dispenser] = Field({}, description="By a name of the site's choice.")
     bays: Mapping[str, BaySettings] = Field({}, description="By the bay's number at the central server.")
     play: Play = Play()
     balls: Balls = Balls()
@@ -419,13 +464,30 @@ class Configuration:
     def minute_ms(self) -> int:
         return round(60_000 / self.time_scale)
 
+    def dispenser(self, number: str) -> Dispenser | None:
+        """That of one bay."""
+        name = self.settings.bays[number].dispenser
+        return None if name is None else self.settings.dispensers[name]
+
     def rules(self, number: str) -> Rules:
         """The rules of one bay."""
-        play = self.settings.play
+        play, machine = self.settings.play, self.dispenser(number)
         return Rules(
             minute_ms=self.minute_ms,
             dispenser=self.settings.bays[number].dispenser,
+            dispenser_step=1 if machine is None else machine.step,
+            dispenser_capacity=None if machine is None else machine.capacity_balls,
             dispense_max_balls=play.dispense_max_balls,
+            dispense_choices=play.dispense_choices,
+            step_policy=play.dispense_step,
+            cap_balls=play.dispense_cap_balls,
+            cap_minutes=play.dispense_cap_minutes,
+            unknown_balls=play.unknown_balls,
+            dispenser_fault=play.dispenser_fault,
+            reads_balls=self.settings.bays[number].rfid and self.registered_balls is not None,
+            variance_balls=play.variance_balls,
+            variance_percent=play.variance_percent,
+            variance_grant=play.variance_grant,
             intent_ttl_ms=round(self.settings.state.commit_timeout_s * 1000),
             warn_minutes=play.warn_minutes,
             grace_minutes=play.grace_minutes,
@@ -453,7 +515,7 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Configurat
     try:
         settings = Settings(**raw)
     except ValidationError as error:
-        complaints += [Complaint(_toml_path(e["loc"]), _explained(e)) for e in error.errors()]
+        complaints += [Complaint(_where(e), _explained(e)) for e in error.errors()]
     except SettingsError as error:
         complaints.append(Complaint("environment", f"{error}; a whole table is written as JSON"))
     complaints += _cross_checks(_merge(raw, _from_environment()))
@@ -515,7 +577,13 @@ def _unknown_variables(environment: Mapping[str, str]) -> list[Complaint]:
     ]
 
 
-def _toml_path(location: tuple[int | str, ...]) -> str:
+def _where(error: Any) -> str:
+    """The key as it stands in the file: which driver's table was meant is no part of it."""
+    location: tuple[int | str, ...] = error["loc"]
+    if location[:1] == ("dispensers",) and location[2:3] and location[2] in DRIVERS:
+        location = (*location[:2], *location[3:])
+    if error["type"] == WRONG_DRIVER:
+        location = (*location, "driver")
     return ".".join(str(part) for part in location) or "the file"
 
 
@@ -541,11 +609,12 @@ def _cross_checks(raw: Mapping[str, Any]) -> list[Complaint]:
     """What no single field shows. Works on the raw tables, so that one run names everything."""
     complaints: list[Complaint] = []
     bays = {number for number, _ in _tables(raw, "bays")}
-    links: dict[str, tuple[str, object]] = {}
+    links: dict[str, str] = {}
     screens: dict[str, str] = {}
     heard: dict[str, str] = {}
     for name, reader in _tables(raw, "readers"):
-        complaints += _shared_link(links, f"readers.{name}.link", reader.get("link"), None)
+        complaints += _readers_port(links, f"readers.{name}.link", reader.get("link"))
+        links |= {str(reader.get("link")): f"readers.{name}.link"}
         numbers: dict[int, str] = {}
         ports = reader.get("ports")
         for port, place in ports.items() if isinstance(ports, dict) else ():
@@ -565,10 +634,13 @@ def _cross_checks(raw: Mapping[str, Any]) -> list[Complaint]:
             elif place != RETURN and not place.startswith(PIT) and place not in bays:
                 complaints.append(Complaint(path, f"there is no bay {place!r}"))
             heard[place] = path
-    for name, dispenser in _tables(raw, "dispensers"):
-        address = dispenser.get("address", 3)
-        complaints += _shared_link(links, f"dispensers.{name}.link", dispenser.get("link"), address)
-    dispensers = {name for name, _ in _tables(raw, "dispensers")}
+    dispensers = dict(_tables(raw, "dispensers"))
+    for name, dispenser in dispensers.items():
+        complaints += _readers_port(links, f"dispensers.{name}.link", dispenser.get("link"))
+    complaints += [Complaint(path, text) for path, text in line_complaints(dispensers)]
+    play = raw.get("play")
+    if isinstance(play, dict):
+        complaints += [Complaint(path, text) for path, text in size_complaints(play, dispensers)]
     for number, bay in _tables(raw, "bays"):
         wanted = bay.get("dispenser")
         if isinstance(wanted, str) and wanted not in dispensers:
@@ -601,19 +673,10 @@ def _shared_screen(screens: dict[str, str], number: str, screen: object) -> list
     return complaints
 
 
-def _shared_link(
-    links: dict[str, tuple[str, object]], path: str, link: object, address: object
-) -> list[Complaint]:
-    """Several hoppers may share a bus under different addresses; everything else has its port alone."""
-    if not isinstance(link, str):
-        return []
-    if link not in links:
-        links[link] = (path, address)
-        return []
-    other, other_address = links[link]
-    if address is not None and other_address is not None and address != other_address:
-        return []
-    return [Complaint(path, f"the port is used twice (also {other})")]
+def _readers_port(links: Mapping[str, str], path: str, link: object) -> list[Complaint]:
+    """A reader has its port alone."""
+    other = links.get(link) if isinstance(link, str) else None
+    return [] if other is None else [Complaint(path, f"the port is used twice (also {other})")]
 
 
 def _time_scale(environment: Mapping[str, str], settings: Settings | None) -> tuple[float, list[Complaint]]:

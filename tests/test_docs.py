@@ -12,13 +12,13 @@ import pytest
 from pydantic import BaseModel
 
 from bayd.cli import main
+from bayd.dispenser_settings import CctalkHopper, Feedback, ModbusRtu, PulseRelay, Registers
 from bayd.reader_settings import Reader
 from bayd.settings import (
     Balls,
     BayQod,
     BaySettings,
     Central,
-    Dispenser,
     Http,
     Play,
     Qod,
@@ -41,7 +41,11 @@ TABLES: dict[tuple[str, ...], type[BaseModel]] = {
     ("central",): Central,
     ("qod",): Qod,
     ("readers", "b9f79d3710da1f3e"): Reader,
-    ("dispensers", "east"): Dispenser,
+    ("dispensers", "east"): CctalkHopper,
+    ("dispensers", "west"): ModbusRtu,
+    ("dispensers", "west", "registers"): Registers,
+    ("dispensers", "south"): PulseRelay,
+    ("dispensers", "south", "feedback"): Feedback,
     ("bays", "101"): BaySettings,
     ("bays", "101", "qod"): BayQod,
     ("play",): Play,

@@ -55,7 +55,8 @@ def _tables(
     """The section of one table and of those inside it."""
     if "additionalProperties" in table and "properties" not in table:
         inside = _resolved(root, table["additionalProperties"])
-        return _tables(root, f"{path}.NAME", inside, field)
+        kinds = [_resolved(root, kind) for kind in inside.get("oneOf", (inside,))]
+        return [line for kind in kinds for line in _tables(root, f"{path}.NAME", kind, field)]
     rows = []
     inner: list[str] = []
     for key, value in table["properties"].items():
@@ -65,8 +66,9 @@ def _tables(
             continue
         default = "required" if key in table.get("required", ()) else _toml(value.get("default"))
         rows.append(f"| `{key}` | {_words(kind)} | {default} | {value['description']} |")
+    driver = table["properties"].get("driver", {}).get("const")
     return [
-        f"## `[{path}]`\n",
+        f"## `[{path}]`{'' if driver is None else f' with driver = {_toml(driver)}'}\n",
         " ".join(str(table.get("description", "")).split()),
         "",
         "| key | type | default | meaning |",
@@ -135,5 +137,8 @@ def _toml(value: object) -> str:
             return f'`"{value}"`'
         case list():
             return "`[" + ", ".join(_toml(item).strip("`") for item in value) + "]`"
+        case dict():
+            pairs = (f"{key} = {_toml(item).strip('`')}" for key, item in value.items())
+            return "`{ " + ", ".join(pairs) + " }`" if value else "`{}`"
         case _:
             return f"`{value}`"

@@ -44,6 +44,10 @@ class Beam(Protocol):
         """Raises ExchangeError, LinkError."""
         ...
 
+    async def aclose(self) -> None:
+        """The dispenser is closed; a line that nobody else uses is, too."""
+        ...
+
 
 class ModbusBeam:
     """On a discrete input (FC02)."""
@@ -57,6 +61,9 @@ class ModbusBeam:
         data = await self._bus.ask(self._unit, read_bits(self._address, 1, inputs=True))
         return parse_bits(data, 1)[0]
 
+    async def aclose(self) -> None:
+        await self._bus.release(self._unit, self)
+
 
 class NumatoBeam:
     """On a GPIO of the relay board itself."""
@@ -67,6 +74,9 @@ class NumatoBeam:
 
     async def is_blocked(self) -> bool:
         return await self._board.read_input(self._gpio)
+
+    async def aclose(self) -> None:
+        """The line is the board's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +195,8 @@ class PulseRelay:
         except (ExchangeError, LinkError, MalformedReplyError):
             pass  # gone; the next connect does it
         await self._board.release(self._settings.channel, self)
+        if self._beam is not None:
+            await self._beam.aclose()
 
     @property
     def _who(self) -> str:
