@@ -36,7 +36,7 @@ from bayd.web.metrics import Counts, Metrics, Sources
 from bayd.web.openapi import description_route
 from bayd.web.routes import Route
 from bayd.web.status import StatusPages
-from tests.simulation.world import SimClock, SimLog, SimRandomness
+from tests.simulation.world import HeldExecutor, SimClock, SimLog, SimRandomness
 
 SCREEN = "screen-109-0123456789"
 OTHER_SCREEN = "screen-110-0123456789"
@@ -170,7 +170,15 @@ class House:
             stack.push_async_callback(self.listener.aclose)
             (self.port,) = self.listener.ports
             self.http = await stack.enter_async_context(aiohttp.ClientSession())
+            if isinstance(self.executor, HeldExecutor):
+                stack.callback(self.executor.free.set)  # a failed test must not hang as well
             yield self
+
+    async def told(self) -> None:
+        """Everything that is durable has been handed on."""
+        async with asyncio.timeout(20):
+            while self.feed.seq < self.journal.last_seq:  # noqa: ASYNC110 # the feed is a task of its own
+                await asyncio.sleep(0)
 
     async def _listen(self) -> Listener:
         async def find_game(game_id: int) -> Game | None:
