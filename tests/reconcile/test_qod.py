@@ -1,9 +1,8 @@
 """The QoD reconciler with the real client against an operator in memory, on virtual time."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -16,7 +15,7 @@ from bayd.reference.qod.sessions import Cause as OperatorCause
 from bayd.reference.qod.sessions import end
 from bayd.settings import BayQod
 from tests.simulation.qod_operator import Fault
-from tests.simulation.qod_world import DIALECTS, SCREEN, STAFF, DialectName, QodWorld
+from tests.simulation.qod_world import DIALECTS, SCREEN, STAFF, DialectName, QodWorld, in_memory
 from tests.simulation.world import HeldExecutor
 
 pytestmark = pytest.mark.virtual_time
@@ -25,8 +24,9 @@ MakeHall = Callable[..., QodWorld]
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> MakeHall:
-    return lambda *words, **named: QodWorld(tmp_path / "journal.db", *words, **named)
+def make() -> Iterator[MakeHall]:
+    with in_memory() as directory:
+        yield lambda *words, **named: QodWorld(directory / "journal.db", *words, **named)
 
 
 def now_s() -> float:

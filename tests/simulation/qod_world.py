@@ -1,11 +1,12 @@
 """Bays that play, the real QoD reconciler and client, an operator in memory: all on virtual time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from cryptography.hazmat.primitives import serialization
@@ -32,6 +33,14 @@ STAFF = i.Actor(i.Role.STAFF, "anna")
 DialectName = Literal["tmobile-0.10", "camara-1.1"]
 DIALECTS: tuple[DialectName, ...] = ("tmobile-0.10", "camara-1.1")
 _BASE = {"tmobile-0.10": "/qod/v0", "camara-1.1": "/quality-on-demand/v1"}
+
+
+@contextmanager
+def in_memory() -> Iterator[Path]:
+    """A directory for journals that no disk slows down: what is tested here is not the disk."""
+    memory = Path("/dev/shm")
+    with TemporaryDirectory(dir=memory if memory.is_dir() else None) as directory:
+        yield Path(directory)
 
 
 @cache
