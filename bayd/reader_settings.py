@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from pydantic_core import PydanticCustomError
 
 HIGHEST_DBM = 33  # both families: what their frames can say, and their amplifiers give
+USUAL_BAUD = {"r2000_a0": 115_200, "uhfreader288": 57_600}
 PIT = "pit:"
 RETURN = "return"
 

@@ -7,7 +7,7 @@ from typing import Any
 from bayd.core.model import DeviceState
 from bayd.core.presence import BallReturn, Pit, Place, PresenceEngine, Route, Tee
 from bayd.ports import Clock, Log, Randomness
-from bayd.reader_settings import PIT, RETURN, Reader, Region
+from bayd.reader_settings import PIT, RETURN, USUAL_BAUD, Reader, Region
 from bayd.reconcile.antennas import (
     AntennaReconciler,
     Bays,
@@ -27,7 +27,6 @@ from hardware.rfid.r2000_settings import PowerMode, R2000Settings
 from hardware.rfid.uhf288_reader import Uhf288Reader
 from hardware.rfid.uhf288_settings import Uhf288Settings
 
-_BAUD = {"r2000_a0": 115_200, "uhfreader288": 57_600}
 _R2000_INVENTORY_MS = 60  # on one port: 17 to 29 a second are seen, the watchdog grants 60 ms
 _READS_TO_CONFIRM = {"r2000_a0": 2, "uhfreader288": 1}
 # Within each region: where antennas are measured.
@@ -39,7 +38,7 @@ def make_reader(
     settings: Reader, on_event: Callable[[ReaderEvent], None], randomness: Randomness
 ) -> RfidReader:
     """Raises ValueError for a link or a line that cannot be."""
-    opener = opener_for(settings.link, baudrate=settings.baudrate or _BAUD[settings.driver])
+    opener = opener_for(settings.link, baudrate=settings.baudrate or USUAL_BAUD[settings.driver])
     # One with few antennas plugged in is more often an eight-port reader than a four-port one.
     highest = max((int(port) for port in settings.ports), default=1)
     port_count = settings.port_count or (8 if highest <= 8 else 16)

@@ -9,6 +9,8 @@ from typing import Any
 import click
 
 import bayd
+from bayd.cli.balls import balls
+from bayd.cli.reader import reader
 
 EX_UNAVAILABLE = 69
 EX_CONFIG = 78
@@ -22,6 +24,10 @@ _CONFIG_DEFAULT = Path("/etc/bayd/bayd.toml")
 @click.version_option(bayd.__version__, prog_name="bayd")
 def main() -> None:
     """bayd, the bay controller of RFID golf ranges."""
+
+
+main.add_command(reader)
+main.add_command(balls)
 
 
 @main.command()

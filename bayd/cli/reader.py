@@ -1,0 +1,291 @@
+"""`bayd reader …`: what is plugged in, what it is, what it hears, how loud it calls.
+
+The tools talk to the port themselves. It is locked while the daemon holds it; they then say so, and how to go
+on. Nothing is changed in a reader but by `power --set`.
+"""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bayd.cli.reader_target import CONFIG_DEFAULT, Target, find_target, identified, run
+
+if TYPE_CHECKING:
+    from bayd.reader_watch import Tallies
+    from hardware.rfid import ReaderEvent
+
+_WATCH_S = 10.0
+_PATH = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.group()
+def reader() -> None:
+    """RFID readers: find, identify, watch, set power."""
+
+
+_READER = click.argument("name", metavar="READER")
+_CONFIG = click.option(
+    "--config", type=_PATH, default=CONFIG_DEFAULT, envvar="BAYD_CONFIG", show_default=True,
+    help="Where READER is looked up when it is a name and not a link.",
+)  # fmt: skip
+_DRIVER = click.option("--driver", type=click.Choice(["r2000_a0", "uhfreader288"]), help="Try this one only.")
+_BAUDRATE = click.option("--baudrate", type=click.IntRange(1), help="Try this one only.")
+_JSON = click.option("--json", "as_json", is_flag=True)
+_REGION = click.option("--region", type=click.Choice(["etsi", "fcc", "india"]), help="Whose radio law holds.")
+
+
+@reader.command()
+@_JSON
+@click.option("--dev", type=click.Path(file_okay=False, path_type=Path), default=Path("/dev"), hidden=True)
+def scan(as_json: bool, dev: Path) -> None:
+    """List the serial ports, and say what reader is at each."""
+    from bayd.cli.reader_views import in_words, summary_of
+    from bayd.reader_talk import PortInUseError, ReaderTalkError, identify
+    from bayd.serial_ports import SerialPort, find_ports
+
+    async def look(port: SerialPort) -> dict[str, Any]:
+        row: dict[str, Any] = {"device": port.device, "link": port.link, "reader": None, "problem": None}
+        try:
+            found = await identify(port.link)
+        except PortInUseError:
+            row["problem"] = "in use by another process (bayd?)"
+        except ReaderTalkError as error:
+            row["problem"] = str(error)
+        else:
+            row["reader"] = None if found is None else summary_of(found)
+        return row
+
+    async def look_at_all() -> list[dict[str, Any]]:
+        async with asyncio.TaskGroup() as tasks:
+            looks = [tasks.create_task(look(port), name=f"look-{port.device}") for port in ports]
+        return [look.result() for look in looks]
+
+    ports = find_ports(dev)
+    rows = run(look_at_all())
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    if not rows:
+        click.echo("no serial port is known here: is the adapter plugged in? (ls -l /dev/serial/by-id)")
+    for row in rows:
+        what = "no reader answers"
+        if row["problem"] is not None:
+            what = row["problem"]
+        elif row["reader"] is not None:
+            what = in_words(row["reader"])
+        click.echo(f"{row['link']}\n    {what}")
+
+
+@reader.command("identify")
+@_READER
+@_CONFIG
+@_DRIVER
+@_BAUDRATE
+@_REGION
+@_JSON
+@click.option("--report", type=_PATH, help="Write what the drivers' authors need to see; no personal data.")
+def identify_command(
+    name: str,
+    config: Path,
+    driver: str | None,
+    baudrate: int | None,
+    region: str | None,
+    as_json: bool,
+    report: Path | None,
+) -> None:
+    """Ask a reader what it is. Changes nothing."""
+    from bayd.cli.reader_views import in_words, port_in_words, report_of, summary_of
+    from bayd.reader_settings import USUAL_BAUD
+
+    target = find_target(name, config, driver, baudrate, region)
+    found = run(identified(target))
+    summary = summary_of(found)
+    if report is not None:
+        try:
+            report.write_text(json.dumps(report_of(target, found), indent=2) + "\n")
+        except OSError as error:
+            click.echo(f"{report}: cannot be written: {error.strerror}", err=True)
+            sys.exit(1)
+    if as_json:
+        click.echo(json.dumps(summary, indent=2))
+        return
+    click.echo(in_words(summary))
+    for key, value in found.facts.items():
+        click.echo(f"    {key.replace('_', ' ')}: {value}")
+    for port in range(1, max((*found.return_loss_db, len(found.power_dbm)), default=0) + 1):
+        click.echo(f"    port {port}: {port_in_words(found, port)}")
+    click.echo("\nFor the configuration, with your own ports and bays:\n")
+    click.echo(f'[readers.ID]\ndriver = "{found.driver}"\nlink = "{target.link}"')
+    if found.baudrate not in (None, USUAL_BAUD[found.driver]):
+        click.echo(f"baudrate = {found.baudrate}")
+    if found.port_count not in (None, 8):
+        click.echo(f"port_count = {found.port_count}")
+    if report is not None:
+        click.echo(f"\nthe report is in {report}: read it, then send it in")
+
+
+@reader.command()
+@_READER
+@_CONFIG
+@_DRIVER
+@_BAUDRATE
+@click.option("--port", "ports", type=click.IntRange(1, 16), multiple=True, help="May be given again. All.")
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Default: 10, or until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON object a line, a summary at the end.")
+def watch(
+    name: str,
+    config: Path,
+    driver: str | None,
+    baudrate: int | None,
+    ports: tuple[int, ...],
+    seconds: float | None,
+    as_json: bool,
+) -> None:
+    """Show what a reader hears, with the strength at each port."""
+    from rich.console import Console
+
+    from bayd.cli.reader_views import tag_rows, tag_table
+
+    target = find_target(name, config, driver, baudrate)
+    console = Console()
+    live = console.is_terminal and not as_json
+    seconds = seconds if seconds is not None or live else _WATCH_S
+    try:
+        tallies = run(_watch(target, ports, seconds, console if live else None, as_json=as_json))
+    except KeyboardInterrupt:
+        return  # the last picture stays on the screen
+    if as_json:
+        click.echo(json.dumps({"event": "summary", "tags": tag_rows(tallies)}))
+    elif not live:
+        console.print(tag_table(tallies))
+
+
+@reader.command()
+@_READER
+@_CONFIG
+@_DRIVER
+@_BAUDRATE
+@_REGION
+@click.option("--antenna-gain-dbi", type=float, help="With --set: of the antennas; default 8.5.")
+@click.option("--cable-loss-db", type=float, help="With --set: between reader and antennas; default 0.")
+@click.option("--set", "power_dbm", type=click.IntRange(0, 33), help="Save this power, in dBm.")
+@click.option("--port", "ports", type=click.IntRange(1, 16), multiple=True, help="With --set: only here.")
+@_JSON
+def power(
+    name: str,
+    config: Path,
+    driver: str | None,
+    baudrate: int | None,
+    region: str | None,
+    antenna_gain_dbi: float | None,
+    cable_loss_db: float | None,
+    power_dbm: int | None,
+    ports: tuple[int, ...],
+    as_json: bool,
+) -> None:
+    """Show the power of each port, or set it.
+
+    bayd sets the powers of its configuration whenever it starts; this is for looking and trying.
+    """
+    from bayd.reader_settings import highest_power_dbm
+
+    if ports and power_dbm is None:
+        raise click.UsageError("--port goes with --set")
+    target = find_target(name, config, driver, baudrate, region, antenna_gain_dbi, cable_loss_db)
+    highest = highest_power_dbm(target.region, target.antenna_gain_dbi, target.cable_loss_db)
+    if power_dbm is not None and power_dbm > highest:
+        raise click.UsageError(
+            f"{power_dbm} dBm is more than the {highest} dBm that {target.region.value} allows with an "
+            f"antenna of {target.antenna_gain_dbi:g} dBi and {target.cable_loss_db:g} dB of cable; see "
+            "--region, --antenna-gain-dbi, --cable-loss-db"
+        )
+    before, after, problems = run(_power(target, power_dbm, ports))
+    if as_json:
+        shown = {"before_dbm": before, "power_dbm": after, "refused": problems}
+        click.echo(json.dumps(shown, indent=2))
+    else:
+        for port, dbm in enumerate(after, start=1):
+            click.echo(f"{'all ports' if len(after) == 1 else f'port {port}'}: {dbm} dBm")
+        if not after:
+            click.echo("the reader does not tell its power")
+        for problem in problems:
+            click.echo(f"refused: {problem}", err=True)
+    if problems:
+        sys.exit(1)
+
+
+async def _power(
+    target: Target, power_dbm: int | None, ports: tuple[int, ...]
+) -> tuple[list[int], list[int], list[str]]:
+    """Powers before and after, and what was refused. Raises ReaderTalkError."""
+    from bayd.reader_settings import USUAL_BAUD
+    from bayd.reader_talk import ReaderTalkError, open_talk
+    from hardware.link import LinkError
+    from hardware.rfid.dialogue import NoAnswerError
+
+    found = await identified(target)
+    before = list(found.power_dbm)
+    if power_dbm is None:
+        return before, before, []
+    count = found.port_count or 8
+    talk = await open_talk(
+        target.link,
+        found.driver,
+        found.baudrate or USUAL_BAUD[found.driver],
+        port_count=found.port_count,
+        address=target.address,
+    )
+    try:
+        wanted = dict.fromkeys(ports or range(1, count + 1), power_dbm)
+        refused = await talk.set_powers(wanted)
+        after = list(await talk.powers())
+    except (LinkError, NoAnswerError) as error:
+        raise ReaderTalkError(f"{error}; look at the power again before going on") from error
+    finally:
+        await talk.aclose()
+    return before, after, [f"port {one.port}: {one.power_dbm} dBm: {one.reason}" for one in refused]
+
+
+async def _watch(
+    target: Target, ports: tuple[int, ...], seconds: float | None, console: Any, *, as_json: bool
+) -> "Tallies":
+    """`console` None: no live picture. Raises ReaderTalkError."""
+    from rich.live import Live
+
+    from bayd.cli.reader_views import json_lines_of, note_of, tag_table
+    from bayd.reader_watch import Tallies, watch
+    from bayd.runtime.randomness import SystemRandomness
+    from hardware.rfid import TagBatch
+
+    found = await identified(target)
+    shown = Tallies()
+    notes: list[str] = []
+
+    def on_event(event: "ReaderEvent") -> None:
+        if as_json:
+            for line in json_lines_of(event):
+                click.echo(json.dumps(line))
+        elif isinstance(event, TagBatch):
+            shown.add(event.reads)
+        elif (note := note_of(event)) is not None:
+            notes.append(note)
+            if console is None:
+                click.echo(note, err=True)
+
+    listening = watch(
+        target.link,
+        found,
+        ports or range(1, (found.port_count or 4) + 1),
+        seconds=seconds,
+        address=target.address,
+        on_event=on_event,
+        randomness=SystemRandomness(),
+    )
+    if console is None:
+        return await listening
+    with Live(console=console, get_renderable=lambda: tag_table(shown, notes[-3:]), refresh_per_second=4):
+        return await listening
