@@ -248,7 +248,7 @@ FAULTS = {
     ),
     "two hoppers under one address": (
         GOOD + '[dispensers.a]\nlink = "/dev/ttyS0"\n[dispensers.b]\nlink = "/dev/ttyS0"\naddress = 3\n',
-        "dispensers.b.link: the port is used twice (also dispensers.a.link)",
+        "dispensers.b.address: is used twice on this line (also dispensers.a.address)",
     ),
 }
 
