@@ -118,6 +118,8 @@ def _decide(bay: Bay, request: i.Input, now: Instant, rules: Rules) -> Verdict:
             return dispensing.ended(bay, request, now, rules)
         case i.BallHeard():
             return play.ball_heard(bay, request, rules)
+        case i.BallInPit():
+            return play.ball_in_pit(bay, request)
         case i.SelectGame():
             return staff.select_game(bay, request)
         case i.SelectPlayer():

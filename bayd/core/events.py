@@ -424,6 +424,17 @@ class BallRead:
     forget_before_ms: int  # credits older than this no longer matter
 
 
+@dataclass(frozen=True, slots=True)
+class PitReached:
+    """A counted ball came into a target; once for each credit and target."""
+
+    epc: str
+    pit: str
+    session_id: str
+    player_id: int | None
+    at_ms: int
+
+
 # Facts beside the phase
 
 
@@ -509,6 +520,7 @@ Event = (
     | SessionReconciled
     | IntentExpired
     | BallRead
+    | PitReached
     | DeviceChanged
     | OutageSeen
     | QosSpent

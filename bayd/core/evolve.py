@@ -28,7 +28,7 @@ _READER = "reader"
 
 # Changes with every change of what `evolve` makes of the same events: a snapshot of another number is
 # not used, the events are read again.
-REDUCER_VERSION = 5
+REDUCER_VERSION = 6
 
 _ENDED_IDS_KEPT = 512  # more sessions than a bay can end within the booking horizon
 _CONFLICTS_KEPT = 20
@@ -191,10 +191,13 @@ def _apply(bay: Bay, event: e.Event) -> Bay:
             return ball_counters.evolve(bay, event)
         case e.IntentExpired():
             return bay
-        case e.BallRead(epc, session_id, _, at_ms, forget_before_ms):
+        case e.BallRead(epc, session_id, player_id, at_ms, forget_before_ms):
             kept = tuple(c for c in bay.credits if c.at_ms >= forget_before_ms and c.epc != epc)
             counted = ball_counters.count(bay, session_id, read=1)
-            return replace(counted, credits=(*kept, Credit(epc, at_ms)))
+            return replace(counted, credits=(*kept, Credit(epc, at_ms, session_id, player_id)))
+        case e.PitReached(epc, pit):
+            seen = (replace(c, pits=(*c.pits, pit)) if c.epc == epc else c for c in bay.credits)
+            return replace(bay, credits=tuple(seen))
 
         case e.DeviceChanged(device, state, reason, wall_ms):
             bay = replace(bay, devices={**bay.devices, device: DeviceFact(state, reason, wall_ms)})
@@ -326,5 +329,5 @@ def _shifted(bay: Bay, shift_ms: int, hold_shift_ms: int) -> Bay:
         grace_until_ms=play(bay.grace_until_ms),
         next_verified_at_ms=play(bay.next_verified_at_ms),
         help_since_ms=play(bay.help_since_ms),
-        credits=tuple(Credit(c.epc, c.at_ms + shift_ms) for c in bay.credits),
+        credits=tuple(replace(c, at_ms=c.at_ms + shift_ms) for c in bay.credits),
     )

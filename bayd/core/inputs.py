@@ -307,6 +307,15 @@ class BallHeard:
 
 
 @dataclass(frozen=True, slots=True)
+class BallInPit:
+    """A ball that this bay had last was confirmed in a target by the presence rules."""
+
+    epc: str
+    pit: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceReported:
     device: str
     state: DeviceState
@@ -380,6 +389,7 @@ Input = (
     | PayoutWasInterrupted
     | PayoutEnded
     | BallHeard
+    | BallInPit
     | DeviceReported
     | Restarted
     | QosWanted

@@ -256,8 +256,13 @@ class DeviceFact:
 
 @dataclass(frozen=True, slots=True)
 class Credit:
+    """A ball that was counted, and the targets that it has been seen in since."""
+
     epc: str
     at_ms: int
+    session_id: str
+    player_id: int | None
+    pits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -289,7 +289,7 @@ def ball_heard(bay: Bay, report: i.BallHeard, rules: Rules) -> Verdict:
     session, last = bay.session, bay.last
     if any(c.epc == report.epc and c.at_ms >= report.at_ms for c in bay.credits):
         return Refusal("counted_already", "This ball was counted already.")
-    forget_before_ms = report.at_ms - rules.recount_after_ms
+    forget_before_ms = report.at_ms - max(rules.recount_after_ms, rules.attribution_ms)
     if session is not None and report.at_ms >= session.started_at_ms:
         whose = (session.session_id, session.player_id)
     elif last is not None and report.at_ms <= last.ended_at_ms:
@@ -298,6 +298,16 @@ def ball_heard(bay: Bay, report: i.BallHeard, rules: Rules) -> Verdict:
         return Refusal("not_playing", "No session was running at this bay.")
     session_id, player_id = whose
     return (e.BallRead(report.epc, session_id, player_id, report.at_ms, forget_before_ms),)
+
+
+def ball_in_pit(bay: Bay, report: i.BallInPit) -> Verdict:
+    """The shot of whoever the ball was counted for, also after the end. One credit, one shot at a target."""
+    counted = next((c for c in bay.credits if c.epc == report.epc), None)
+    if counted is None:
+        return Refusal("not_counted", "This ball was not counted at this bay lately.")
+    if report.pit in counted.pits:
+        return Refusal("sighted_already", "This shot was seen in this target already.")
+    return (e.PitReached(report.epc, report.pit, counted.session_id, counted.player_id, report.at_ms),)
 
 
 def _is_within(session: PlaySession, minutes: int, now_ms: int, rules: Rules) -> bool:

@@ -74,6 +74,7 @@ class Rules:
     extension_minutes: tuple[int, ...] = (15, 30, 60)  # what the screen offers
     extension_price: int | None = None  # per offered minute, in the server's unit; None: unknown
     recount_after_ms: int = 120_000  # the same ball counts again after this absence
+    attribution_ms: int = 600_000  # a ball in a target is the shot of the bay that had it in this time
     outage_as_play_ms: int = 60_000
     downtime: DowntimePolicy = DowntimePolicy.CREDITED
     max_credit_ms: int = 1_800_000

@@ -336,8 +336,10 @@ class AntennaReconciler:
                     self.mail.credit(bay, i.BallHeard(epc, at_ms))
                 case ForeignTag(place, epc):
                     self._log.info("foreign_tag_heard", place=told(place), epc=epc)
-                case PitSighting(pit, epc, bay_or_none):
-                    self._log.info("pit_sighting", pit=pit, epc=epc, bay=bay_or_none)
+                case PitSighting(pit, epc, None):
+                    self._log.info("pit_sighting_unattributed", pit=pit, epc=epc)
+                case PitSighting(pit, epc, bay, at_ms) if bay is not None:
+                    self.mail.credit(bay, i.BallInPit(epc, pit, at_ms))
 
 
 def told(place: Place) -> str:

@@ -22,6 +22,7 @@ _REPORTS = (
     i.PayoutWasInterrupted,
     i.PayoutEnded,
     i.BallHeard,
+    i.BallInPit,
     i.DeviceReported,
     i.Restarted,
     i.ServerSaid,
