@@ -337,7 +337,7 @@ async def measure(
             async with asyncio.timeout(PATIENCE_S):
                 book = json.loads(await feeder.stdout.readline())
             last_s = time.monotonic() + (rules.arbitration_ms + rules.confirm_within_ms) / 1000 + 1
-            while book["first_sent"].keys() - timed.durable.keys() and time.monotonic() < last_s:
+            while book["first_sent"].keys() - timed.durable.keys() and time.monotonic() < last_s:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
             await order(feeder, "end")
             for root in roots:
