@@ -112,7 +112,7 @@ class EventStreams:
                     HTTPStatus.OK: Answer(
                         "Server-sent events. `bays` (data: BaysDocument) opens a stream that continues no"
                         " other; every other message has EventDocument as its data.",
-                        media_type="text/event-stream",
+                        media_types=("text/event-stream",),
                     )
                 },
                 roles=frozenset({Role.SCREEN, Role.STAFF, Role.TECHNICIAN}),

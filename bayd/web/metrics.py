@@ -26,6 +26,7 @@ from bayd.web.routes import Answer, Route
 
 _COMMIT_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _REQUEST_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_FORMATS = ("text/plain", "application/openmetrics-text")
 _SECONDS = "seconds"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -161,7 +162,7 @@ class Metrics:
                 "/metrics",
                 self.show,
                 "Figures for Prometheus; nothing personal",
-                {HTTPStatus.OK: Answer("Prometheus' text format", media_type="text/plain")},
+                {HTTPStatus.OK: Answer("Prometheus' format, as asked for", media_types=_FORMATS)},
             )
         ]
 

@@ -28,6 +28,7 @@ _ALWAYS = {
     HTTPStatus.FORBIDDEN: "The role may not do this, another bay's token, or a page of another site",
     HTTPStatus.MISDIRECTED_REQUEST: "This host name is not ours",
     HTTPStatus.TOO_MANY_REQUESTS: "Too many requests; see `Retry-After`",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "A defect of ours, and logged",
 }
 _RETRY_AFTER = {"Retry-After": "Seconds to wait, where that is known."}
 _ABOUT = (
@@ -125,8 +126,10 @@ def _responses(route: Route) -> Json:
     }
     for status, answer in route.answers.items():
         described: Json = {"description": answer.meaning}
-        if answer.media_type is not None:
-            described["content"] = {answer.media_type: {"schema": _answer_schema(answer)}}
+        if answer.media_types:
+            described["content"] = {
+                kind: {"schema": _answer_schema(answer, kind)} for kind in answer.media_types
+            }
         if answer.headers:
             described["headers"] = _headers(answer.headers)
         responses[str(int(status))] = described
@@ -140,10 +143,10 @@ def _problem(status: HTTPStatus) -> Json:
     return problem
 
 
-def _answer_schema(answer: Answer) -> Json:
+def _answer_schema(answer: Answer, media_type: str) -> Json:
     if answer.model is not None:
         return _schema(answer.model)
-    return {"type": "object"} if answer.media_type == JSON else {"type": "string"}
+    return {"type": "object"} if media_type == JSON else {"type": "string"}
 
 
 def _schema(model: type[BaseModel]) -> Json:

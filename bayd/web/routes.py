@@ -25,7 +25,7 @@ class Answer:
 
     meaning: str
     model: type[BaseModel] | None = None
-    media_type: str | None = JSON
+    media_types: tuple[str, ...] = (JSON,)  # none: an answer without a body
     headers: Mapping[str, str] = field(default_factory=dict)  # name -> what it says
 
 

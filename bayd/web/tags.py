@@ -8,7 +8,7 @@ from bayd.web.routes import Answer, Parameter
 from bayd.web.views import entity_tag
 
 IF_NONE_MATCH = Parameter("If-None-Match", "header", "An ETag that you have: 304 while it still holds.")
-NOT_MODIFIED = Answer("As you have it", media_type=None)
+NOT_MODIFIED = Answer("As you have it", media_types=())
 TAG_HEADERS = {"ETag": "Of this state; weak, for the seconds that are left are no reason to send it again."}
 
 

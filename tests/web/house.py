@@ -33,10 +33,11 @@ from bayd.web.feed import EventFeed
 from bayd.web.limits import RateLimits
 from bayd.web.listener import Listener
 from bayd.web.metrics import Counts, Metrics, Sources
-from bayd.web.openapi import description_route
+from bayd.web.openapi import describe, description_route
 from bayd.web.routes import Route
 from bayd.web.status import StatusPages
 from tests.simulation.world import HeldExecutor, SimClock, SimLog, SimRandomness
+from tests.web.promises import Promises
 
 SCREEN = "screen-109-0123456789"
 OTHER_SCREEN = "screen-110-0123456789"
@@ -135,6 +136,7 @@ class House:
         self.feed: EventFeed
         self.streams: EventStreams
         self.routes: list[Route]
+        self.promises: Promises
         self.listener: Listener
         self.api: BayApi
         self.http: aiohttp.ClientSession
@@ -244,6 +246,7 @@ class House:
         pages = (self.api, status, self.streams, Metrics(self.counts, sources))
         self.routes = [route for page in pages for route in page.routes()]
         self.routes.append(description_route(self.routes, VERSION))
+        self.promises = Promises(describe(self.routes, VERSION))
         app = make_app(self.routes, access, self.log, meter=self.counts, at_stop=[self.streams.close])
         return await Listener.open(app, [("127.0.0.1", 0)], self.log)
 
@@ -259,7 +262,9 @@ class House:
         body: object = None,
         raw: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        described: bool = True,
     ) -> Reply:
+        """One request. What the API description does not know of its answer is a failure of any test."""
         sent = dict(headers or {})
         if token is not None:
             sent["Authorization"] = f"Bearer {token}"
@@ -269,7 +274,10 @@ class House:
         async with self.http.request(
             method, self.url(path), data=data, headers=sent, allow_redirects=False
         ) as answer:
-            return Reply(answer.status, answer.headers, await answer.text())
+            reply = Reply(answer.status, answer.headers, await answer.text())
+        if described:
+            self.promises.check(method, path, reply.status, reply.headers, reply.text)
+        return reply
 
     async def press(
         self,

@@ -426,7 +426,7 @@ async def test_bytes_that_are_no_http_are_refused_and_never_logged(unchanged: Ho
 
 async def test_a_request_that_fails_here_fails_alone_and_tells_nothing(house: House) -> None:
     house.central["outbox"] = "a defect"
-    reply = await house.ask("GET", "/status")
+    reply = await house.ask("GET", "/status", described=False)
     assert (reply.status, reply.code) == (500, "internal")
     assert "defect" not in reply.text
     assert "request_failed" in house.log.events()

@@ -1,0 +1,140 @@
+"""What the daemon says of itself, and that nobody is sent again what they have."""
+
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+
+from bayd.core import inputs as i
+from bayd.core.model import DeviceState
+from bayd.journal import ThreadJournalExecutor
+from tests.simulation.world import HeldExecutor
+from tests.web.house import PLAYER, SCREEN, STAFF, TECHNICIAN, House
+
+BAY = "/api/v1/bays/109"
+PAGES = [(BAY, SCREEN), ("/status", None)]
+
+
+async def test_the_status_shows_everything_and_nobody(house: House) -> None:
+    await house.play()
+    await house.bays.submit("109", i.DeviceReported("dispenser", DeviceState.FAULT, "jam"))
+    status = (await house.ask("GET", "/status")).json
+    assert set(status) == {
+        "version", "started_at", "time_scale", "bays", "devices", "central", "qod", "warnings",
+    }  # fmt: skip
+    bay = status["bays"]["109"]
+    assert (bay["phase"], bay["session"]["id"], bay["session"]["player"]) == ("playing", "7", None)
+    assert 3_500 < bay["session"]["remaining_s"] <= 3_600
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", bay["session"]["ends_at"])
+    assert status["devices"]["readers"]["east"]["reads"] == 7
+    assert [(w["code"], w["bay"]) for w in status["warnings"]] == [
+        ("no_ball_registry", None),
+        ("dispenser_fault", "109"),
+    ]
+    assert PLAYER not in str(status)
+
+
+async def test_what_a_section_says_beyond_the_promise_is_passed_on(house: House) -> None:
+    house.central["ignored_old_sessions"] = 5
+    assert (await house.ask("GET", "/status")).json["central"]["ignored_old_sessions"] == 5
+
+
+async def test_a_watchdog_hears_whether_the_loop_turns_and_others_whether_bays_may_be_used(
+    house: House,
+) -> None:
+    assert (await house.ask("GET", "/healthz")).json == {"status": "ok"}
+    assert (await house.ask("GET", "/readyz")).json == {"status": "ready"}
+    house.stalled = "the disk hangs"
+    reply = await house.ask("GET", "/readyz")
+    assert (reply.status, reply.json) == (503, {"status": "not ready", "reason": "the disk hangs"})
+    assert (await house.ask("GET", "/healthz")).status == 200
+    house.bays.ready.clear()
+    assert (await house.ask("GET", "/readyz")).json["reason"] == "starting"
+    assert (await house.ask("GET", "/version")).json == {"version": "0.0.1"}
+
+
+@pytest.mark.parametrize(("path", "token"), PAGES)
+async def test_nobody_is_sent_again_what_they_have(house: House, path: str, token: str | None) -> None:
+    await house.play()
+    first = await house.ask("GET", path, token=token)
+    etag = first.headers["ETag"]
+    assert etag.startswith('W/"')
+    assert first.headers["Vary"] == "Authorization"
+    for known in (etag, f'"other", {etag}', etag.removeprefix("W/"), "*"):
+        again = await house.ask("GET", path, token=token, headers={"If-None-Match": known})
+        assert (again.status, again.text) == (304, "")
+        assert again.headers["ETag"] == etag
+        assert again.headers["Cache-Control"] == "no-cache"
+    # The seconds run on, and are no news; the states are.
+    house.clock._offset_ms += 30_000
+    house.clock.wall_step_ms += 30_000
+    assert (await house.ask("GET", path, token=token, headers={"If-None-Match": etag})).status == 304
+    await house.press("help")
+    changed = await house.ask("GET", path, token=token, headers={"If-None-Match": etag})
+    assert changed.status == 200
+    assert changed.headers["ETag"] != etag
+
+
+@pytest.mark.parametrize(
+    "known", ['"x"', "x", '"', 'W/"', ",,,", '"a" "b"', "\u20ac", 'W/"' + "x" * 5000 + '"']
+)
+async def test_a_tag_that_is_none_gets_the_whole_answer(house: House, known: str) -> None:
+    reply = await house.ask("GET", "/status", headers={"If-None-Match": known})
+    assert (reply.status, "bays" in reply.json) == (200, True)
+
+
+async def test_a_wall_clock_that_was_set_is_news(house: House) -> None:
+    await house.play()
+    etag = (await house.ask("GET", BAY, token=SCREEN)).headers["ETag"]
+    house.clock.wall_step_ms += 3_600_000
+    reply = await house.ask("GET", BAY, token=SCREEN, headers={"If-None-Match": etag})
+    assert reply.status == 200
+
+
+async def test_who_may_see_names_has_another_tag(house: House) -> None:
+    await house.play()
+    tags = {
+        (await house.ask("GET", BAY, token=token)).headers["ETag"] for token in (SCREEN, STAFF, TECHNICIAN)
+    }
+    assert len(tags) == 2
+
+
+async def test_pages_are_answered_while_the_disk_hangs(closed_house: House) -> None:
+    """They are read from memory; only what changes a bay waits for the disk."""
+    disk = HeldExecutor()
+    closed_house.executor = disk
+    async with closed_house.open() as house:
+        await house.play()
+        disk.free.clear()
+        async with asyncio.timeout(10):
+            for path, token in (*PAGES, ("/healthz", None), ("/readyz", None), ("/metrics", None)):
+                assert (await house.ask("GET", path, token=token)).status == 200
+
+
+async def test_it_all_works_on_the_daemons_own_kind_of_journal(closed_house: House) -> None:
+    """The other tests run the journal inline; the daemon gives it a thread."""
+    closed_house.executor = ThreadJournalExecutor()
+    async with closed_house.open() as house:
+        await house.book()
+        assert (await house.press("pin", {"pin": "246813"}, key="k")).status == 200
+        assert (await house.press("pin", {"pin": "246813"}, key="k")).status == 200
+        replies = await asyncio.gather(*(house.press("dispense", {"balls": 5}, key="d") for _ in range(5)))
+        assert {reply.status for reply in replies} == {200}
+        assert (await house.kinds()).count("PayoutRequested") == 1
+    closed_house.executor.close()
+
+
+async def test_the_status_of_a_large_site_is_quick_enough_to_be_polled(tmp_path: Path) -> None:
+    house = House(tmp_path / "journal.db")
+    rules = next(iter(house.rules.values()))
+    house.rules = {str(number): rules for number in range(101, 229)}
+    async with house.open():
+        for number in house.rules:
+            await house.play(number, number)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        replies = [await house.ask("GET", "/status") for _ in range(5)]
+        assert [len(reply.json["bays"]) for reply in replies] == [128] * 5
+        # Far from a benchmark: a hundredth of this is usual.
+        assert loop.time() - began < 10
