@@ -3,6 +3,9 @@
 One payout at a time, in the order of the presses. A part of a payout is started only after the device's
 mark is durable, and only once; whatever interrupts it, the device is asked. The reconciler holds no truth
 of its own: after a crash it finds the open payout in the bay's state and goes on by asking.
+
+A machine that cannot tell what it paid (open loop) is given one pulse at a time, each a part with a mark of
+its own: a crash leaves one pulse in doubt, never more.
 """
 
 import asyncio
@@ -16,6 +19,8 @@ from bayd.core.dispensing import DISPENSER
 from bayd.core.model import Bay, DeviceFact, DeviceState, Payout, PayoutEnd, PayoutPart
 from bayd.journal import NotWrittenError
 from bayd.ports import Log
+from bayd.reconcile.ball_level import BallLevel, LevelRules
+from bayd.reconcile.ball_stock import BallStock
 from bayd.runtime.bay import Outcome
 from hardware.dispenser import (
     Dispenser,
@@ -24,6 +29,7 @@ from hardware.dispenser import (
     Level,
     NotStartedError,
     OutcomeUnknownError,
+    Progress,
 )
 
 _POLL_S = 0.1  # hoppers are asked this often while they pay (wire facts: 166 each 100 ms)
@@ -31,6 +37,11 @@ _SUPERVISE_S = 5.0  # an idle machine is asked for its level: a dead link is not
 _RECONNECT_S = (0.5, 1.0, 2.0, 3.0)
 _STOP_WITHIN_S = 2.0
 _RETRY_S = 1.0  # when the journal could not be written
+_STARTS = 3  # of a payout that certainly did not begin: a lost command is no reason to send a customer away
+_START_AGAIN_S = 0.5
+_STUCK_S = 60.0  # a motor that runs without a ball: every machine gives up long before
+_SURPRISE_S = 2.0  # a mark that took longer to become durable: the customer may have walked away
+_EMPTY = "empty"  # as the drivers name it
 
 
 class Bays(Protocol):
@@ -48,13 +59,21 @@ class DispenserView:
     identity: Identity | None
     level: Level
     queue: tuple[str, ...]  # bays, the one being served first
+    stock: int | None  # balls left, as far as they are counted
+    minutes_to_empty: float | None
 
 
 class DispenserReconciler:
     """One per machine. `run` is a root task."""
 
     def __init__(
-        self, name: str, dispenser: Dispenser, bays: tuple[str, ...], submit_to: Bays, log: Log
+        self,
+        name: str,
+        dispenser: Dispenser,
+        bays: tuple[str, ...],
+        submit_to: Bays,
+        log: Log,
+        level_rules: LevelRules | None = None,
     ) -> None:
         self._name = name
         self._dispenser = dispenser
@@ -62,33 +81,55 @@ class DispenserReconciler:
         self._bays = submit_to
         self._log = log
         self._wishes: dict[str, Desired] = {}
-        self._facts: dict[str, DeviceState] = {}  # of the machine, as each bay has it
+        self._facts: dict[str, DeviceFact] = {}  # of the machine, as each bay has it
         self._cleared_by_staff = False
         self._queue: list[str] = []  # bays with an open payout, whose turn is next first
-        self._turns: dict[str, int] = {}  # payout -> runs of the motor it has had
+        self._pressed_at: dict[str, float] = {}  # payout -> since when it is known here
         self._wake = asyncio.Event()
         self._state = DeviceState.UNKNOWN
         self._reason = ""
         self._identity: Identity | None = None
-        self._level = Level.UNKNOWN
+        self._level = BallLevel(level_rules)
+        self._level_at = 0.0
+        self._stock = BallStock(name, bays)
         self._lost_at: float | None = None
         self._motor_may_run = False
 
     def bay_changed(self, bay: Bay, wish: Desired) -> None:
-        if bay.number not in self._numbers:
+        number = bay.number
+        if number not in self._numbers:
             return
-        self._wishes[bay.number] = wish
-        state = bay.devices.get(DISPENSER, DeviceFact()).state
-        if self._facts.get(bay.number) is DeviceState.FAULT and state is DeviceState.UNKNOWN:
+        self._wishes[number] = wish
+        fact = bay.devices.get(DISPENSER, DeviceFact())
+        if number in self._facts and self._is_faulty(number) and fact.state is DeviceState.UNKNOWN:
             self._cleared_by_staff = True
-        self._facts[bay.number] = state
-        if wish.payout is not None and bay.number not in self._queue:
-            self._queue.append(bay.number)
-            self._queue.sort(key=self._place)
+        self._facts[number] = fact
+        self._note_stock(bay)
+        if wish.payout is not None:
+            self._pressed_at.setdefault(wish.payout.payout_id, self._now())
+            if number not in self._queue:
+                self._queue.append(number)
+        self._queue.sort(key=self._place)
         self._wake.set()
 
     def view(self) -> DispenserView:
-        return DispenserView(self._state, self._reason, self._identity, self._level, tuple(self._queue))
+        state, reason = self._state, self._reason
+        faulty = [fact for fact in self._facts.values() if fact.state is DeviceState.FAULT]
+        if faulty and state is not DeviceState.LOST:
+            state, reason = DeviceState.FAULT, faulty[0].reason
+        return DispenserView(
+            state,
+            reason,
+            self._identity,
+            self._level.level,
+            tuple(self._queue),
+            self._level.stock,
+            self._level.minutes_to_empty(self._now()),
+        )
+
+    def queue_place(self, number: str) -> int | None:
+        """How many payouts come before that of this bay; None: it waits for none."""
+        return self._queue.index(number) if number in self._queue else None
 
     async def run(self) -> None:
         attempt = 0
@@ -102,7 +143,7 @@ class DispenserReconciler:
                     await self._serve()
                 except DispenserUnavailableError as error:
                     if self._lost_at is None:
-                        self._lost_at = asyncio.get_running_loop().time()
+                        self._lost_at = self._now()
                     await self._report_state(DeviceState.LOST, str(error))
                 await asyncio.sleep(_RECONNECT_S[min(attempt, len(_RECONNECT_S) - 1)])
                 attempt += 1
@@ -112,40 +153,45 @@ class DispenserReconciler:
     async def _serve(self) -> None:
         while True:
             self._wake.clear()
-            if self._cleared_by_staff:
-                await self._clear_fault()
+            await self._share_refill()
             while self._queue:
-                number = self._next()
-                payout = self._wishes[number].payout
+                number = self._queue[0]
+                # What the device may still be working on is settled first: clearing moves its counters.
+                if self._cleared_by_staff and not _is_under_way(self._wishes[number].payout):
+                    await self._clear_fault()
                 settled = await self._turn(number)
-                if payout is not None:
-                    self._turns[payout.payout_id] = self._turns.get(payout.payout_id, 0) + 1
-                if self._wishes[number].payout is None:
-                    self._queue.remove(number)
-                    self._turns.pop("" if payout is None else payout.payout_id, None)
-                self._queue.sort(key=self._place)
+                self._leave_queue(number)
                 if not settled:
                     await asyncio.sleep(_RETRY_S)
-            self._level = await self._dispenser.level()
+                elif self._now() - self._level_at >= _SUPERVISE_S:
+                    await self._look_at_level()
+            if self._cleared_by_staff:
+                await self._clear_fault()
+            await self._look_at_level()
             await self._pause(_SUPERVISE_S)
 
-    def _place(self, number: str) -> tuple[int, int]:
-        """In the order of the presses, also after a restart; a long payout lets a neighbour in between."""
-        payout = self._wishes[number].payout
-        if payout is None:
-            return (0, 0)
-        return (self._turns.get(payout.payout_id, 0), payout.not_after_ms)
+    # ---- the queue
 
-    def _next(self) -> str:
-        """What the device may still be working on comes first: nothing else may move its counters."""
-        for number in self._queue:
-            payout = self._wishes[number].payout
-            if payout is not None and _is_under_way(payout):
-                return number
-        return self._queue[0]
+    def _place(self, number: str) -> tuple[bool, int]:
+        """What the device may still be working on comes first, nothing else may move its counters; then the
+        order of the presses, which also outlives a restart."""
+        payout = self._wishes[number].payout
+        return (not _is_under_way(payout), 0 if payout is None else payout.not_after_ms)
+
+    def _leave_queue(self, number: str) -> None:
+        if self._wishes[number].payout is None and number in self._queue:
+            self._queue.remove(number)
+        still_open = {payout.payout_id for payout in self._open_payouts().values()}
+        self._pressed_at = {known: at for known, at in self._pressed_at.items() if known in still_open}
+        self._queue.sort(key=self._place)
+
+    def _open_payouts(self) -> Mapping[str, Payout]:
+        return {n: w.payout for n, w in self._wishes.items() if w.payout is not None}
+
+    # ---- one payout
 
     async def _turn(self, number: str) -> bool:
-        """One run of the motor, or the question what became of one. False: the journal was not to be had."""
+        """One run of the motor, or the question what became of one. False: try again in a moment."""
         payout = self._wishes[number].payout
         if payout is None:
             return True
@@ -153,67 +199,107 @@ class DispenserReconciler:
         if part is not None and _is_under_way(payout):
             return await self._follow(number, payout, part)
         if payout.left == 0:
-            return await self._close(number, payout, PayoutEnd.DONE, part.balls if part else 0, "")
+            return await self._close(number, payout, PayoutEnd.DONE, _settled(part), "")
         if not self._wishes[number].payout_may_start:
-            paid = 0 if part is None else part.balls
             end = PayoutEnd.NEVER_STARTED if part is None else PayoutEnd.STOPPED
-            return await self._close(number, payout, end, paid, "")
+            return await self._close(number, payout, end, _settled(part), "")
         return await self._start(number, payout)
 
     async def _start(self, number: str, payout: Payout) -> bool:
-        balls = min(payout.left, self._dispenser.capabilities.max_per_payout)
-        mark = await self._dispenser.mark()
+        """Mark, record the mark, pay; again, with a new mark, when it certainly did not begin."""
+        capabilities = self._dispenser.capabilities
+        balls = min(payout.left, capabilities.max_per_payout)
+        balls -= balls % capabilities.step
+        if not balls:
+            text = f"this machine pays multiples of {capabilities.step} balls"
+            return await self._close(number, payout, PayoutEnd.DONE, _settled(payout.part), text)
+        failure: NotStartedError | None = None
+        for attempt in range(_STARTS):
+            if attempt:
+                await asyncio.sleep(_START_AGAIN_S)
+            mark = await self._dispenser.mark()
+            if not await self._record_mark(number, payout, balls, mark):
+                return False
+            marked = self._wishes[number].payout
+            if marked is None or marked.part is None:
+                return True
+            if not self._wishes[number].payout_may_start:
+                return await self._close(number, marked, PayoutEnd.NEVER_STARTED, 0, "")
+            self._motor_may_run = True
+            try:
+                await self._dispenser.pay(balls, mark)
+            except NotStartedError as error:
+                self._motor_may_run = False
+                failure = error
+                self._log.warning("payout_not_begun", dispenser=self._name, bay=number, reason=str(error))
+                continue
+            except OutcomeUnknownError as error:
+                self._log.warning(
+                    "payout_outcome_unclear", dispenser=self._name, bay=number, reason=str(error)
+                )
+            return await self._follow(number, marked, marked.part)
+        return await self._close(number, payout, PayoutEnd.FAULT, 0, str(failure))
+
+    async def _record_mark(self, number: str, payout: Payout, balls: int, mark: Mapping[str, int]) -> bool:
+        asked_at = self._now()
         marked = await self._tell(number, i.PayoutMarkTaken(payout.payout_id, balls, mark))
-        if marked is None:
+        if marked is None or marked.decision.refusal is not None:
             return False
-        if marked.decision.refusal is not None:
+        waited_s = self._now() - asked_at
+        if waited_s < _SURPRISE_S:
             return True
-        payout = marked.bay.payout or payout
-        part = PayoutPart(balls, payout.paid, mark)
-        if not self._wishes[number].payout_may_start:
-            return await self._close(number, payout, PayoutEnd.NEVER_STARTED, 0, "")
-        self._motor_may_run = True
-        try:
-            await self._dispenser.pay(balls, mark)
-        except NotStartedError as error:
-            self._motor_may_run = False
-            return await self._close(number, payout, PayoutEnd.FAULT, 0, str(error))
-        except OutcomeUnknownError as error:
-            self._log.warning("payout_outcome_unclear", dispenser=self._name, bay=number, reason=str(error))
-        return await self._follow(number, payout, part)
+        interrupted = i.PayoutWasInterrupted(payout.payout_id, round(waited_s * 1000))
+        return await self._tell(number, interrupted) is not None
 
     async def _follow(self, number: str, payout: Payout, part: PayoutPart) -> bool:
         """Ask until the motor stands, reporting each ball."""
         self._motor_may_run = True
         stopped = False
         reported = payout.paid - part.paid_before
+        moved_at = self._now()
         while True:
             if self._wishes[number].payout_stop and not stopped:
-                await self._dispenser.stop()
+                await self._stop()
                 stopped = True
             progress = await self._dispenser.progress(part.balls, part.mark)
             if progress.paid is not None and progress.paid > reported:
-                told = await self._tell(number, i.PayoutProgressed(payout.payout_id, progress.paid))
-                if told is None:
+                if await self._tell(number, i.PayoutProgressed(payout.payout_id, progress.paid)) is None:
                     return False
-                reported = progress.paid
+                reported, moved_at = progress.paid, self._now()
             if not progress.running:
                 break
+            if self._now() - moved_at > _STUCK_S:
+                await self._report_state(DeviceState.FAULT, "its motor runs and no ball comes")
             await asyncio.sleep(_POLL_S)
         self._motor_may_run = False
-        if progress.paid is None:
+        stopped = stopped or self._wishes[number].payout_stop
+        return await self._settle(number, payout, part, progress, stopped=stopped)
+
+    async def _settle(
+        self, number: str, payout: Payout, part: PayoutPart, progress: Progress, *, stopped: bool
+    ) -> bool:
+        """The motor stands."""
+        paid, step = progress.paid, self._dispenser.capabilities.step
+        if paid is None:
             text = progress.fault or "the machine cannot say how many balls came out"
             return await self._close(number, payout, PayoutEnd.UNKNOWN, None, text)
-        if progress.paid < part.balls and progress.fault is not None and not stopped:
-            return await self._fail(number, payout, progress.paid, progress.fault)
-        if progress.paid < part.balls:
+        if paid < part.balls and progress.fault is not None and not stopped:
+            return await self._fail(number, payout, paid, progress.fault)
+        if paid < part.balls and step == 1:
             # Stopped by us, or by a power cut: nothing starts again by itself in this payout.
-            wanted = stopped or self._wishes[number].payout_stop
-            end = PayoutEnd.STOPPED if wanted else PayoutEnd.FAULT
-            return await self._close(number, payout, end, progress.paid, progress.fault or "interrupted")
-        if payout.balls == part.paid_before + part.balls:
-            return await self._close(number, payout, PayoutEnd.DONE, progress.paid, "")
-        return True
+            end = PayoutEnd.STOPPED if stopped else PayoutEnd.FAULT
+            return await self._close(number, payout, end, paid, progress.fault or "interrupted")
+        left = payout.balls - part.paid_before - paid
+        if left < step:
+            text = "the last tray held fewer" if left > 0 else ""
+            return await self._close(number, payout, PayoutEnd.DONE, paid, text)
+        current = self._wishes[number].payout
+        if paid >= part.balls or current is None:
+            return True
+        # A tray that held fewer: only here and now it is known that it is done with.
+        if not self._wishes[number].payout_may_start:
+            return await self._close(number, payout, PayoutEnd.STOPPED, paid, "")
+        return await self._start(number, current)
 
     async def _close(
         self, number: str, payout: Payout, end: PayoutEnd, part_paid: int | None, text: str
@@ -222,9 +308,20 @@ class DispenserReconciler:
 
     async def _fail(self, number: str, payout: Payout, part_paid: int, text: str) -> bool:
         """The machine stopped by itself: it wants a person before it is used again, by any bay."""
-        closed = await self._close(number, payout, PayoutEnd.FAULT, part_paid, text)
+        if text == _EMPTY:
+            self._level.ran_empty()
         await self._report_state(DeviceState.FAULT, text)
-        return closed
+        return await self._close(number, payout, PayoutEnd.FAULT, part_paid, text)
+
+    async def _stop(self) -> None:
+        try:
+            await self._dispenser.stop()
+        except DispenserUnavailableError:
+            # One without a stop of its own pays to the end: that is asked, not given up.
+            if self._dispenser.capabilities.emergency_stop:
+                raise
+
+    # ---- what the bays are told
 
     async def _tell(self, number: str, report: i.Input) -> Outcome | None:
         try:
@@ -242,26 +339,55 @@ class DispenserReconciler:
         for number in self._numbers:
             await self._tell(number, i.DeviceReported(DISPENSER, state, reason))
 
+    async def _report_interruption(self) -> None:
+        """A payout that was asked for in the meantime waits since then only."""
+        if self._lost_at is None:
+            return
+        lost_at, self._lost_at = self._lost_at, None
+        for number, payout in self._open_payouts().items():
+            since = max(lost_at, self._pressed_at.get(payout.payout_id, lost_at))
+            away_ms = round((self._now() - since) * 1000)
+            await self._tell(number, i.PayoutWasInterrupted(payout.payout_id, away_ms))
+
     async def _clear_fault(self) -> None:
         """Staff looked at the machine at one bay: it serves all its bays again."""
         self._cleared_by_staff = False
         await self._dispenser.clear_faults()
-        for number, state in list(self._facts.items()):
-            if state is DeviceState.FAULT:
+        self._level.filled()
+        for number in self._numbers:
+            if self._is_faulty(number):
                 await self._tell(number, i.ClearFault(DISPENSER, i.SYSTEM))
         self._state = DeviceState.UNKNOWN
         await self._report_state(DeviceState.OK, "")
 
-    async def _report_interruption(self) -> None:
-        if self._lost_at is None:
-            return
-        away_ms = round((asyncio.get_running_loop().time() - self._lost_at) * 1000)
-        self._lost_at = None
-        for number, payout in self._open_payouts().items():
-            await self._tell(number, i.PayoutWasInterrupted(payout.payout_id, away_ms))
+    def _is_faulty(self, number: str) -> bool:
+        return self._facts.get(number, DeviceFact()).state is DeviceState.FAULT
 
-    def _open_payouts(self) -> Mapping[str, Payout]:
-        return {n: w.payout for n, w in self._wishes.items() if w.payout is not None}
+    # ---- level and stock
+
+    async def _look_at_level(self) -> None:
+        level = await self._dispenser.level()
+        self._level_at = self._now()
+        self._level.sensed(level, self._level_at)
+
+    def _note_stock(self, bay: Bay) -> None:
+        came_out, filled = self._stock.note(bay)
+        if filled:
+            self._level.filled()
+        if came_out:
+            self._level.paid(came_out, self._now())
+        self._level.stocked(self._stock.left)
+
+    async def _share_refill(self) -> None:
+        """Told at one bay, kept by all: what each has had since is taken off."""
+        for number, refill in self._stock.not_yet_told():
+            await self._tell(number, refill)
+
+    # ---- time
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
 
     async def _pause(self, seconds: float) -> None:
         """Wait, but not longer than until a wish changes (or has changed since the queue was looked at)."""
@@ -275,14 +401,21 @@ class DispenserReconciler:
         """The daemon goes: no motor runs unwatched. What it paid is asked at the next start."""
         try:
             async with asyncio.timeout(_STOP_WITHIN_S):
-                if self._motor_may_run:
-                    await self._dispenser.stop()
-                await self._dispenser.aclose()
+                try:
+                    if self._motor_may_run:
+                        await self._stop()
+                finally:
+                    await self._dispenser.aclose()
         except (DispenserUnavailableError, TimeoutError) as error:
             self._log.warning("dispenser_not_stopped", dispenser=self._name, reason=str(error))
 
 
-def _is_under_way(payout: Payout) -> bool:
+def _is_under_way(payout: Payout | None) -> bool:
     """A part was marked and not every ball of it was seen: only the device knows."""
-    part = payout.part
-    return part is not None and payout.paid < part.paid_before + part.balls
+    part = None if payout is None else payout.part
+    return payout is not None and part is not None and payout.paid < part.paid_before + part.balls
+
+
+def _settled(part: PayoutPart | None) -> int:
+    """Every ball of it was seen, or it was never marked."""
+    return 0 if part is None else part.balls

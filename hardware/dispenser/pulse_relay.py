@@ -186,6 +186,8 @@ class PulseRelay:
         await or_unavailable(self._board.make_safe())
 
     async def level(self) -> Level:
+        """Unknown, always; what is asked is whether the board is there, and that the contact is open."""
+        await or_unavailable(self._board.release_contact(self._settings.channel))
         return Level.UNKNOWN
 
     async def aclose(self) -> None:

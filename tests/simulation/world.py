@@ -24,6 +24,7 @@ from bayd.runtime.bay import BayObserver
 from bayd.runtime.range import Range
 
 T = TypeVar("T")
+CODEC = BayEventCodec()  # takes longer to make than to open a journal
 WALL_MS = 1_790_000_000_000
 
 
@@ -137,7 +138,7 @@ class World:
     async def up(self, *observers: BayObserver) -> AsyncIterator[Range]:
         """The daemon's core runs; leaving is a crash: nothing is told to anybody."""
         self.journal = await Journal.open(
-            self.path, self.executor, BayEventCodec(), clock=self.clock, connect=self.connect
+            self.path, self.executor, CODEC, clock=self.clock, connect=self.connect
         )
         self.range = Range(
             self.rules, journal=self.journal, clock=self.clock, randomness=self.randomness, log=self.log
