@@ -95,8 +95,15 @@ class Identity:
     exchanges: tuple[Exchange, ...]
 
     def has_antenna(self, port: int) -> bool | None:
+        """None: the reader cannot tell."""
         loss_db = self.return_loss_db.get(port)
         return None if loss_db is None else loss_db >= _CONNECTED_DB
+
+    @property
+    def ports_to_read(self) -> tuple[int, ...]:
+        """All that may have an antenna: an open port is not to be switched on for nothing."""
+        ports = range(1, (self.port_count or 4) + 1)
+        return tuple(port for port in ports if self.has_antenna(port) is not False) or tuple(ports)
 
 
 class Talk(Protocol):

@@ -127,7 +127,7 @@ def learn(
         tallies = await watch(
             target.link,
             found,
-            ports or range(1, (found.port_count or 4) + 1),
+            ports or found.ports_to_read,
             seconds=seconds,
             address=target.address,
             on_event=lambda _event: None,

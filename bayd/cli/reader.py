@@ -133,7 +133,9 @@ def identify_command(
 @_CONFIG
 @_DRIVER
 @_BAUDRATE
-@click.option("--port", "ports", type=click.IntRange(1, 16), multiple=True, help="May be given again. All.")
+@click.option(
+    "--port", "ports", type=click.IntRange(1, 16), multiple=True, help="Default: those with an antenna."
+)
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Default: 10, or until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON object a line, a summary at the end.")
 def watch(
@@ -279,7 +281,7 @@ async def _watch(
     listening = watch(
         target.link,
         found,
-        ports or range(1, (found.port_count or 4) + 1),
+        ports or found.ports_to_read,
         seconds=seconds,
         address=target.address,
         on_event=on_event,

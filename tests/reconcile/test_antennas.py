@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bayd.core import events as e
 from bayd.core import inputs as i
 from bayd.core.model import DeviceState
 from bayd.core.presence import BallReturn, Pit, Place, Tee
@@ -144,6 +145,55 @@ async def test_a_ball_that_two_bays_hear_goes_to_the_stronger(eight: Row, first:
         eight.lay("west", 7 - first, BALLS[0], -60)
         await asyncio.sleep(5)
         assert await eight.credits() == [(BAYS[first - 1], BALLS[0])]
+
+
+async def test_a_ball_in_a_target_is_the_shot_of_whom_it_was_counted_for_once(two: Row) -> None:
+    async def shots() -> list[tuple[str, str, str]]:
+        records = await two.world.journal.read(0, bay="101", limit=1_000)
+        return [
+            (r.event.epc, r.event.pit, r.event.session_id)
+            for r in records
+            if isinstance(r.event, e.PitReached)
+        ]
+
+    async with two.open():
+        await two.play("101")
+        two.lay("west", 1, BALLS[0])
+        await asyncio.sleep(2)
+        two.lift(BALLS[0])
+        await asyncio.sleep(3)
+        two.lay("east", 8, BALLS[0])
+        two.lay("east", 8, BALLS[1])  # nobody is known to have hit this one
+        await asyncio.sleep(3)
+        assert await shots() == [(BALLS[0], "S1_1", "700")]
+        assert "pit_sighting_unattributed" in two.world.log.events()
+    async with two.open():  # it lies in the target still
+        await asyncio.sleep(5)
+        assert await shots() == [(BALLS[0], "S1_1", "700")]
+        assert "credit_refused" in two.world.log.events()
+    two.lift(BALLS[0])
+
+
+async def test_a_bay_with_two_antennas_counts_a_ball_once_and_misses_either(tmp_path: Path) -> None:
+    row = Row(tmp_path / "journal.db", {"west": {1: Tee("101"), 2: Tee("101")}, "east": {5: Tee("101")}})
+    async with row.open():
+        await row.play("101")
+        for reader, port in (("west", 1), ("west", 2), ("east", 5)):
+            row.lay(reader, port, BALLS[0])
+        await asyncio.sleep(5)
+        assert await row.credits() == [("101", BALLS[0])]
+        assert row.reader_fact("101") == ("ok", "")
+        row.sims["west"].unplug_antenna(2)
+        row.rigs["east"].unplug()
+        await asyncio.sleep(3)
+        state, reason = row.reader_fact("101")
+        assert state == "lost"
+        assert "no antenna at port 2" in reason
+        assert "reader east: " in reason
+        row.rigs["east"].plug()
+        await asyncio.sleep(10)
+        assert row.reader_fact("101") == ("lost", "reader west: no antenna at port 2")
+    row.close()
 
 
 # Lost and found.
