@@ -10,6 +10,7 @@ import click
 
 import bayd
 from bayd.cli.balls import balls
+from bayd.cli.qod import qod
 from bayd.cli.reader import reader
 
 EX_UNAVAILABLE = 69
@@ -28,6 +29,7 @@ def main() -> None:
 
 main.add_command(reader)
 main.add_command(balls)
+main.add_command(qod)
 
 
 @main.command()

@@ -27,6 +27,7 @@ from bayd.reference.qod.sessions import (
 
 CLIENT = "bayd"
 RETENTION_S = 360.0
+_RECENT = 200
 
 
 class Fault(Enum):
@@ -203,7 +204,7 @@ class SimOperator:
             return self._create(fields, correlator, now, lost=lost)
         if operation == "retrieve":
             device = _device_of(fields["device"])
-            mine = [e for e in self.entries.values() if e.device == device and e.session.released_at is None]
+            mine = [entry for entry in self._there() if entry.device == device]
             return _json(200, [self._info(entry) for entry in mine])
         entry = self.entries.get(session_id)
         if entry is None or entry.session.released_at is not None:
@@ -221,7 +222,7 @@ class SimOperator:
 
     def _create(self, fields: dict[str, Any], correlator: str, now: float, *, lost: bool) -> HttpResponse:
         device = _device_of(fields["device"])
-        if any(e.device == device and e.session.blocks_its_flow for e in self.entries.values()):
+        if any(entry.device == device and entry.session.blocks_its_flow for entry in self._there()):
             return _json(409, {"status": 409, "code": "CONFLICT", "message": "Conflict with a session."})
         self._number += 1
         session_id = f"10000000-0000-4000-8000-{self._number:012d}"
@@ -242,12 +243,17 @@ class SimOperator:
         self.settle(now)
         return _json(201, self._info(self.entries[session_id]))
 
+    def _there(self) -> list[Entry]:
+        """Not released yet. The last ones will do: a device has one, and no test thousands of devices."""
+        recent = list(self.entries.values())[-_RECENT:]
+        return [entry for entry in recent if entry.session.released_at is None]
+
     def _info(self, entry: Entry) -> dict[str, Any]:
         return session_info(entry.session, self.dialect, self.skew_s)
 
     def settle(self, now: float) -> None:
         """Let time have passed."""
-        for entry in self.entries.values():
+        for entry in self._there():
             while (step := next_step(entry.session)) is not None and step.at <= now:
                 entry.session = step.after
 

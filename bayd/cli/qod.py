@@ -1,0 +1,267 @@
+"""`bayd qod …`: QoS sessions at the mobile operator, by hand.
+
+It talks to the operator directly, with the configuration's credentials (`BAYD_QOD_…` or
+`$CREDENTIALS_DIRECTORY`), and only reads the journal: a daemon that runs beside it finds out by itself
+what became of its sessions.
+"""
+
+import asyncio
+import json
+import sqlite3
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from bayd.clients.qod import SessionInfo, SessionService
+    from bayd.reconcile.qod_known import KnownSession
+    from bayd.settings import Qod, Settings
+
+EX_UNAVAILABLE = 69
+EX_CONFIG = 78
+_DEADLINE_S = 30.0  # somebody sits there and waits
+
+_CONFIG = click.option(
+    "--config", type=click.Path(dir_okay=False, path_type=Path), default=Path("/etc/bayd/bayd.toml"),
+    envvar="BAYD_CONFIG", show_default=True,
+)  # fmt: skip
+_JSON = click.option("--json", "as_json", is_flag=True)
+
+
+@click.group()
+def qod() -> None:
+    """QoS sessions at the mobile operator: create, get, delete, extend, list, reap."""
+
+
+@qod.command()
+@click.argument("bay")
+@click.option("--minutes", type=click.IntRange(1, 1440), default=60, show_default=True)
+@_CONFIG
+@_JSON
+def create(bay: str, minutes: int, config: Path, as_json: bool) -> None:
+    """Ask for a session for the screen of BAY. The daemon does not know it: delete it yourself."""
+    from bayd.reconcile.qod_flow import flow_of
+
+    settings, terms = _settings(config)
+    screen = settings.bays[bay].qod if bay in settings.bays else None
+    if screen is None:
+        raise click.UsageError(f"bay {bay} has no screen in the mobile network: [bays.{bay}.qod] is missing")
+    request = flow_of(bay, terms, screen).request(minutes * 60)
+    info = _ask(terms, lambda session: session.create_session(request))
+    _show(info, as_json=as_json)
+
+
+@qod.command()
+@click.argument("session_id")
+@_CONFIG
+@_JSON
+def get(session_id: str, config: Path, as_json: bool) -> None:
+    """What the operator says of a session."""
+    _, terms = _settings(config)
+    _show(_ask(terms, lambda session: session.get_session(session_id)), as_json=as_json)
+
+
+@qod.command()
+@click.argument("session_id")
+@_CONFIG
+@_JSON
+def delete(session_id: str, config: Path, as_json: bool) -> None:
+    """End a session. One that is gone already counts as deleted."""
+    _, terms = _settings(config)
+    _ask(terms, lambda session: session.delete_session(session_id))
+    click.echo(json.dumps({"session_id": session_id, "deleted": True}) if as_json else "deleted")
+
+
+@qod.command()
+@click.argument("session_id")
+@click.option("--minutes", type=click.IntRange(1, 1440), required=True, help="More than it has now.")
+@_CONFIG
+@_JSON
+def extend(session_id: str, minutes: int, config: Path, as_json: bool) -> None:
+    """Give a session more time, where the operator's dialect can."""
+    _, terms = _settings(config)
+    info = _ask(terms, lambda session: session.extend_session(session_id, minutes * 60))
+    _show(info, as_json=as_json)
+
+
+@qod.command("list")
+@_CONFIG
+@_JSON
+def list_known(config: Path, as_json: bool) -> None:
+    """Sessions that the journal knows and that may still run."""
+    settings, _ = _settings(config)
+    rows = [_row(known) for known in _known(settings)]
+    if as_json:
+        click.echo(json.dumps(rows))
+        return
+    if not rows:
+        click.echo("none is known")
+    for row in rows:
+        use = "in use" if row["wanted"] else "not in use"
+        name = row["session_id"] or "(its id is lost)"
+        click.echo(f"bay {row['bay']}  {name}  {row['state']}  over by {row['over_by']}  {use}")
+
+
+@qod.command()
+@click.option("--all", "everything", is_flag=True, help="Also sessions of bays that play.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
+@_CONFIG
+@_JSON
+def reap(everything: bool, dry_run: bool, config: Path, as_json: bool) -> None:
+    """Delete what the journal knows and no bay plays with. Exit 69 when one could not be deleted."""
+    settings, terms = _settings(config)
+    doomed = [known for known in _known(settings) if everything or not known.wanted]
+    ids = [(known, known.qos_id) for known in doomed if known.qos_id is not None]
+    failed = {} if dry_run or not ids else asyncio.run(_delete_all(terms, [qos_id for _, qos_id in ids]))
+    rows = [
+        {**_row(known), "deleted": not dry_run and qos_id not in failed, "error": failed.get(qos_id, "")}
+        for known, qos_id in ids
+    ]
+    lost = [_row(known) for known in doomed if known.qos_id is None]
+    if as_json:
+        click.echo(json.dumps({"sessions": rows, "lost": lost}))
+    else:
+        for row in rows:
+            outcome = row["error"] or ("deleted" if row["deleted"] else "would be deleted")
+            click.echo(f"bay {row['bay']}  {row['session_id']}  {outcome}")
+        for row in lost:
+            click.echo(f"bay {row['bay']}  its id is lost: it ends by {row['over_by']} at the latest")
+        if not rows and not lost:
+            click.echo("nothing to delete")
+    if failed:
+        sys.exit(EX_UNAVAILABLE)
+
+
+def _settings(config: Path) -> "tuple[Settings, Qod]":
+    from bayd.settings import ConfigurationError, load
+
+    try:
+        settings = load(config).settings
+    except ConfigurationError as error:
+        _leave(EX_CONFIG, str(error))
+    if settings.qod is None:
+        _leave(EX_CONFIG, f"{config}: there is no table [qod]")
+    return settings, settings.qod
+
+
+def _known(settings: "Settings") -> "list[KnownSession]":
+    from bayd.journal import JournalError
+    from bayd.reconcile.qod_known import read_known
+    from bayd.wiring import JOURNAL
+
+    try:
+        return read_known(settings.state.dir / JOURNAL, _now_wall_ms())
+    except FileNotFoundError as error:
+        _leave(EX_UNAVAILABLE, str(error))
+    except (JournalError, sqlite3.Error) as error:
+        _leave(1, f"the journal cannot be read: {error}")
+
+
+def _ask(terms: "Qod", call: "Callable[[SessionService], Awaitable[Any]]") -> Any:
+    """Ends the process, saying why, where the operator does not do it."""
+    from bayd.clients.qod import (
+        AmbiguousError,
+        CredentialsError,
+        InvalidInputError,
+        QodError,
+        RetryLaterError,
+    )
+
+    try:
+        return asyncio.run(_with_client(terms, call))
+    except InvalidInputError as error:
+        _leave(2, str(error))
+    except (RetryLaterError, AmbiguousError, CredentialsError) as error:
+        _leave(EX_UNAVAILABLE, str(error))
+    except QodError as error:
+        _leave(1, str(error))
+
+
+async def _with_client(terms: "Qod", call: "Callable[[SessionService], Awaitable[Any]]") -> Any:
+    from bayd.clients.transport import AiohttpTransport
+    from bayd.credentials import load_credentials
+    from bayd.reconcile.qod_flow import QodUnusableError, make_client
+    from bayd.runtime.clock import SystemClock
+    from bayd.runtime.randomness import SystemRandomness
+    from bayd.settings import ConfigurationError
+
+    transport = AiohttpTransport()
+    try:
+        client = make_client(
+            terms,
+            load_credentials(),
+            transport,
+            clock=SystemClock(),
+            randomness=SystemRandomness(),
+            deadline_s=_DEADLINE_S,
+        )
+        return await call(client.session)
+    except (QodUnusableError, ConfigurationError) as error:
+        _leave(EX_CONFIG, str(error))
+    finally:
+        await transport.aclose()
+
+
+async def _delete_all(terms: "Qod", ids: list[str]) -> dict[str, str]:
+    """What could not be deleted, and why."""
+    from bayd.clients.qod import QodError
+
+    failed: dict[str, str] = {}
+
+    async def go(session: "SessionService") -> None:
+        for qos_id in ids:
+            try:
+                await session.delete_session(qos_id)
+            except QodError as error:
+                failed[qos_id] = str(error)
+
+    await _with_client(terms, go)
+    return failed
+
+
+def _row(known: "KnownSession") -> dict[str, Any]:
+    return {
+        "bay": known.bay,
+        "session_id": known.qos_id,
+        "state": known.state,
+        "created_at": _rfc3339(known.created_wall_ms),
+        "over_by": _rfc3339(known.created_wall_ms + known.duration_s * 1000),
+        "wanted": known.wanted,
+    }
+
+
+def _show(info: "SessionInfo", *, as_json: bool) -> None:
+    """Without the device: a terminal is looked at over shoulders, and kept in logs."""
+    row = {
+        "session_id": info.session_id,
+        "status": info.qos_status,
+        "status_info": info.status_info,
+        "duration_s": info.duration,
+        "started_at": _rfc3339(info.started_at_ms),
+        "expires_at": _rfc3339(info.expires_at_ms),
+    }
+    if as_json:
+        click.echo(json.dumps(row))
+    else:
+        for name, value in row.items():
+            if value is not None:
+                click.echo(f"{name:12} {value}")
+
+
+def _rfc3339(wall_ms: int | None) -> str | None:
+    if wall_ms is None:
+        return None
+    return datetime.fromtimestamp(wall_ms // 1000, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _now_wall_ms() -> int:
+    return round(datetime.now(UTC).timestamp() * 1000)
+
+
+def _leave(code: int, text: str) -> NoReturn:
+    click.echo(text, err=True)
+    sys.exit(code)
