@@ -44,14 +44,17 @@ def run(config: Path, log_level: str) -> None:
     from bayd.wiring import run as run_daemon
 
     logs.configure(log_level)
+    code = 0
     try:
         asyncio.run(run_daemon(config))
     except* (ConfigurationError, ListenRefusedError) as group:
         _complain(group)
-        sys.exit(EX_CONFIG)
+        code = EX_CONFIG
     except* (JournalError, OSError) as group:
         _complain(group)
-        sys.exit(1)
+        code = code or 1
+    # Not in the handlers: Python 3.11.2 (Debian 12) would wrap the exit into a group, a traceback and a 1.
+    sys.exit(code)
 
 
 @main.command("check-config")
@@ -284,7 +287,9 @@ def _serve(service: Any) -> None:
         asyncio.run(_until_signalled(service))
     except* Exception as group:  # noqa: BLE001 # whatever keeps it from serving is said in one line
         _complain(group)
-        sys.exit(EX_UNAVAILABLE)
+    else:
+        return
+    sys.exit(EX_UNAVAILABLE)
 
 
 async def _until_signalled(service: Any) -> None:
