@@ -160,11 +160,12 @@ async def test_input_that_nobody_reads_stays_bounded_and_the_newest_is_kept(end:
     end.send(b"END")
     held = b""
     async with asyncio.timeout(PATIENCE_S):
-        while not held.endswith(b"END"):
+        # Nobody reads until all of it has come, however slowly a busy machine passes it on.
+        while getattr(link, "input_dropped") < 34_000:  # noqa: ASYNC110, B009
             await asyncio.sleep(0.002)
+        while not held.endswith(b"END"):
             held += await link.read()
     assert len(held) <= 66_000
-    assert getattr(link, "input_dropped") >= 30_000  # noqa: B009
     await link.aclose()
 
 
