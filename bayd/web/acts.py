@@ -49,6 +49,17 @@ class ExtendBody(_Body):
     reason: OptionalReason = ""
 
 
+class WalkInBody(_Body):
+    minutes: int = Field(ge=1, le=1440)
+    amount: int = Field(ge=0, le=_INT64_MAX, description="Taken at the bay, in the server's unit.")
+    reason: Reason
+
+
+class DeliveryBody(_Body):
+    seq: Id = Field(description="Of the item in the outbox.")
+    reason: Reason
+
+
 class GameBody(_Body):
     game_id: Id
 
@@ -95,6 +106,11 @@ def _extend(body: ExtendBody, actor: Actor, new_id: str) -> i.Input:
     return i.Extend(new_id, body.minutes, body.amount, actor, body.reason)
 
 
+def _walk_in(body: WalkInBody, actor: Actor, new_id: str) -> i.Input:
+    # Ours until the server has given a number; those are digits alone.
+    return i.WalkIn(f"w{new_id}", body.minutes, body.amount, actor, body.reason)
+
+
 def _stop_service(body: StopServiceBody, actor: Actor, _new_id: str) -> i.Input:
     if body.force and actor.role is not Role.STAFF:
         raise _staff_only("force")
@@ -134,6 +150,7 @@ ACTS: Mapping[str, Act] = {
     "help": Act(NoBody, _EVERYBODY, lambda _b, a, _: i.CallHelp(a), "Call for help"),
     "help/acknowledge": Act(NoBody, _STAFF, lambda _b, a, _: i.AcknowledgeHelp(a), "Help is on its way"),
     "start": Act(ReasonBody, _STAFF, lambda b, a, _: i.StartPlay(a, b.reason), "Start without the PIN"),
+    "walk-in": Act(WalkInBody, _STAFF, _walk_in, "Sell time at the bay and start it"),
     "unlock": Act(ReasonBody, _STAFF, lambda b, a, _: i.UnlockPad(a, b.reason), "Unlock the PIN pad"),
     "hold": Act(ReasonBody, _STAFF, lambda b, a, _: i.Hold(a, b.reason), "Keep the bay free"),
     "release": Act(NoBody, _STAFF, lambda _b, a, _: i.Release(a), "Give a held bay back"),
@@ -142,6 +159,18 @@ ACTS: Mapping[str, Act] = {
         _DEVICES,
         _stop_service,
         "Take the bay out of service; staff alone may end play for it",
+    ),
+    "delivery/retry": Act(
+        DeliveryBody,
+        _STAFF,
+        lambda b, a, _: i.RetryDelivery(b.seq, a, b.reason),
+        "Deliver to the central server what was set aside",
+    ),
+    "delivery/drop": Act(
+        DeliveryBody,
+        _STAFF,
+        lambda b, a, _: i.DropDelivery(b.seq, a, b.reason),
+        "Never deliver what was set aside: the desk has entered it",
     ),
     "service/resume": Act(NoBody, _DEVICES, lambda _b, a, _: i.ReturnToService(a), "Back into service"),
     "fault/clear": Act(

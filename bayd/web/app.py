@@ -32,7 +32,9 @@ _ALWAYS_ALLOWED = frozenset({"OPTIONS"})
 class HttpMeter(Protocol):
     """Counts the requests. Called in the loop; must not block or raise."""
 
-    def answered(self, route: str, method: str, status: int, took_s: float) -> None: ...
+    def answered(self, route: str, method: str, status: int, took_s: float | None) -> None:
+        """`took_s` None: a stream, whose length says nothing."""
+        ...
 
 
 def make_app(
@@ -76,7 +78,8 @@ def make_app(
         began_s = loop.time()
         response = await handler(request)
         if meter is not None:
-            meter.answered(_name(request), request.method, response.status, loop.time() - began_s)
+            took_s = loop.time() - began_s if isinstance(response, web.Response) else None
+            meter.answered(_name(request), request.method, response.status, took_s)
         return response
 
     def served(route: Route) -> Handler:

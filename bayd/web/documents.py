@@ -184,6 +184,22 @@ class BaysDocument(_Document):
     bays: dict[str, BayDocument]
 
 
+class OutboxItemView(_Document):
+    seq: Count = Field(description="Of the event to be delivered; names the item.")
+    bay: str
+    session_id: str
+    kind: str
+    since: Time
+    reason: str = Field(description="Why it was set aside or failed last; empty while it waits its turn.")
+    parked: bool = Field(description="Set aside: it waits for the word of staff.")
+
+
+class OutboxDocument(_Document):
+    """All that the central server has not been told, first what was set aside."""
+
+    items: list[OutboxItemView]
+
+
 class LivenessDocument(_Document):
     status: str
 

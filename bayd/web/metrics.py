@@ -68,7 +68,7 @@ class Counts:
         )
         self._request_s = Histogram(
             "bayd_http_request_seconds",
-            "From a request's head until its answer, streams until their end.",
+            "From a request's head until its answer.",
             buckets=_REQUEST_BUCKETS_S,
             unit=_SECONDS,
             registry=self.registry,
@@ -81,10 +81,11 @@ class Counts:
     def shed(self, bay: str) -> None:
         self._shed.labels(bay).inc()
 
-    def answered(self, route: str, method: str, status: int, took_s: float) -> None:
+    def answered(self, route: str, method: str, status: int, took_s: float | None) -> None:
         method = method if method in _METHODS else "other"
         self._requests.labels(route, method, str(status)).inc()
-        self._request_s.observe(took_s)
+        if took_s is not None:
+            self._request_s.observe(took_s)
 
     def happened(self, recorded: Recorded[e.Event]) -> None:
         bay = recorded.bay

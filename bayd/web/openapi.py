@@ -57,14 +57,18 @@ def describe(routes: Sequence[Route], version: str) -> Json:
 
 
 def description_route(routes: Sequence[Route], version: str) -> Route:
-    """The call that gives the description of `routes` and of itself."""
+    """The call that gives the description of `routes` and of itself, made when somebody first asks."""
+    made: list[str] = []
 
     async def show(_request: web.Request, _caller: Caller) -> web.StreamResponse:
-        return web.Response(text=text, content_type="application/json", headers={"Cache-Control": "no-cache"})
+        if not made:
+            made.append(json.dumps(describe([*routes, route], version)))
+        return web.Response(
+            text=made[0], content_type="application/json", headers={"Cache-Control": "no-cache"}
+        )
 
     answers = {HTTPStatus.OK: Answer("An OpenAPI 3.1 document")}
     route = Route("GET", "/openapi.json", show, "This description", answers)
-    text = json.dumps(describe([*routes, route], version))
     return route
 
 

@@ -5,7 +5,7 @@ The edges are written by hand: who checks PINs, which games there are, clock, ch
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ from bayd.core.inputs import Actor, Role
 from bayd.core.model import Game, StartedBy
 from bayd.core.rules import Rules
 from bayd.credentials import ApiToken
-from bayd.journal import InlineJournalExecutor, Journal
+from bayd.journal import InlineJournalExecutor, Journal, JournalUnavailableError
 from bayd.journal.disk import Connect, connect
 from bayd.journal.event_codec import BayEventCodec
 from bayd.ports import JournalExecutor
@@ -34,6 +34,7 @@ from bayd.web.limits import RateLimits
 from bayd.web.listener import Listener
 from bayd.web.metrics import Counts, Metrics, Sources
 from bayd.web.openapi import describe, description_route
+from bayd.web.outbox import OutboxPage
 from bayd.web.routes import Route
 from bayd.web.status import StatusPages
 from tests.simulation.world import HeldExecutor, SimClock, SimLog, SimRandomness
@@ -53,6 +54,17 @@ VERSION = "0.0.1"
 PIN = "246813"
 PLAYER = "Test Person"
 GAMES = {1: Game(1, "Longest drive", 50), 2: Game(2, "Free play", 0)}
+
+
+_CODEC = BayEventCodec()
+_PROMISES: list[Promises] = []
+
+
+def _promises(routes: Sequence[Route]) -> Promises:
+    """Of all houses: they have the same calls, and a description takes its time."""
+    if not _PROMISES:
+        _PROMISES.append(Promises(describe(routes, VERSION)))
+    return _PROMISES[0]
 
 
 @dataclass
@@ -114,6 +126,19 @@ class Reply:
         return str(problem["code"])
 
 
+@dataclass(frozen=True)
+class Item:
+    """Of the outbox."""
+
+    seq: int
+    bay: str
+    session_id: str
+    kind: str
+    since_wall_ms: int
+    reason: str
+    parked: bool
+
+
 class House:
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -129,6 +154,7 @@ class House:
         self.patience_s = 5.0
         self.body_within_s = 10.0
         self.stalled: str | None = None
+        self.outbox: list[Item] | None = []
         self.journal: Journal[e.Event]
         self.bays: Range
         self.verifier: Verifier
@@ -148,7 +174,7 @@ class House:
         """The service runs; leaving is a crash of the bays, and a stop of the listener."""
         async with AsyncExitStack() as stack:
             self.journal = await Journal.open(
-                self.path, self.executor, BayEventCodec(), clock=self.clock, connect=self.connect
+                self.path, self.executor, _CODEC, clock=self.clock, connect=self.connect
             )
             stack.push_async_callback(self.journal.aclose)
             self.counts = Counts()
@@ -243,10 +269,17 @@ class House:
             clock=self.clock,
         )
         access = Access(TOKENS, self.allowed_hosts, self.clock, self.limits)
-        pages = (self.api, status, self.streams, Metrics(self.counts, sources))
+
+        async def list_items() -> list[Item]:
+            if self.outbox is None:
+                raise JournalUnavailableError("no disk")
+            return self.outbox
+
+        outbox = OutboxPage(list_items)
+        pages = (self.api, status, self.streams, outbox, Metrics(self.counts, sources))
         self.routes = [route for page in pages for route in page.routes()]
         self.routes.append(description_route(self.routes, VERSION))
-        self.promises = Promises(describe(self.routes, VERSION))
+        self.promises = _promises(self.routes)
         app = make_app(self.routes, access, self.log, meter=self.counts, at_stop=[self.streams.close])
         return await Listener.open(app, [("127.0.0.1", 0)], self.log)
 

@@ -25,13 +25,19 @@ ACTS_BY_ROLE: dict[str, tuple[dict[str, Any], str, set[str]]] = {
     "help": ({}, "playing", {"screen", "staff"}),
     "help/acknowledge": ({}, "called", {"staff"}),
     "start": (REASON, "booked", {"staff"}),
+    "walk-in": ({"minutes": 30, "amount": 500, **REASON}, "free", {"staff"}),
     "unlock": (REASON, "booked", {"staff"}),
+    "delivery/retry": ({"seq": 17, **REASON}, "free", {"staff"}),
+    "delivery/drop": ({"seq": 17, **REASON}, "free", {"staff"}),
     "hold": (REASON, "free", {"staff"}),
     "release": ({}, "held", {"staff"}),
     "service/stop": (REASON, "free", {"staff", "technician"}),
     "service/resume": ({}, "out_of_service", {"staff", "technician"}),
     "fault/clear": ({"device": "dispenser"}, "fault", {"staff", "technician"}),
 }
+
+
+ANY_TIME = {"help", "unlock", "delivery/retry", "delivery/drop"}
 
 
 async def reach(house: House, state: str) -> None:
@@ -101,11 +107,11 @@ async def test_a_screen_reaches_its_own_bay_only(house: House, act: str) -> None
     assert await house.state() == before
 
 
-@pytest.mark.parametrize("act", [act for act in ACTS_BY_ROLE if act not in ("help", "unlock")])
+@pytest.mark.parametrize("act", [act for act in ACTS_BY_ROLE if act not in ANY_TIME])
 async def test_an_act_out_of_place_is_refused_and_changes_nothing(house: House, act: str) -> None:
     body, _, allowed = ACTS_BY_ROLE[act]
     token = TOKENS[sorted(allowed)[0]]
-    await reach(house, "paused" if act in ("hold", "pause", "start", "dispense") else "free")
+    await reach(house, "paused" if act in ("hold", "pause", "start", "walk-in", "dispense") else "free")
     if act == "service/stop":
         await house.press(act, body, token=token)
     before = await house.state()

@@ -95,7 +95,17 @@ def _operations() -> list[tuple[str, str]]:
 
     bay = "/api/v1/bays/{bay}"
     acts = [("POST", f"{bay}/{name}") for name in ("pin", "game", *ACTS)]
-    pages = ("/status", "/healthz", "/readyz", "/version", "/metrics", "/openapi.json", STREAM, bay)
+    pages = (
+        "/status",
+        "/healthz",
+        "/readyz",
+        "/version",
+        "/metrics",
+        "/openapi.json",
+        "/api/v1/outbox",
+        STREAM,
+        bay,
+    )
     return [("GET", path) for path in pages] + acts
 
 

@@ -10,7 +10,7 @@ from bayd.core import inputs as i
 from bayd.core.model import DeviceState
 from bayd.journal import ThreadJournalExecutor
 from tests.simulation.world import HeldExecutor
-from tests.web.house import PLAYER, SCREEN, STAFF, TECHNICIAN, House
+from tests.web.house import PLAYER, SCREEN, STAFF, TECHNICIAN, House, Item
 
 BAY = "/api/v1/bays/109"
 PAGES = [(BAY, SCREEN), ("/status", None)]
@@ -98,6 +98,24 @@ async def test_who_may_see_names_has_another_tag(house: House) -> None:
         (await house.ask("GET", BAY, token=token)).headers["ETag"] for token in (SCREEN, STAFF, TECHNICIAN)
     }
     assert len(tags) == 2
+
+
+async def test_staff_see_what_the_central_server_has_not_been_told(house: House) -> None:
+    house.outbox = [
+        Item(17, "109", "7", "SessionStarted", 1_790_000_000_000, "HTTP 422", parked=True),
+        Item(21, "109", "7", "SessionEnded", 1_790_000_005_000, "", parked=False),
+    ]
+    reply = await house.ask("GET", "/api/v1/outbox", token=STAFF)
+    assert [(item["seq"], item["parked"]) for item in reply.json["items"]] == [(17, True), (21, False)]
+    assert reply.json["items"][0]["since"] == "2026-09-21T14:13:20.000Z"
+    dropped = await house.press("delivery/drop", {"seq": 17, "reason": "entered by hand"}, token=STAFF)
+    assert dropped.status == 200
+    assert (await house.kinds())[-1] == "DeliveryDropped"
+    house.outbox = None
+    refused = await house.ask("GET", "/api/v1/outbox", token=STAFF)
+    assert (refused.status, refused.code) == (503, "unavailable")
+    for token, status in ((SCREEN, 403), (TECHNICIAN, 403), (None, 401)):
+        assert (await house.ask("GET", "/api/v1/outbox", token=token)).status == status
 
 
 async def test_pages_are_answered_while_the_disk_hangs(closed_house: House) -> None:
