@@ -15,7 +15,7 @@ from bayd.demo.stage import MINUTE_S, READER, Stage
 
 _PATIENCE_S = 30.0
 _LOOK_S = 0.1
-_UNSEEN_S = 6.0  # while bayd is down the observer sees no end: none may be due
+_UNSEEN_S = 12.0  # while bayd is down the observer sees no end: none may be due
 _DECIDED_S = 1.0  # after this bayd has decided about every ball that it heard
 
 Say = Callable[[str], None]
@@ -40,11 +40,11 @@ class Evening:
 
     async def play(self) -> None:
         """About a minute. Raises DoorError when something answers otherwise than it should."""
-        anna = await self._book("101", 20, 900)
+        anna = await self._book("101", 28, 900)
         ben = await self._book("102", 16, 700)
-        cara = await self._book("103", 19, 600)
+        cara = await self._book("103", 27, 600)
         dev = await self._book("104", 5, 300)
-        ella = await self._book("104", 20, 400)
+        ella = await self._book("104", 28, 400)
         game = next(g for g in await self._doors.games() if g["ballsLimit"] == 20)
         await self._doors.choose_game(ben, game["id"])
         await self._until(
