@@ -4,11 +4,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from bayd.clients.central import BearerAuth, CentralClient, CentralTimeouts, Secret
-from bayd.clients.transport import AiohttpTransport
 from bayd.core import events as e
 from bayd.credentials import Credentials
 from bayd.journal import Journal
-from bayd.ports import Clock, Log, Randomness
+from bayd.ports import Clock, HttpTransport, Log, Randomness
 from bayd.reconcile.bay_state import BayStatePoster
 from bayd.reconcile.bay_status import BayStatusPoster
 from bayd.reconcile.bookings import BookingPoller
@@ -35,6 +34,7 @@ class CentralParts:
         journal: Journal[e.Event],
         bays: Range,
         *,
+        transport: HttpTransport,
         horizon_ms: int,
         clock: Clock,
         randomness: Randomness,
@@ -42,10 +42,9 @@ class CentralParts:
     ) -> None:
         self._bays = bays
         self._clock = clock
-        self._transport = AiohttpTransport()
         token = credentials.central_token
         self.client = CentralClient(
-            self._transport,
+            transport,
             central.url,
             log=log,
             auth=BearerAuth(Secret(token)) if central.auth == "bearer" and token else None,
@@ -140,6 +139,3 @@ class CentralParts:
                 text = f"The central server does not have the call {poster.missing}: it is done without."
                 found.append({"code": "central_capability_missing", "since": None, "text": text})
         return found
-
-    async def aclose(self) -> None:
-        await self._transport.aclose()

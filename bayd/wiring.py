@@ -15,6 +15,7 @@ import structlog
 import bayd
 from bayd.adapters import make_dispensers
 from bayd.central_wiring import CentralParts
+from bayd.clients.transport import AiohttpTransport
 from bayd.core import events as e
 from bayd.credentials import Credentials, load_credentials
 from bayd.journal import Journal, ThreadJournalExecutor
@@ -200,11 +201,13 @@ class _Parts:
         self._bays = bays
         self._journal = journal
         self._clock = clock
+        self._transport = AiohttpTransport()
         self.central = CentralParts(
             settings.central,
             credentials,
             journal,
             bays,
+            transport=self._transport,
             horizon_ms=settings.play.booking_horizon_minutes * configuration.minute_ms,
             clock=clock,
             randomness=randomness,
@@ -266,7 +269,7 @@ class _Parts:
 
     async def aclose(self) -> None:
         await self.qod.aclose()
-        await self.central.aclose()
+        await self._transport.aclose()
 
     def _users_of(self, dispenser: str) -> tuple[str, ...]:
         bays = self._configuration.settings.bays
