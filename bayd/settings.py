@@ -477,6 +477,7 @@ class Configuration:
             dispenser=self.settings.bays[number].dispenser,
             dispenser_step=1 if machine is None else machine.step,
             dispenser_capacity=None if machine is None else machine.capacity_balls,
+            central_level={str(level): at for level, at in self.settings.balls.central_level.items()},
             dispense_max_balls=play.dispense_max_balls,
             dispense_choices=play.dispense_choices,
             step_policy=play.dispense_step,

@@ -13,17 +13,16 @@ from typing import Any
 import structlog
 
 import bayd
-from bayd.adapters import make_dispensers
 from bayd.central_wiring import CentralParts
 from bayd.clients.transport import AiohttpTransport
 from bayd.core import events as e
 from bayd.credentials import Credentials, load_credentials
+from bayd.dispenser_wiring import DispenserParts
 from bayd.journal import Journal, ThreadJournalExecutor
 from bayd.journal.event_codec import BayEventCodec
 from bayd.ports import Clock, Log, Randomness
 from bayd.qod_wiring import QodParts
 from bayd.reader_wiring import ReaderParts
-from bayd.reconcile.dispensing import DispenserReconciler
 from bayd.reconcile.once import SINK
 from bayd.runtime.bay import BayObserver
 from bayd.runtime.clock import SystemClock
@@ -91,7 +90,7 @@ class Daemon:
             observers: list[BayObserver] = [
                 parts.readers.antennas,
                 parts.readers.unread,
-                *parts.dispensers.values(),
+                *parts.dispensers.reconcilers.values(),
                 *parts.central.observers,
                 parts.qod,
             ]
@@ -112,7 +111,7 @@ class Daemon:
                         journal, bays, (SINK,), clock=self._clock, log=self._log
                     ).run(),
                     **{f"reader-{name}": reader.run() for name, reader in parts.readers.drivers.items()},
-                    **{f"dispenser-{name}": d.run() for name, d in parts.dispensers.items()},
+                    **{f"dispenser-{name}": d.run() for name, d in parts.dispensers.reconcilers.items()},
                 }
                 for name, root in roots.items():
                     tasks.create_task(_for_ever(name, root), name=name)
@@ -224,10 +223,8 @@ class _Parts:
             randomness=randomness,
             log=log,
         )
-        self.dispensers = {
-            name: DispenserReconciler(name, dispenser, self._users_of(name), bays, log)
-            for name, dispenser in make_dispensers(settings.dispensers).items()
-        }
+        users = {number: bay.dispenser for number, bay in settings.bays.items() if bay.dispenser is not None}
+        self.dispensers = DispenserParts(settings.dispensers, users, bays, log)
         self.access = Access(credentials.api_tokens, settings.http.allowed_hosts, clock)
         self.qod = QodParts(configuration, credentials, bays, clock=clock, randomness=randomness, log=log)
         self.api = BayApi(
@@ -236,6 +233,7 @@ class _Parts:
             enter_pin=self.central.desk.enter,
             find_game=self.central.games.find,
             qod_state=self.qod.state,
+            queue_place=self.dispensers.queue_place,
             clock=clock,
             randomness=randomness,
             patience_s=settings.state.commit_timeout_s,
@@ -248,11 +246,19 @@ class _Parts:
             warnings=self._warnings,
             stalled=self._stalled,
             qod_state=self.qod.state,
+            queue_place=self.dispensers.queue_place,
             clock=clock,
         )
 
         self.feed = EventFeed(bays, journal, log)
-        self.streams = EventStreams(bays, self.feed, qod_state=self.qod.state, clock=clock, log=log)
+        self.streams = EventStreams(
+            bays,
+            self.feed,
+            qod_state=self.qod.state,
+            queue_place=self.dispensers.queue_place,
+            clock=clock,
+            log=log,
+        )
 
     def sources(self) -> Sources:
         return Sources(
@@ -271,25 +277,12 @@ class _Parts:
         await self.qod.aclose()
         await self._transport.aclose()
 
-    def _users_of(self, dispenser: str) -> tuple[str, ...]:
-        bays = self._configuration.settings.bays
-        return tuple(number for number, bay in bays.items() if bay.dispenser == dispenser)
-
     def _devices(self) -> dict[str, Any]:
-        dispensers = {}
-        for name, reconciler in self.dispensers.items():
-            view = reconciler.view()
-            dispensers[name] = {
-                "state": view.state.value,
-                "reason": view.reason,
-                "product": "" if view.identity is None else view.identity.product,
-                "level": view.level.value,
-                "queue": list(view.queue),
-            }
-        return {**self.readers.devices(), "dispensers": dispensers}
+        return {**self.readers.devices(), "dispensers": self.dispensers.section()}
 
     def _warnings(self) -> list[dict[str, Any]]:
-        return self.central.warnings() + self.readers.warnings() + self.qod.warnings()
+        parts = (self.central, self.readers, self.dispensers, self.qod)
+        return [warning for part in parts for warning in part.warnings()]
 
     def _stalled(self) -> str | None:
         since_ms = self._journal.stalled_since

@@ -20,7 +20,7 @@ def settle_unknown(bay: Bay, request: i.SettleUnknown) -> Verdict:
         return Refusal("reason_missing", "What became of unknown balls needs a reason.", field="reason")
     flag = next((u for u in bay.unsettled if u.payout_id == request.payout_id), None)
     if flag is None:
-        return Refusal("nothing_unknown", "No balls of this payout are unknown.", field="payout_id")
+        return Refusal("nothing_unknown", "No balls of this payout are unknown (any more).")
     if not 0 <= request.came_out <= flag.balls:
         text = f"Between 0 and {flag.balls} balls can have come out."
         return Refusal("balls_invalid", text, field="came_out")
@@ -58,6 +58,13 @@ def refill(bay: Bay, request: i.Refill, now: Instant, rules: Rules) -> Verdict:
     if balls < 0:
         return Refusal("balls_invalid", "A number of balls is not negative.", field="balls")
     return (e.DispenserRefilled(request.refill_id, rules.dispenser, balls, request.actor.name, now.wall_ms),)
+
+
+def level_seen(bay: Bay, report: i.BallLevelSeen, now: Instant, rules: Rules) -> Verdict:
+    at_server = rules.central_level.get(report.level)
+    if (bay.ball_level.level, bay.ball_level.at_server) == (report.level, at_server):
+        return ()
+    return (e.BallLevelChanged(report.level, at_server, now.wall_ms),)
 
 
 def due(bay: Bay, now: Instant, rules: Rules) -> tuple[e.Event, ...]:

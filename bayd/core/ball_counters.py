@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from bayd.core import events as e
-from bayd.core.model import Asked, Balls, Bay, Payout, PayoutPart, Reconciled, Stock, UnknownBalls
+from bayd.core.model import Asked, BallLevel, Balls, Bay, Payout, PayoutPart, Reconciled, Stock, UnknownBalls
 
 BallEvent = (
     e.PayoutRequested
@@ -19,6 +19,7 @@ BallEvent = (
     | e.PayoutClosed
     | e.UnknownSettled
     | e.DispenserRefilled
+    | e.BallLevelChanged
     | e.SessionReconciled
 )
 
@@ -49,6 +50,8 @@ def evolve(bay: Bay, event: BallEvent) -> Bay:
             return replace(bay, unsettled=kept, stock=_less(bay.stock, -owed))
         case e.DispenserRefilled(refill_id, dispenser, balls, _, wall_ms):
             return replace(bay, stock=Stock(refill_id, dispenser, balls, wall_ms))
+        case e.BallLevelChanged(level, at_server, wall_ms):
+            return replace(bay, ball_level=BallLevel(level, at_server, wall_ms))
         case e.SessionReconciled(session_id, _, missing, _, beyond, granted, wall_ms):
             bay = count(bay, session_id, granted=granted, balance=granted)
             if bay.last is None or bay.last.session_id != session_id:

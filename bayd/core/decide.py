@@ -110,6 +110,8 @@ def _decide(bay: Bay, request: i.Input, now: Instant, rules: Rules) -> Verdict:
             return ball_books.settle_unknown(bay, request)
         case i.Refill():
             return ball_books.refill(bay, request, now, rules)
+        case i.BallLevelSeen():
+            return ball_books.level_seen(bay, request, now, rules)
         case i.PayoutProgressed():
             return dispensing.progressed(bay, request)
         case i.PayoutWasInterrupted():

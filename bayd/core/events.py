@@ -396,6 +396,15 @@ class DispenserRefilled:
 
 
 @dataclass(frozen=True, slots=True)
+class BallLevelChanged:
+    """How full the bay's machine is now: no flicker of a sensor, but what it settled on."""
+
+    level: str
+    at_server: int | None  # the central server's number for it
+    wall_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class SessionReconciled:
     """The books of a session that is over: what was commanded, what the machine counted, what was read."""
 
@@ -517,6 +526,7 @@ Event = (
     | PayoutClosed
     | UnknownSettled
     | DispenserRefilled
+    | BallLevelChanged
     | SessionReconciled
     | IntentExpired
     | BallRead

@@ -28,7 +28,7 @@ _READER = "reader"
 
 # Changes with every change of what `evolve` makes of the same events: a snapshot of another number is
 # not used, the events are read again.
-REDUCER_VERSION = 6
+REDUCER_VERSION = 7
 
 _ENDED_IDS_KEPT = 512  # more sessions than a bay can end within the booking horizon
 _CONFLICTS_KEPT = 20
@@ -186,6 +186,7 @@ def _apply(bay: Bay, event: e.Event) -> Bay:
             | e.PayoutClosed()
             | e.UnknownSettled()
             | e.DispenserRefilled()
+            | e.BallLevelChanged()
             | e.SessionReconciled()
         ):
             return ball_counters.evolve(bay, event)

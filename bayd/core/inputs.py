@@ -179,6 +179,14 @@ class Refill:
 
 
 @dataclass(frozen=True, slots=True)
+class BallLevelSeen:
+    """How full the bay's machine is, after hysteresis."""
+
+    level: str
+    actor: Actor = SYSTEM
+
+
+@dataclass(frozen=True, slots=True)
 class Extend:
     op_id: str
     minutes: int
@@ -370,6 +378,7 @@ Input = (
     | TestDispense
     | SettleUnknown
     | Refill
+    | BallLevelSeen
     | Extend
     | DeclineExtension
     | End

@@ -115,6 +115,15 @@ class Stock:
 
 
 @dataclass(frozen=True, slots=True)
+class BallLevel:
+    """How full the bay's machine is, once that is certain."""
+
+    level: str = "unknown"  # empty, low, ok, full
+    at_server: int | None = None  # the central server's number for it; None: not told
+    since_wall_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Reconciled:
     """Commanded, counted, read: what the comparison at the end of a session said."""
 
@@ -289,6 +298,7 @@ class Bay:
     payout: Payout | None = None
     unsettled: tuple[UnknownBalls, ...] = ()  # oldest first
     stock: Stock | None = None  # None: nobody said yet how many balls there are
+    ball_level: BallLevel = BallLevel()
     pad: PinPad = field(default_factory=PinPad)
     devices: Mapping[str, DeviceFact] = field(default_factory=dict)
     help_since_ms: int | None = None

@@ -1,6 +1,7 @@
 """The numbers that steer a bay, taken from the configuration by the shell."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -50,6 +51,7 @@ class Rules:
     dispenser: str | None = None  # its name in the configuration; None: the bay has none
     dispenser_step: int = 1  # balls of the smallest payout (a tip tray gives 25)
     step_policy: StepPolicy = StepPolicy.REFUSE
+    central_level: Mapping[str, int] = field(default_factory=dict)  # ball level -> the server's number for it
     dispenser_capacity: int | None = None  # balls in the full machine; None: unknown
     dispense_max_balls: int = 200  # per press; a typing error must not empty the machine
     dispense_choices: tuple[int, ...] = ()  # bucket sizes that the screen offers; none: any number

@@ -60,6 +60,7 @@ def bay_state(bay: Bay, now: Instant) -> dict[str, Any]:
         "devices": {
             name: {"state": fact.state.value, "reason": fact.reason} for name, fact in bay.devices.items()
         },
+        "ball_level": bay.ball_level.at_server,
         "help_called": bay.help_since_ms is not None,
         "conflicts": [{"code": c.code, "session": _number(bay, c.session_id)} for c in bay.conflicts],
     }

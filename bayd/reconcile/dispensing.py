@@ -40,7 +40,7 @@ _RETRY_S = 1.0  # when the journal could not be written
 _STARTS = 3  # of a payout that certainly did not begin: a lost command is no reason to send a customer away
 _START_AGAIN_S = 0.5
 _STUCK_S = 60.0  # a motor that runs without a ball: every machine gives up long before
-_SURPRISE_S = 2.0  # a mark that took longer to become durable: the customer may have walked away
+_STALL_S = 2.0  # a report that took longer to become durable: meanwhile nothing was driven
 _EMPTY = "empty"  # as the drivers name it
 
 
@@ -91,8 +91,9 @@ class DispenserReconciler:
         self._identity: Identity | None = None
         self._level = BallLevel(level_rules)
         self._level_at = 0.0
+        self._told_level: Level | None = None
         self._stock = BallStock(name, bays)
-        self._lost_at: float | None = None
+        self._away_since: float | None = None  # nobody drove the machine since then
         self._motor_may_run = False
 
     def bay_changed(self, bay: Bay, wish: Desired) -> None:
@@ -127,9 +128,9 @@ class DispenserReconciler:
             self._level.minutes_to_empty(self._now()),
         )
 
-    def queue_place(self, number: str) -> int | None:
-        """How many payouts come before that of this bay; None: it waits for none."""
-        return self._queue.index(number) if number in self._queue else None
+    def queue_place(self, number: str) -> int:
+        """How many payouts come before that of this bay, or would if it pressed now."""
+        return self._queue.index(number) if number in self._queue else len(self._queue)
 
     async def run(self) -> None:
         attempt = 0
@@ -142,8 +143,8 @@ class DispenserReconciler:
                     await self._report_interruption()
                     await self._serve()
                 except DispenserUnavailableError as error:
-                    if self._lost_at is None:
-                        self._lost_at = self._now()
+                    if self._away_since is None:
+                        self._away_since = self._now()
                     await self._report_state(DeviceState.LOST, str(error))
                 await asyncio.sleep(_RECONNECT_S[min(attempt, len(_RECONNECT_S) - 1)])
                 attempt += 1
@@ -192,6 +193,7 @@ class DispenserReconciler:
 
     async def _turn(self, number: str) -> bool:
         """One run of the motor, or the question what became of one. False: try again in a moment."""
+        await self._report_interruption()
         payout = self._wishes[number].payout
         if payout is None:
             return True
@@ -241,15 +243,11 @@ class DispenserReconciler:
         return await self._close(number, payout, PayoutEnd.FAULT, 0, str(failure))
 
     async def _record_mark(self, number: str, payout: Payout, balls: int, mark: Mapping[str, int]) -> bool:
-        asked_at = self._now()
         marked = await self._tell(number, i.PayoutMarkTaken(payout.payout_id, balls, mark))
         if marked is None or marked.decision.refusal is not None:
             return False
-        waited_s = self._now() - asked_at
-        if waited_s < _SURPRISE_S:
-            return True
-        interrupted = i.PayoutWasInterrupted(payout.payout_id, round(waited_s * 1000))
-        return await self._tell(number, interrupted) is not None
+        await self._report_interruption()
+        return True
 
     async def _follow(self, number: str, payout: Payout, part: PayoutPart) -> bool:
         """Ask until the motor stands, reporting each ball."""
@@ -324,8 +322,12 @@ class DispenserReconciler:
     # ---- what the bays are told
 
     async def _tell(self, number: str, report: i.Input) -> Outcome | None:
+        began_at = self._now()
         try:
-            return await self._bays.submit(number, report)
+            outcome = await self._bays.submit(number, report)
+            if self._now() - began_at >= _STALL_S and self._away_since is None:
+                self._away_since = began_at
+            return outcome
         except NotWrittenError:
             self._log.error("payout_not_recorded", bay=number, input=type(report).__name__)
             return None
@@ -340,12 +342,13 @@ class DispenserReconciler:
             await self._tell(number, i.DeviceReported(DISPENSER, state, reason))
 
     async def _report_interruption(self) -> None:
-        """A payout that was asked for in the meantime waits since then only."""
-        if self._lost_at is None:
+        """The link was gone, or the disk: whoever pressed may have left. A payout that was asked for in the
+        meantime waits since then only."""
+        if self._away_since is None:
             return
-        lost_at, self._lost_at = self._lost_at, None
+        away_since, self._away_since = self._away_since, None
         for number, payout in self._open_payouts().items():
-            since = max(lost_at, self._pressed_at.get(payout.payout_id, lost_at))
+            since = max(away_since, self._pressed_at.get(payout.payout_id, away_since))
             away_ms = round((self._now() - since) * 1000)
             await self._tell(number, i.PayoutWasInterrupted(payout.payout_id, away_ms))
 
@@ -366,9 +369,17 @@ class DispenserReconciler:
     # ---- level and stock
 
     async def _look_at_level(self) -> None:
-        level = await self._dispenser.level()
+        sensed = await self._dispenser.level()
         self._level_at = self._now()
-        self._level.sensed(level, self._level_at)
+        self._level.sensed(sensed, self._level_at)
+        level = self._level.level
+        if level is self._told_level:
+            return
+        log = self._log.warning if level in (Level.LOW, Level.EMPTY) else self._log.info
+        log("ball_level_changed", dispenser=self._name, level=level.value, stock=self._level.stock)
+        self._told_level = level
+        for number in self._numbers:
+            await self._tell(number, i.BallLevelSeen(level.value))
 
     def _note_stock(self, bay: Bay) -> None:
         came_out, filled = self._stock.note(bay)

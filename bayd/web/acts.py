@@ -43,6 +43,21 @@ class DispenseBody(_Body):
     balls: int = Field(ge=1, le=10_000)
 
 
+class TestDispenseBody(_Body):
+    balls: int = Field(ge=1, le=1_000)
+    reason: Reason
+
+
+class SettleBody(_Body):
+    payout_id: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    came_out: int = Field(ge=0, le=10_000, description="Of the unknown balls; the rest is owed.")
+    reason: Reason
+
+
+class RefillBody(_Body):
+    balls: int | None = Field(None, ge=0, le=1_000_000, description="In the machine now. Default: full.")
+
+
 class ExtendBody(_Body):
     minutes: int = Field(ge=1, le=1440)
     amount: int | None = Field(None, ge=0, le=_INT64_MAX, description="In the server's unit; staff only.")
@@ -137,6 +152,24 @@ def _staff_only(field: str) -> ProblemError:
 # `pin` and `game` need the server and are served by handlers of their own.
 ACTS: Mapping[str, Act] = {
     "dispense": Act(DispenseBody, _EVERYBODY, _dispense, "Pay balls out"),
+    "dispense/test": Act(
+        TestDispenseBody,
+        _DEVICES,
+        lambda b, a, new_id: i.TestDispense(new_id, b.balls, a, b.reason),
+        "Try the machine while nobody plays: balls that are nobody's",
+    ),
+    "balls/settle": Act(
+        SettleBody,
+        _STAFF,
+        lambda b, a, _: i.SettleUnknown(b.payout_id, b.came_out, a, b.reason),
+        "Say what became of balls that the machine could not tell of",
+    ),
+    "refill": Act(
+        RefillBody,
+        _DEVICES,
+        lambda b, a, new_id: i.Refill(new_id, b.balls, a),
+        "The machine was filled, for all its bays",
+    ),
     "extend": Act(ExtendBody, _EVERYBODY, _extend, "More time: asked for, or given by staff"),
     "extend/decline": Act(
         ReasonBody, _STAFF, lambda b, a, _: i.DeclineExtension(a, b.reason), "Decline a request for more time"

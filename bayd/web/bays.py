@@ -42,6 +42,12 @@ _BASE = "/api/v1/bays/{bay}"
 EnterPin = Callable[[str, str, str | None, AnswerMaker, AnswerMaker], Awaitable[Outcome]]
 FindGame = Callable[[int], Awaitable[Game | None]]
 QodState = Callable[[str], str]
+QueuePlace = Callable[[str], int]  # payouts at the bay's machine that come before its own
+
+
+def nobody_waits(_number: str) -> int:
+    return 0
+
 
 _KEY = Parameter(
     KEY_HEADER,
@@ -83,6 +89,7 @@ class BayApi:
         enter_pin: EnterPin,
         find_game: FindGame,
         qod_state: QodState,
+        queue_place: QueuePlace = nobody_waits,
         clock: Clock,
         randomness: Randomness,
         patience_s: float = 5.0,
@@ -93,6 +100,7 @@ class BayApi:
         self._enter_pin = enter_pin
         self._find_game = find_game
         self._qod_state = qod_state
+        self._queue_place = queue_place
         self._clock = clock
         self._randomness = randomness
         self._body_within_s = body_within_s
@@ -232,7 +240,14 @@ class BayApi:
 
     def _view(self, bay: Bay, *, names: bool) -> BayDocument:
         rules = self._bays.rules(bay.number)
-        return bay_view(bay, self._clock.now(), rules, self._qod_state(bay.number), names=names)
+        return bay_view(
+            bay,
+            self._clock.now(),
+            rules,
+            self._qod_state(bay.number),
+            names=names,
+            queue_place=self._queue_place(bay.number),
+        )
 
     def _number(self, request: web.Request, caller: Caller) -> str:
         number = request.match_info["bay"]

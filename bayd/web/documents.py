@@ -58,8 +58,18 @@ class SessionView(_Document):
     player: str | None = Field(description="A display name; null for those who may not see names.")
 
 
+class UnknownView(_Document):
+    """A payout of which nobody can say how many balls came out: `balls/settle` ends it."""
+
+    payout_id: str
+    session_id: str
+    balls: Count
+    since: Time | None
+    text: str
+
+
 class BallsView(_Document):
-    """commanded = counted + balance + unknown + what an open payout still has to pay."""
+    """commanded + granted = counted + balance + unknown + what an open payout still has to pay."""
 
     limit: Count | None = Field(description="Of the game; null: none.")
     commanded: Count = Field(description="Asked for and granted.")
@@ -70,6 +80,13 @@ class BallsView(_Document):
     balance: Count = Field(description="Granted and not paid: the customer's.")
     unknown: Count = Field(description="May or may not have left the machine.")
     paying: Count = Field(description="Being paid out now.")
+    surplus: Count = Field(description="Left the machine beyond what was asked.")
+    granted: Count = Field(description="Given back after the comparison at the end.")
+    queue_place: Count | None = Field(description="Payouts before this one; null: nothing is being paid.")
+    choices: list[Count] = Field(description="What the screen offers; empty: any number.")
+    step: Count = Field(description="The machine pays multiples of it.")
+    level: str = Field(description="Of the machine: empty, low, ok, full, unknown.")
+    unsettled: list[UnknownView] = Field(description="Unknown balls that staff have to settle.")
 
 
 class PadView(_Document):
@@ -131,6 +148,10 @@ class DispenserSection(_Section):
     product: str
     level: str
     queue: list[str] = Field(description="Bays, the one being served first.")
+    stock: int | None = Field(
+        None, description="Balls left since the last refill, as far as they are counted."
+    )
+    minutes_to_empty: Duration | None = Field(None, description="At the pace of the last hour.")
 
 
 class DevicesSection(_Section):

@@ -22,7 +22,7 @@ from bayd.journal import JournalError, Recorded
 from bayd.ports import Clock, Log
 from bayd.runtime.range import Range
 from bayd.web.access import Caller
-from bayd.web.bays import QodState
+from bayd.web.bays import QodState, QueuePlace, nobody_waits
 from bayd.web.documents import BayDocument, BaysDocument, EventDocument
 from bayd.web.feed import EventFeed
 from bayd.web.problems import Problem, ProblemError
@@ -82,6 +82,7 @@ class EventStreams:
         feed: EventFeed,
         *,
         qod_state: QodState,
+        queue_place: QueuePlace = nobody_waits,
         clock: Clock,
         log: Log,
         limits: StreamLimits | None = None,
@@ -89,6 +90,7 @@ class EventStreams:
         self._bays = bays
         self._feed = feed
         self._qod_state = qod_state
+        self._queue_place = queue_place
         self._clock = clock
         self._log = log
         self._limits = limits or StreamLimits()
@@ -229,8 +231,14 @@ class EventStreams:
 
     def _state(self, number: str, viewer: _Viewer) -> BayDocument:
         task = self._bays.bays[number]
-        state = self._qod_state(number)
-        return bay_view(task.bay, self._clock.now(), task.rules, state, names=viewer.caller.sees_names)
+        return bay_view(
+            task.bay,
+            self._clock.now(),
+            task.rules,
+            self._qod_state(number),
+            names=viewer.caller.sees_names,
+            queue_place=self._queue_place(number),
+        )
 
     def _bays_of(self, request: web.Request, caller: Caller) -> frozenset[str]:
         """Raises ProblemError."""

@@ -11,7 +11,7 @@ from bayd.core.instant import Instant
 from bayd.ports import Clock
 from bayd.runtime.range import Range
 from bayd.web.access import Caller
-from bayd.web.bays import QodState
+from bayd.web.bays import QodState, QueuePlace, nobody_waits
 from bayd.web.documents import (
     CentralSection,
     DevicesSection,
@@ -49,6 +49,7 @@ class StatusPages:
         warnings: Callable[[], list[dict[str, Any]]],
         stalled: Callable[[], str | None],
         qod_state: QodState,
+        queue_place: QueuePlace = nobody_waits,
         clock: Clock,
     ) -> None:
         self._bays = bays
@@ -58,6 +59,7 @@ class StatusPages:
         self._warnings = warnings
         self._stalled = stalled
         self._qod_state = qod_state
+        self._queue_place = queue_place
         self._clock = clock
         self._started: Instant = clock.now()
 
@@ -113,7 +115,14 @@ class StatusPages:
         bays = {}
         warnings = [StatusWarning(bay=None, **warning) for warning in self._warnings()]
         for number, task in self._bays.bays.items():
-            bays[number] = bay_view(task.bay, now, task.rules, self._qod_state(number), names=False)
+            bays[number] = bay_view(
+                task.bay,
+                now,
+                task.rules,
+                self._qod_state(number),
+                names=False,
+                queue_place=self._queue_place(number),
+            )
             warnings += [StatusWarning(bay=number, **dict(warning)) for warning in bays[number].warnings]
         return StatusDocument(
             version=self._version,

@@ -4,6 +4,7 @@ import hashlib
 from datetime import UTC, datetime
 from typing import Any
 
+from bayd.core.dispensing import choices
 from bayd.core.instant import Instant
 from bayd.core.model import Balls, Bay, DeviceFact, PlaySession
 from bayd.core.pins import locked_for_ms, tries_left
@@ -17,6 +18,7 @@ from bayd.web.documents import (
     LowLatencyView,
     PadView,
     SessionView,
+    UnknownView,
     WarningView,
 )
 
@@ -25,8 +27,10 @@ MOVING: Any = {"session": {"remaining_s", "ends_at"}, "pin": {"locked_for_s"}}
 _STEP_MS = 10_000  # … unless the wall clock was set, and the end is shown at another time of day
 
 
-def bay_view(bay: Bay, now: Instant, rules: Rules, qod_state: str, *, names: bool) -> BayDocument:
-    """`names` False: without anything that tells who plays."""
+def bay_view(
+    bay: Bay, now: Instant, rules: Rules, qod_state: str, *, names: bool, queue_place: int = 0
+) -> BayDocument:
+    """`names` False: without anything that tells who plays. `queue_place`: payouts before this bay's."""
     session = bay.session
     return BayDocument(
         number=bay.number,
@@ -34,7 +38,7 @@ def bay_view(bay: Bay, now: Instant, rules: Rules, qod_state: str, *, names: boo
         session=None if session is None else _session(session, now, names=names),
         booked=len(bay.bookings),
         next_game=None if not bay.bookings or bay.bookings[0].game is None else bay.bookings[0].game.id,
-        balls=_balls(bay),
+        balls=_balls(bay, rules, queue_place),
         pin=PadView(tries_left=tries_left(bay, rules), locked_for_s=-(-locked_for_ms(bay, now) // 1000)),
         devices=BayDevices(
             reader=_device(bay, "reader"),
@@ -57,9 +61,20 @@ def warnings_of(bay: Bay) -> list[WarningView]:
         if fact.state in ("lost", "fault")
     ]
     warnings += [_warning(c.code, c.wall_ms, c.text) for c in bay.conflicts]
-    if bay.payout is None and bay.session is not None and bay.session.balls.unknown:
-        text = f"{bay.session.balls.unknown} balls may or may not have been paid out."
-        warnings.append(_warning("balls_unknown", bay.session.started_wall_ms, text))
+    for flag in bay.unsettled:
+        text = f"{flag.balls} balls may or may not have been paid out ({flag.text}): settle them."
+        warnings.append(_warning("balls_unknown", flag.wall_ms, text))
+    last = bay.last
+    if last is not None and last.reconciled is not None and last.reconciled.beyond:
+        missing = last.reconciled.missing or 0
+        what = (
+            f"{missing} balls fewer were read than"
+            if missing > 0
+            else f"{-missing} balls more were read than"
+        )
+        granted = f" {last.reconciled.granted} were given back." if last.reconciled.granted else ""
+        text = f"In session {last.session_id} {what} came out of the machine.{granted}"
+        warnings.append(_warning("balls_variance", last.reconciled.wall_ms, text))
     return warnings
 
 
@@ -96,7 +111,7 @@ def _session(session: PlaySession, now: Instant, *, names: bool) -> SessionView:
     )
 
 
-def _balls(bay: Bay) -> BallsView:
+def _balls(bay: Bay, rules: Rules, queue_place: int) -> BallsView:
     session = bay.session
     balls = session.balls if session is not None else bay.last.balls if bay.last is not None else Balls()
     return BallsView(
@@ -109,6 +124,22 @@ def _balls(bay: Bay) -> BallsView:
         balance=balls.balance,
         unknown=balls.unknown,
         paying=0 if bay.payout is None else bay.payout.left,
+        surplus=balls.surplus,
+        granted=balls.granted,
+        queue_place=None if bay.payout is None else queue_place,
+        choices=list(choices(bay, rules)),
+        step=rules.dispenser_step,
+        level=bay.ball_level.level,
+        unsettled=[
+            UnknownView(
+                payout_id=flag.payout_id,
+                session_id=flag.session_id,
+                balls=flag.balls,
+                since=rfc3339(flag.wall_ms),
+                text=flag.text,
+            )
+            for flag in bay.unsettled
+        ],
     )
 
 

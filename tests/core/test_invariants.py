@@ -56,6 +56,7 @@ INPUTS = st.one_of(
     st.builds(i.Dispense, IDS, SMALL, ACTORS),
     st.builds(i.TestDispense, IDS, SMALL, ACTORS, REASONS),
     st.builds(i.SettleUnknown, IDS, SMALL, ACTORS, REASONS),
+    st.builds(i.BallLevelSeen, st.sampled_from(["low", "ok", "unknown"])),
     st.builds(i.Refill, IDS, st.one_of(st.none(), SMALL), ACTORS),
     st.builds(i.Extend, IDS, SMALL, st.none(), ACTORS, REASONS),
     st.builds(i.DeclineExtension, ACTORS, REASONS),

@@ -166,6 +166,10 @@ class Hall:
             while self.reconciler.view().state in (DeviceState.UNKNOWN, DeviceState.LOST):  # noqa: ASYNC110 # virtual time
                 await asyncio.sleep(0.05)
 
+    async def level_known(self) -> None:
+        """The sensor was asked often enough to be believed."""
+        await asyncio.sleep(25)
+
     async def stands(self) -> None:
         """By the device's own word."""
         async with asyncio.timeout(PATIENCE_S):

@@ -1,0 +1,81 @@
+"""The dispensers of one PC, put together: drivers, reconcilers, and what the status says of them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bayd.adapters import make_dispensers
+from bayd.dispenser_settings import Dispenser
+from bayd.ports import Log
+from bayd.reconcile.ball_level import LevelRules
+from bayd.reconcile.dispensing import Bays, DispenserReconciler, DispenserView
+from hardware.dispenser import Level
+
+
+class DispenserParts:
+    """`reconcilers` have the root tasks, and want to see the bays."""
+
+    def __init__(
+        self, settings: Mapping[str, Dispenser], users: Mapping[str, str], bays: Bays, log: Log
+    ) -> None:
+        """`users`: bay number -> its dispenser."""
+        self._users = users
+        self.reconcilers = {
+            name: DispenserReconciler(
+                name, driver, _bays_of(name, users), bays, log, _level_rules(settings[name])
+            )
+            for name, driver in make_dispensers(settings).items()
+        }
+
+    def queue_place(self, number: str) -> int:
+        """How many payouts come before that of this bay, or would if it pressed now."""
+        name = self._users.get(number)
+        return 0 if name is None else self.reconcilers[name].queue_place(number)
+
+    def section(self) -> dict[str, Any]:
+        return {name: _document(reconciler.view()) for name, reconciler in self.reconcilers.items()}
+
+    def warnings(self) -> list[dict[str, Any]]:
+        """What staff should look at, once for each machine; that it is lost or faulty is said by its bays."""
+        warnings: list[dict[str, Any]] = []
+        for name, view in ((name, one.view()) for name, one in self.reconcilers.items()):
+            if view.level is Level.EMPTY:
+                text = f"Dispenser {name} is empty."
+                warnings.append({"code": "dispenser_empty", "since": None, "text": text})
+            elif view.level is Level.LOW:
+                text = f"Dispenser {name} is low{_rest(view)}."
+                warnings.append({"code": "dispenser_low", "since": None, "text": text})
+        return warnings
+
+
+def _bays_of(dispenser: str, users: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(number for number, name in users.items() if name == dispenser)
+
+
+def _level_rules(settings: Dispenser) -> LevelRules:
+    return LevelRules(
+        capacity_balls=settings.capacity_balls,
+        low_balls=settings.low_balls,
+        low_margin_balls=settings.low_margin_balls,
+        steady_s=settings.level_steady_s,
+    )
+
+
+def _rest(view: DispenserView) -> str:
+    if view.stock is None:
+        return ""
+    minutes = view.minutes_to_empty
+    pace = "" if minutes is None else f", {minutes:.0f} minutes at the pace of the last hour"
+    return f": about {max(0, view.stock)} balls{pace}"
+
+
+def _document(view: DispenserView) -> dict[str, Any]:
+    minutes = view.minutes_to_empty
+    return {
+        "state": view.state.value,
+        "reason": view.reason,
+        "product": "" if view.identity is None else view.identity.product,
+        "level": view.level.value,
+        "queue": list(view.queue),
+        "stock": view.stock,
+        "minutes_to_empty": None if minutes is None else round(minutes),
+    }
