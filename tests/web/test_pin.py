@@ -186,14 +186,12 @@ async def test_a_pin_on_a_hanging_disk_is_answered_in_time_and_counts(closed_hou
         assert house.verifier.asked == 1
 
 
-@pytest.mark.parametrize(
-    "pin", ["12345", "1234567", "12345a", "١٢٣٤٥٦", "", " 123456", "123456\n", 123456, None]
-)
-async def test_what_is_no_pin_is_named_and_never_shown(house: House, pin: object) -> None:
+async def test_what_is_no_pin_is_named_and_never_shown(house: House) -> None:
     await house.book()
-    reply = await house.press("pin", {"pin": pin})
-    assert (reply.status, reply.code, reply.json["field"]) == (422, "invalid", "pin")
-    assert "123456" not in reply.text
+    for pin in ("12345", "1234567", "12345a", "١٢٣٤٥٦", "", " 123456", "123456\n", 123456, None):
+        reply = await house.press("pin", {"pin": pin})
+        assert (reply.status, reply.code, reply.json["field"]) == (422, "invalid", "pin"), pin
+        assert "123456" not in reply.text
     assert house.bays.get("109").pad.failures == 0
 
 

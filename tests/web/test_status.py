@@ -76,12 +76,10 @@ async def test_nobody_is_sent_again_what_they_have(house: House, path: str, toke
     assert changed.headers["ETag"] != etag
 
 
-@pytest.mark.parametrize(
-    "known", ['"x"', "x", '"', 'W/"', ",,,", '"a" "b"', "\u20ac", 'W/"' + "x" * 5000 + '"']
-)
-async def test_a_tag_that_is_none_gets_the_whole_answer(house: House, known: str) -> None:
-    reply = await house.ask("GET", "/status", headers={"If-None-Match": known})
-    assert (reply.status, "bays" in reply.json) == (200, True)
+async def test_a_tag_that_is_none_gets_the_whole_answer(house: House) -> None:
+    for known in ('"x"', "x", '"', 'W/"', ",,,", '"a" "b"', "\u20ac", 'W/"' + "x" * 5000 + '"'):
+        reply = await house.ask("GET", "/status", headers={"If-None-Match": known})
+        assert (reply.status, "bays" in reply.json) == (200, True), known
 
 
 async def test_a_wall_clock_that_was_set_is_news(house: House) -> None:
