@@ -41,7 +41,9 @@ from bayd.web.feed import EventFeed
 from bayd.web.listener import Listener
 from bayd.web.metrics import Counts, Metrics, Sources
 from bayd.web.openapi import description_route
+from bayd.web.outbox import OutboxPage
 from bayd.web.status import StatusPages
+from bayd.web.views import BayViews
 
 JOURNAL = "journal.db"
 _STALL_SHOWN_MS = 2_000
@@ -175,7 +177,8 @@ class Daemon:
         http = self._configuration.settings.http
         addresses = check_listen(http.listen, trusted_lan=http.allow_plain_http == "trusted-lan")
         parts.feed.listen(counts.happened)
-        pages = (parts.api, parts.status, parts.streams, Metrics(counts, parts.sources()))
+        outbox = OutboxPage(parts.central.outbox.items)
+        pages = (parts.api, parts.status, parts.streams, outbox, Metrics(counts, parts.sources()))
         routes = [route for page in pages for route in page.routes()]
         routes.append(description_route(routes, bayd.__version__))
         app = make_app(routes, parts.access, self._log, meter=counts, at_stop=[parts.streams.close])
@@ -227,13 +230,13 @@ class _Parts:
         self.dispensers = DispenserParts(settings.dispensers, users, bays, log)
         self.access = Access(credentials.api_tokens, settings.http.allowed_hosts, clock)
         self.qod = QodParts(configuration, credentials, bays, clock=clock, randomness=randomness, log=log)
+        views = BayViews(bays, clock, qod_state=self.qod.state, queue_place=self.dispensers.queue_place)
         self.api = BayApi(
             bays,
             journal,
             enter_pin=self.central.desk.enter,
             find_game=self.central.games.find,
-            qod_state=self.qod.state,
-            queue_place=self.dispensers.queue_place,
+            views=views,
             clock=clock,
             randomness=randomness,
             patience_s=settings.state.commit_timeout_s,
@@ -245,18 +248,14 @@ class _Parts:
             sections={"devices": self._devices, "central": self.central.section, "qod": self.qod.section},
             warnings=self._warnings,
             stalled=self._stalled,
-            qod_state=self.qod.state,
-            queue_place=self.dispensers.queue_place,
+            views=views,
             clock=clock,
         )
-
         self.feed = EventFeed(bays, journal, log)
         self.streams = EventStreams(
             bays,
             self.feed,
-            qod_state=self.qod.state,
-            queue_place=self.dispensers.queue_place,
-            clock=clock,
+            views=views,
             log=log,
         )
 

@@ -33,7 +33,7 @@ from bayd.web.problems import Problem, ProblemError, problem_of
 from bayd.web.routes import Answer as Described
 from bayd.web.routes import Handle, Parameter, Route
 from bayd.web.tags import IF_NONE_MATCH, NOT_MODIFIED, TAG_HEADERS, tagged
-from bayd.web.views import bay_view, still_life
+from bayd.web.views import BayViews
 
 _EVERYBODY = frozenset({Role.SCREEN, Role.STAFF, Role.TECHNICIAN})
 _PLAYERS = frozenset({Role.SCREEN, Role.STAFF})
@@ -41,13 +41,6 @@ _BASE = "/api/v1/bays/{bay}"
 
 EnterPin = Callable[[str, str, str | None, AnswerMaker, AnswerMaker], Awaitable[Outcome]]
 FindGame = Callable[[int], Awaitable[Game | None]]
-QodState = Callable[[str], str]
-QueuePlace = Callable[[str], int]  # payouts at the bay's machine that come before its own
-
-
-def nobody_waits(_number: str) -> int:
-    return 0
-
 
 _KEY = Parameter(
     KEY_HEADER,
@@ -88,8 +81,7 @@ class BayApi:
         *,
         enter_pin: EnterPin,
         find_game: FindGame,
-        qod_state: QodState,
-        queue_place: QueuePlace = nobody_waits,
+        views: BayViews,
         clock: Clock,
         randomness: Randomness,
         patience_s: float = 5.0,
@@ -99,8 +91,7 @@ class BayApi:
         self._bays = bays
         self._enter_pin = enter_pin
         self._find_game = find_game
-        self._qod_state = qod_state
-        self._queue_place = queue_place
+        self._views = views
         self._clock = clock
         self._randomness = randomness
         self._body_within_s = body_within_s
@@ -134,9 +125,9 @@ class BayApi:
 
     async def show(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         number = self._number(request, caller)
-        bay, now = self._bays.get(number), self._clock.now()
-        document = self._view(bay, names=caller.sees_names)
-        return tagged(request, document.model_dump_json(), still_life(bay, document, now))
+        bay = self._bays.get(number)
+        document = self._views.show(bay, names=caller.sees_names)
+        return tagged(request, document.model_dump_json(), self._views.still_life(bay, document))
 
     async def pin(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         number = self._number(request, caller)
@@ -206,7 +197,7 @@ class BayApi:
                 return Answer(key, fingerprint, int(problem.status), problem.body())
             if refusals_only:
                 return None
-            document = self._view(bay, names=names)
+            document = self._views.show(bay, names=names)
             return Answer(key, fingerprint, int(HTTPStatus.OK), document.model_dump_json())
 
         return make
@@ -236,17 +227,6 @@ class BayApi:
             "pin",
             tries_left(bay, self._bays.rules(bay.number)),
             -(-locked_ms // 1000) or None,
-        )
-
-    def _view(self, bay: Bay, *, names: bool) -> BayDocument:
-        rules = self._bays.rules(bay.number)
-        return bay_view(
-            bay,
-            self._clock.now(),
-            rules,
-            self._qod_state(bay.number),
-            names=names,
-            queue_place=self._queue_place(bay.number),
         )
 
     def _number(self, request: web.Request, caller: Caller) -> str:

@@ -19,15 +19,14 @@ from aiohttp import web
 from bayd.core import events as e
 from bayd.core.inputs import Role
 from bayd.journal import JournalError, Recorded
-from bayd.ports import Clock, Log
+from bayd.ports import Log
 from bayd.runtime.range import Range
 from bayd.web.access import Caller
-from bayd.web.bays import QodState, QueuePlace, nobody_waits
 from bayd.web.documents import BayDocument, BaysDocument, EventDocument
 from bayd.web.feed import EventFeed
 from bayd.web.problems import Problem, ProblemError
 from bayd.web.routes import Answer, Parameter, Route
-from bayd.web.views import bay_view, rfc3339
+from bayd.web.views import BayViews, rfc3339
 
 LAST_ID_HEADER = "Last-Event-ID"
 _ID_PATTERN = "^[0-9]{1,18}$"
@@ -81,17 +80,13 @@ class EventStreams:
         bays: Range,
         feed: EventFeed,
         *,
-        qod_state: QodState,
-        queue_place: QueuePlace = nobody_waits,
-        clock: Clock,
+        views: BayViews,
         log: Log,
         limits: StreamLimits | None = None,
     ) -> None:
         self._bays = bays
         self._feed = feed
-        self._qod_state = qod_state
-        self._queue_place = queue_place
-        self._clock = clock
+        self._views = views
         self._log = log
         self._limits = limits or StreamLimits()
         self._viewers: set[_Viewer] = set()
@@ -230,15 +225,7 @@ class EventStreams:
         return f"id: {seq}\nevent: bays\ndata: {document.model_dump_json()}\n\n".encode()
 
     def _state(self, number: str, viewer: _Viewer) -> BayDocument:
-        task = self._bays.bays[number]
-        return bay_view(
-            task.bay,
-            self._clock.now(),
-            task.rules,
-            self._qod_state(number),
-            names=viewer.caller.sees_names,
-            queue_place=self._queue_place(number),
-        )
+        return self._views.show(self._bays.bays[number].bay, names=viewer.caller.sees_names)
 
     def _bays_of(self, request: web.Request, caller: Caller) -> frozenset[str]:
         """Raises ProblemError."""

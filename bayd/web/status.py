@@ -7,11 +7,9 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel
 
-from bayd.core.instant import Instant
 from bayd.ports import Clock
 from bayd.runtime.range import Range
 from bayd.web.access import Caller
-from bayd.web.bays import QodState, QueuePlace, nobody_waits
 from bayd.web.documents import (
     CentralSection,
     DevicesSection,
@@ -24,7 +22,7 @@ from bayd.web.documents import (
 )
 from bayd.web.routes import Answer, Route
 from bayd.web.tags import IF_NONE_MATCH, NOT_MODIFIED, TAG_HEADERS, tagged
-from bayd.web.views import bay_view, rfc3339, still_life
+from bayd.web.views import BayViews, rfc3339
 
 Section = Callable[[], dict[str, Any]]
 
@@ -48,8 +46,7 @@ class StatusPages:
         sections: Mapping[str, Section],
         warnings: Callable[[], list[dict[str, Any]]],
         stalled: Callable[[], str | None],
-        qod_state: QodState,
-        queue_place: QueuePlace = nobody_waits,
+        views: BayViews,
         clock: Clock,
     ) -> None:
         self._bays = bays
@@ -58,10 +55,8 @@ class StatusPages:
         self._sections = sections
         self._warnings = warnings
         self._stalled = stalled
-        self._qod_state = qod_state
-        self._queue_place = queue_place
-        self._clock = clock
-        self._started: Instant = clock.now()
+        self._views = views
+        self._started_wall_ms = clock.now().wall_ms
 
     def routes(self) -> list[Route]:
         return [
@@ -105,28 +100,23 @@ class StatusPages:
         ]
 
     async def status(self, request: web.Request, _caller: Caller) -> web.StreamResponse:
-        now = self._clock.now()
-        document = self.document(now)
+        document = self.document()
         still = [document.model_dump_json(exclude=_MOVING)]
-        still += [still_life(task.bay, document.bays[n], now) for n, task in self._bays.bays.items()]
+        still += [
+            self._views.still_life(task.bay, document.bays[number])
+            for number, task in self._bays.bays.items()
+        ]
         return tagged(request, document.model_dump_json(), "\n".join(still))
 
-    def document(self, now: Instant) -> StatusDocument:
+    def document(self) -> StatusDocument:
         bays = {}
         warnings = [StatusWarning(bay=None, **warning) for warning in self._warnings()]
         for number, task in self._bays.bays.items():
-            bays[number] = bay_view(
-                task.bay,
-                now,
-                task.rules,
-                self._qod_state(number),
-                names=False,
-                queue_place=self._queue_place(number),
-            )
+            bays[number] = self._views.show(task.bay, names=False)
             warnings += [StatusWarning(bay=number, **dict(warning)) for warning in bays[number].warnings]
         return StatusDocument(
             version=self._version,
-            started_at=rfc3339(self._started.wall_ms),
+            started_at=rfc3339(self._started_wall_ms),
             time_scale=self._time_scale,
             bays=bays,
             devices=DevicesSection.model_validate(self._sections["devices"]()),

@@ -1,6 +1,7 @@
 """A bay as the API shows it."""
 
 import hashlib
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +10,8 @@ from bayd.core.instant import Instant
 from bayd.core.model import Balls, Bay, DeviceFact, PlaySession
 from bayd.core.pins import locked_for_ms, tries_left
 from bayd.core.rules import Rules
+from bayd.ports import Clock
+from bayd.runtime.range import Range
 from bayd.web.documents import (
     BallsView,
     BayDevices,
@@ -25,6 +28,40 @@ from bayd.web.documents import (
 # What the clock alone changes: no reason to send a document again to somebody who has it.
 MOVING: Any = {"session": {"remaining_s", "ends_at"}, "pin": {"locked_for_s"}}
 _STEP_MS = 10_000  # … unless the wall clock was set, and the end is shown at another time of day
+
+
+class BayViews:
+    """The bays as they are now, with what others know of them: `qod_state` and `queue_place`."""
+
+    def __init__(
+        self,
+        bays: Range,
+        clock: Clock,
+        *,
+        qod_state: Callable[[str], str],
+        queue_place: Callable[[str], int],
+    ) -> None:
+        self._bays = bays
+        self._clock = clock
+        self._qod_state = qod_state
+        self._queue_place = queue_place
+
+    def show(self, bay: Bay, *, names: bool) -> BayDocument:
+        """`names` False: without anything that tells who plays."""
+        return bay_view(
+            bay,
+            self._clock.now(),
+            self._bays.rules(bay.number),
+            self._qod_state(bay.number),
+            names=names,
+            queue_place=self._queue_place(bay.number),
+        )
+
+    def still_life(self, bay: Bay, document: BayDocument) -> str:
+        """The document without what only moves with the clock."""
+        now = self._clock.now()
+        ends_wall_ms = 0 if bay.session is None else now.wall_ms + bay.session.remaining_ms(now.boot_ms)
+        return f"{document.model_dump_json(exclude=MOVING)} {round(ends_wall_ms / _STEP_MS)}"
 
 
 def bay_view(
@@ -81,12 +118,6 @@ def warnings_of(bay: Bay) -> list[WarningView]:
 def entity_tag(still: str) -> str:
     """A weak ETag's value: the same for documents that mean the same."""
     return hashlib.blake2b(still.encode(), digest_size=12).hexdigest()
-
-
-def still_life(bay: Bay, document: BayDocument, now: Instant) -> str:
-    """The document without what only moves with the clock."""
-    ends_wall_ms = 0 if bay.session is None else now.wall_ms + bay.session.remaining_ms(now.boot_ms)
-    return f"{document.model_dump_json(exclude=MOVING)} {round(ends_wall_ms / _STEP_MS)}"
 
 
 def rfc3339(wall_ms: int) -> str:

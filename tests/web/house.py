@@ -37,6 +37,7 @@ from bayd.web.openapi import describe, description_route
 from bayd.web.outbox import OutboxPage
 from bayd.web.routes import Route
 from bayd.web.status import StatusPages
+from bayd.web.views import BayViews
 from tests.simulation.world import HeldExecutor, SimClock, SimLog, SimRandomness
 from tests.web.promises import Promises
 
@@ -212,12 +213,15 @@ class House:
         async def find_game(game_id: int) -> Game | None:
             return GAMES.get(game_id)
 
+        views = BayViews(
+            self.bays, self.clock, qod_state=lambda _number: "off", queue_place=lambda _number: 0
+        )
         self.api = BayApi(
             self.bays,
             self.journal,
             enter_pin=self.verifier.enter,
             find_game=find_game,
-            qod_state=lambda _number: "off",
+            views=views,
             clock=self.clock,
             randomness=self.randomness,
             patience_s=self.patience_s,
@@ -238,8 +242,7 @@ class House:
         self.streams = EventStreams(
             self.bays,
             self.feed,
-            qod_state=lambda _number: "off",
-            clock=self.clock,
+            views=views,
             log=self.log,
             limits=self.stream_limits,
         )
@@ -265,7 +268,7 @@ class House:
             },
             warnings=lambda: [{"code": "no_ball_registry", "since": None, "text": "Balls are not counted."}],
             stalled=lambda: self.stalled,
-            qod_state=lambda _number: "off",
+            views=views,
             clock=self.clock,
         )
         access = Access(TOKENS, self.allowed_hosts, self.clock, self.limits)
