@@ -281,7 +281,15 @@ class _Parts:
 
     def _warnings(self) -> list[dict[str, Any]]:
         parts = (self.central, self.readers, self.dispensers, self.qod)
-        return [warning for part in parts for warning in part.warnings()]
+        warnings = [warning for part in parts for warning in part.warnings()]
+        if self._journal.disk_full:
+            text = "The disk of the journal is full, or almost: soon nothing can be recorded."
+            warnings.append({"code": "disk_full", "since": None, "text": text})
+        if (stalled := self._stalled()) is not None:
+            warnings.append(
+                {"code": "journal_stalled", "since": None, "text": f"{stalled[:1].upper()}{stalled[1:]}."}
+            )
+        return warnings
 
     def _stalled(self) -> str | None:
         since_ms = self._journal.stalled_since

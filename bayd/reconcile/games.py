@@ -25,6 +25,10 @@ class GameCatalogue:
             await self._refresh()
         return self._games.get(game_id)
 
+    def known(self, game_id: int) -> Game | None:
+        """Without asking anybody."""
+        return self._games.get(game_id)
+
     def of(self, game: ServerGame) -> Game:
         """A game as some answer shows it; a limit that cannot be read there may be known here."""
         limit = game.balls_limit

@@ -234,14 +234,17 @@ class CentralOutbox:
             return
         session_id = session_of(wanted.event)
         every = await self._durably(partial(self._journal.parked, SINK, bay=lane.bay, session_id=session_id))
+        earlier = [parked.seq for parked in every if parked.seq < seq]
+        if earlier and not isinstance(wanted.event, e.SessionEnded):
+            self._log.warning("delivery_out_of_order", bay=lane.bay, seq=seq, earlier=earlier[0])
+            return
+        if any(parked.seq == seq for parked in every):
+            await self._durably(partial(self._deliveries.start_anew, wanted, order))
         for parked in every:
             if parked.seq < seq:
                 continue
             record = await self._durably(partial(self._find, lane.bay, parked.seq))
-            reason = None
-            if record is not None:
-                await self._durably(partial(self._deliveries.start_anew, record, order))
-                reason = await self._try(lane, record)
+            reason = None if record is None else await self._try(lane, record)
             if reason is None or record is None:
                 await self._unpark(parked.seq)
             else:
