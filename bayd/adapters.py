@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import Mapping
 
-from bayd.dispenser_settings import (
+from bayd.settings.dispensers import (
     NONE,
     CctalkHopper,
     Feedback,
     ModbusRtu,
     PulseRelay,
 )
-from bayd.dispenser_settings import Dispenser as DispenserSettings
+from bayd.settings.dispensers import Dispenser as DispenserSettings
 from hardware.dispenser import Dispenser, DispenserError, Level
 from hardware.dispenser import cctalk_hopper as hopper
 from hardware.dispenser.cctalk import Checksum

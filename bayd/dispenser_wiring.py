@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from bayd.adapters import make_dispensers
-from bayd.dispenser_settings import Dispenser
 from bayd.ports import Log
 from bayd.reconcile.ball_level import LevelRules
 from bayd.reconcile.dispensing import Bays, DispenserReconciler, DispenserView
+from bayd.settings.dispensers import Dispenser
 from hardware.dispenser import Level
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-from bayd.reader_settings import Region
+from bayd.settings.readers import Region
 from hardware.link import Link, LinkError, LinkUnavailableError, opener_for
 from hardware.rfid import PowerRefused, r2000_a0, uhfreader288
 from hardware.rfid import r2000_commands as r2000

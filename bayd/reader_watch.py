@@ -8,9 +8,9 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from bayd.ports import Randomness
-from bayd.reader_settings import Reader
 from bayd.reader_talk import Identity
 from bayd.reader_wiring import make_reader
+from bayd.settings.readers import Reader
 from hardware.rfid import AntennaPlan, PortPlan, ReaderEvent, TagBatch, TagRead
 
 _STAY = 2

@@ -7,7 +7,6 @@ from typing import Any
 from bayd.core.model import DeviceState
 from bayd.core.presence import BallReturn, Pit, Place, PresenceEngine, Route, Tee
 from bayd.ports import Clock, Log, Randomness
-from bayd.reader_settings import PIT, RETURN, USUAL_BAUD, Reader, Region
 from bayd.reconcile.antennas import (
     AntennaReconciler,
     Bays,
@@ -19,6 +18,7 @@ from bayd.reconcile.antennas import (
 )
 from bayd.reconcile.listening import presence_rules
 from bayd.reconcile.unread_balls import UnreadBalls
+from bayd.settings.readers import PIT, RETURN, USUAL_BAUD, Reader, Region
 from hardware.link import opener_for
 from hardware.rfid import ReaderEvent, RfidReader
 from hardware.rfid.r2000_commands import FastSwitchForm

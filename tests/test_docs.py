@@ -12,8 +12,6 @@ import pytest
 from pydantic import BaseModel
 
 from bayd.cli import main
-from bayd.dispenser_settings import CctalkHopper, Feedback, ModbusRtu, PulseRelay, Registers
-from bayd.reader_settings import Reader
 from bayd.settings import (
     Balls,
     BayQod,
@@ -27,6 +25,8 @@ from bayd.settings import (
     State,
     load,
 )
+from bayd.settings.dispensers import CctalkHopper, Feedback, ModbusRtu, PulseRelay, Registers
+from bayd.settings.readers import Reader
 from tests.generated_pages import PAGES, ROOT
 
 EXAMPLE = ROOT / "config/bayd.example.toml"

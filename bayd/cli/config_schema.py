@@ -11,7 +11,7 @@ from bayd.settings import Settings
 _INTRODUCTION = """\
 # Configuration
 
-Made from `bayd/settings.py` by `make docs`; `bayd config reference` prints it for an installed version.
+Made from `bayd/settings/` by `make docs`; `bayd config reference` prints it for an installed version.
 
 The file is TOML: `/etc/bayd/bayd.toml`, or what `--config` (or `BAYD_CONFIG`) names, then every
 `conf.d/*.toml` beside it in the order of their names, later ones over earlier ones key by key. An

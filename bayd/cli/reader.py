@@ -99,7 +99,7 @@ def identify_command(
 ) -> None:
     """Ask a reader what it is. Changes nothing."""
     from bayd.cli.reader_views import in_words, port_in_words, report_of, summary_of
-    from bayd.reader_settings import USUAL_BAUD
+    from bayd.settings.readers import USUAL_BAUD
 
     target = find_target(name, config, driver, baudrate, region)
     found = run(identified(target))
@@ -193,7 +193,7 @@ def power(
 
     bayd sets the powers of its configuration whenever it starts; this is for looking and trying.
     """
-    from bayd.reader_settings import highest_power_dbm
+    from bayd.settings.readers import highest_power_dbm
 
     if ports and power_dbm is None:
         raise click.UsageError("--port goes with --set")
@@ -224,8 +224,8 @@ async def _power(
     target: Target, power_dbm: int | None, ports: tuple[int, ...]
 ) -> tuple[list[int], list[int], list[str]]:
     """Powers before and after, and what was refused. Raises ReaderTalkError."""
-    from bayd.reader_settings import USUAL_BAUD
     from bayd.reader_talk import ReaderTalkError, open_talk
+    from bayd.settings.readers import USUAL_BAUD
     from hardware.link import LinkError
     from hardware.rfid.dialogue import NoAnswerError
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from bayd.reader_settings import Region
     from bayd.reader_talk import Identity
+    from bayd.settings.readers import Region
 
 T = TypeVar("T")
 
@@ -43,8 +43,8 @@ def find_target(
     cable_loss_db: float | None = None,
 ) -> Target:
     """`name`: a link, or a reader of the configuration. Ends the process when it is neither."""
-    from bayd.reader_settings import Reader, Region, device_link
     from bayd.settings import ConfigurationError, load
+    from bayd.settings.readers import Reader, Region, device_link
 
     if "/" in name:
         try:

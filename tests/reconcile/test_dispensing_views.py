@@ -9,9 +9,9 @@ from bayd.core import inputs as i
 from bayd.core.desired import desired
 from bayd.core.model import Bay, DeviceState, PayoutEnd, Stock
 from bayd.core.rules import Rules
-from bayd.dispenser_settings import CctalkHopper
 from bayd.dispenser_wiring import DispenserParts
 from bayd.reconcile.bay_state import bay_state
+from bayd.settings.dispensers import CctalkHopper
 from bayd.web.views import bay_view
 from tests.core.playbook import SCREEN, STAFF, Playbook, booked, playing
 from tests.reconcile.dispensing_hall import Hall

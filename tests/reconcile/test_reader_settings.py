@@ -7,9 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from bayd.core.presence import BallReturn, Pit, Tee
-from bayd.reader_settings import Reader, Region, highest_power_dbm, percent_as_dbm
 from bayd.reader_wiring import make_reader, make_routes
 from bayd.settings import ConfigurationError, load
+from bayd.settings.readers import Reader, Region, highest_power_dbm, percent_as_dbm
 from hardware.rfid import ReaderEvent
 from tests.simulation.world import SimRandomness
 

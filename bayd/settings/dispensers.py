@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from bayd.reader_settings import device_link
+from bayd.settings.readers import device_link
 
 DRIVERS = ("cctalk_hopper", "modbus_rtu", "pulse_relay")
 DEFAULT_DRIVER = DRIVERS[0]

@@ -1,0 +1,29 @@
+"""The configuration: a module for each table of the file, and one that loads them all."""
+
+from bayd.settings.central import Central, WalkIn
+from bayd.settings.checks import is_loopback
+from bayd.settings.complaints import Complaint, ConfigurationError
+from bayd.settings.configuration import Configuration, Settings
+from bayd.settings.loading import load
+from bayd.settings.play import Balls, BaySettings, Play
+from bayd.settings.qod import BayQod, Qod
+from bayd.settings.site import Http, Site, State
+
+__all__ = [
+    "Balls",
+    "BayQod",
+    "BaySettings",
+    "Central",
+    "Complaint",
+    "Configuration",
+    "ConfigurationError",
+    "Http",
+    "Play",
+    "Qod",
+    "Settings",
+    "Site",
+    "State",
+    "WalkIn",
+    "is_loopback",
+    "load",
+]

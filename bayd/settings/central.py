@@ -1,0 +1,62 @@
+"""The site's central server, and what may be sold while it is away."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from bayd.settings.tables import Seconds, Table, WebAddress
+
+
+class WalkIn(Table):
+    """The customer under whom walk-ins are booked that staff sell at the bay. Nobody else may book under this
+    name: by it bayd tells its own bookings from others."""
+
+    name: str = Field("Walk-in (bay)", min_length=1, max_length=100, description="Shown at the desk.")
+    phone_number: str = Field(
+        pattern=r"^\+?[0-9]{3,20}$",
+        repr=False,
+        description="A number of the site's own: the central server wants one with each booking.",
+    )
+
+
+class Central(Table):
+    """The site's central server: bookings, PINs, money."""
+
+    url: WebAddress = Field("http://127.0.0.1:4000", description="Its address, without a path.")
+    poll_s: Seconds = Field(
+        5,
+        description="Seconds between two looks at the bookings, a fifth more or less by chance: so long may "
+        "a new booking stay unseen at the bay.",
+    )
+    timeout_s: Seconds = Field(10, description="Seconds for one request, except verify.")
+    verify_timeout_s: Seconds = Field(
+        2, description="A PIN that is not answered by then is checked offline: a customer stands there."
+    )
+    settle_s: Seconds = Field(
+        30,
+        description="Seconds to wait after an unclear answer to a money call before reading back what it "
+        "did. Longer than `timeout_s` and than the server may go on working on a request that was given "
+        "up: else a late commit looks like none, and is sent twice.",
+    )
+    idempotency_keys: bool = Field(
+        False,
+        description="The server honours `Idempotency-Key`: then a repeat is safe and nothing is read back. "
+        "An extension of the reference server; wrongly set, money is taken twice.",
+    )
+    bay_state: bool = Field(
+        False,
+        description="The server takes `POST /bay/state`, an extension of the reference server: the bay's "
+        "whole state, the newest alone.",
+    )
+    auth: Literal["none", "bearer"] = Field(
+        "none", description="`bearer` sends the credential `central_token`; the documented server wants none."
+    )
+    walk_in: WalkIn | None = Field(
+        None, description="Without this table nothing can be sold at the bay while the desk is away."
+    )
+
+    @model_validator(mode="after")
+    def _settles_after_the_time_out(self) -> "Central":
+        if self.settle_s <= self.timeout_s:
+            raise ValueError("settle_s must be longer than timeout_s: a late commit would be taken for none")
+        return self

@@ -1,0 +1,118 @@
+"""From files and environment to a configuration, or to every complaint at once.
+
+Order of precedence: command line, environment (`BAYD_`, `__` between levels), the TOML files
+(`bayd.toml`, then `conf.d/*.toml` beside it), defaults. Secrets are not here but in `bayd.credentials`.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_settings import EnvSettingsSource, SettingsError
+
+from bayd.core.balls import BallListError, parse_balls, registered_epcs
+from bayd.settings.checks import TIME_SCALE_VARIABLE, cross_checks, time_scale
+from bayd.settings.complaints import Complaint, ConfigurationError
+from bayd.settings.configuration import Configuration, Settings
+from bayd.settings.dispensers import DRIVERS, WRONG_DRIVER
+
+# Variables that begin like settings and are none: the command line reads some of them.
+_OTHER_VARIABLES = frozenset({TIME_SCALE_VARIABLE, "BAYD_BOOT_ID", "BAYD_CONFIG", "BAYD_URL"})
+_CREDENTIALS = frozenset(
+    {"site_key", "central_token", "qod_client_id", "qod_client_secret", "qod_private_key", "api_tokens"}
+)
+
+
+def load(path: Path, environment: Mapping[str, str] | None = None) -> Configuration:
+    """Read and check everything. Raises ConfigurationError with all complaints."""
+    environment = os.environ if environment is None else environment
+    raw, complaints = _read_files(path)
+    complaints += _unknown_variables(environment)
+    settings: Settings | None = None
+    try:
+        settings = Settings(**raw)
+    except ValidationError as error:
+        complaints += [Complaint(_where(e), _explained(e)) for e in error.errors()]
+    except SettingsError as error:
+        complaints.append(Complaint("environment", f"{error}; a whole table is written as JSON"))
+    complaints += cross_checks(_merge(raw, _from_environment()))
+    scale, scale_complaints = time_scale(environment, settings)
+    complaints += scale_complaints
+    balls = None
+    if settings is not None and settings.balls.registry is not None:
+        try:
+            balls = registered_epcs(parse_balls(settings.balls.registry.read_text()))
+        except (OSError, UnicodeDecodeError, BallListError) as error:
+            complaints.append(Complaint("balls.registry", f"{settings.balls.registry}: {error}"))
+    if settings is None or complaints:
+        raise ConfigurationError(tuple(complaints))
+    return Configuration(settings, scale, balls)
+
+
+def _read_files(path: Path) -> tuple[dict[str, Any], list[Complaint]]:
+    merged: dict[str, Any] = {}
+    complaints: list[Complaint] = []
+    for file in (path, *sorted((path.parent / "conf.d").glob("*.toml"))):
+        try:
+            merged = _merge(merged, tomllib.loads(file.read_text()))
+        except OSError as error:
+            complaints.append(Complaint(str(file), f"cannot be read: {error.strerror}"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            complaints.append(Complaint(str(file), f"is not TOML: {error}"))
+    # pydantic-settings takes arguments such as _env_prefix as orders to itself.
+    private = [key for key in merged if key.startswith("_")]
+    complaints += [Complaint(key, "is no setting") for key in private]
+    return {key: value for key, value in merged.items() if key not in private}, complaints
+
+
+def _merge(base: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in more.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _from_environment() -> dict[str, Any]:
+    """The tables that the environment overlays; what cannot be parsed is complained of where it is used."""
+    try:
+        overlay: dict[str, Any] = EnvSettingsSource(Settings)()
+    except SettingsError:
+        return {}
+    return overlay
+
+
+def _unknown_variables(environment: Mapping[str, str]) -> list[Complaint]:
+    """pydantic-settings passes over what it does not know: a typing error would go unseen."""
+    known = {name.upper() for name in (*Settings.model_fields, *_CREDENTIALS)}
+    return [
+        Complaint(name, "is no setting")
+        for name in sorted(environment)
+        if name.startswith("BAYD_")
+        and name not in _OTHER_VARIABLES
+        and name.removeprefix("BAYD_").split("__")[0] not in known
+    ]
+
+
+def _where(error: Any) -> str:
+    """The key as it stands in the file: which driver's table was meant is no part of it."""
+    location: tuple[int | str, ...] = error["loc"]
+    if location[:1] == ("dispensers",) and location[2:3] and location[2] in DRIVERS:
+        location = (*location[:2], *location[3:])
+    if error["type"] == WRONG_DRIVER:
+        location = (*location, "driver")
+    return ".".join(str(part) for part in location) or "the file"
+
+
+def _explained(error: Any) -> str:
+    match error["type"]:
+        case "extra_forbidden":
+            return "is no setting"
+        case "missing":
+            return "is missing"
+        case "model_type" | "dict_type":
+            return "should be a table"
+    return str(error["msg"]).removeprefix("Input ").removeprefix("Value error, ")

@@ -1,0 +1,138 @@
+"""A bay, the rules of play at all of them, and the range's balls."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from bayd.core.rules import DowntimePolicy, ExtensionPolicy, FaultPolicy, StepPolicy, UnknownPolicy
+from bayd.settings.dispensers import BallLevel
+from bayd.settings.qod import BayQod
+from bayd.settings.tables import Minutes, Seconds, Table
+
+
+class BaySettings(Table):
+    """One bay. The table's name is the bay's number at the central server."""
+
+    dispenser: str | None = Field(
+        None, description="The name of its dispenser; bays may share one. Default: none."
+    )
+    rfid: bool = Field(True, description="`false`: this bay has no antenna, and none is missed.")
+    qod: BayQod | None = Field(None, description="Its screen in the mobile network. Default: no QoS session.")
+
+
+class Play(Table):
+    """The rules of play, the same at all bays. `…_minutes` are booked minutes."""
+
+    grace_minutes: Minutes = Field(
+        2, description="After the end: the screen shows the result, the next guest may type a PIN."
+    )
+    warn_minutes: tuple[Minutes, ...] = Field(
+        (10, 5, 1), description="Warnings on the screen, in minutes before the end."
+    )
+    next_pin_minutes: Minutes = Field(
+        5, description="So long before the end the next session's PIN may be typed."
+    )
+    pin_tries: int = Field(5, ge=1, description="Wrong PINs in a row until the pad locks.")
+    pin_lock_minutes: int = Field(
+        1,
+        ge=1,
+        description="The first lock; each further wrong PIN doubles it. Five tries and then doubling locks "
+        "leave a guesser about 30 tries a day out of a million PINs.",
+    )
+    pin_lock_max_minutes: int = Field(60, ge=1, description="The longest lock.")
+    booking_horizon_minutes: Minutes = Field(
+        1440, description="Older bookings of the server are ignored: it lists abandoned ones as live."
+    )
+    extension: ExtensionPolicy = Field(
+        ExtensionPolicy.ASK,
+        description='A press on "more time": `ask` staff; `on_account`: granted at once, due at reception '
+        "(needs `extension_price`, else it asks); `staff_only`: refused.",
+    )
+    extension_minutes: tuple[int, ...] = Field((15, 30, 60), description="What the screen offers.")
+    extension_price: int | None = Field(
+        None, description="Per minute, in the server's unit. Default: unknown, staff name the amount."
+    )
+    downtime: DowntimePolicy = Field(
+        DowntimePolicy.CREDITED,
+        description="An outage of more than 60 s: `credited` goes on with the time that was left; `counted` "
+        "takes it as play, where the clocks can be trusted.",
+    )
+    max_credit_s: int = Field(
+        1800, ge=0, description="After a longer outage the session waits, paused, for its PIN or staff."
+    )
+    recount_after_s: int = Field(
+        120,
+        ge=2,
+        description="A ball counts again after so long unheard. Shorter, one that a foot covers is counted "
+        "twice; longer, one that comes back quickly is missed.",
+    )
+    dispense_max_balls: int = Field(
+        200, ge=1, description="Per press: a typing error must not empty the machine."
+    )
+    dispense_choices: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (), description="Sizes that the screen offers, and what is owed beside them. Default: any number."
+    )
+    dispense_step: StepPolicy = Field(
+        StepPolicy.REFUSE,
+        description="A machine that pays whole trays is asked for another number: `refuse`, `round_up` "
+        "(also beyond the game's limit, by less than a tray) or `round_down`.",
+    )
+    dispense_cap_balls: int | None = Field(
+        None,
+        ge=1,
+        description="A session gets so many balls in `dispense_cap_minutes` at most. Default: no cap.",
+    )
+    dispense_cap_minutes: int = Field(
+        60, ge=1, le=10_080, description="Booked minutes; see `dispense_cap_balls`."
+    )
+    unknown_balls: UnknownPolicy = Field(
+        UnknownPolicy.ASK,
+        description="Balls of which the machine cannot say whether they came out: `ask` staff; `count` "
+        "them as paid; `owe` them to the customer, who may then get them twice. Each is on record in any "
+        "case.",
+    )
+    dispenser_fault: FaultPolicy = Field(
+        FaultPolicy.PLAY_ON,
+        description="The clock of a customer whose balls stick in a faulty machine: `play_on`, or `pause` "
+        "until staff clear the fault. Nothing is read in a pause.",
+    )
+    variance_balls: int = Field(
+        10,
+        ge=0,
+        description="At the end of a session so many balls more may have been counted than read, or read "
+        "than counted, before staff are told …",
+    )
+    variance_percent: int = Field(
+        25, ge=0, le=100, description="… or so many in a hundred of those counted, whichever is more."
+    )
+    variance_grant: bool = Field(
+        False,
+        description="What is missing beyond that is given back, as balls owed. Only where the antenna was "
+        "never away.",
+    )
+
+
+class Balls(Table):
+    """The range's own balls."""
+
+    registry: Path | None = Field(
+        None,
+        description="CSV with the columns `epc,label,added_at,retired_at`. Default: none, and no ball is "
+        "counted, because a misread tag cannot be told from a ball.",
+    )
+    unread_warning_balls: int = Field(
+        10,
+        ge=1,
+        description="So many balls paid out at a bay without one being read bring a warning: its antenna is "
+        "connected and hears nothing.",
+    )
+    unread_warning_s: Seconds = Field(
+        180, description="… once so much time has passed, too: people take a while from machine to tee."
+    )
+    central_level: Mapping[BallLevel, Annotated[int, Field(ge=0)]] = Field(
+        {"empty": 0, "low": 0, "ok": 1, "full": 2},
+        description="What the central server's `ballLevel` of a bay is to be. At 0 the server lists the bay "
+        "for a refill: with the default, before it is empty. A level that is left out is not told.",
+    )
