@@ -216,6 +216,7 @@ class Disk:
         self.crash_at: int | None = None
         self.after = False
         self.dead = False
+        self.refuses = 0  # so many of the next commits fail, certainly not done
         self.died = asyncio.Event()
         self.on_death: Callable[[], None] = lambda: None
 
@@ -241,6 +242,10 @@ class _Connection(sqlite3.Connection):
             raise sqlite3.OperationalError("the PC has crashed")
         if sql != "COMMIT":
             return super().execute(sql, *args)
+        if disk.refuses:
+            disk.refuses -= 1
+            super().execute("ROLLBACK")
+            raise sqlite3.OperationalError("disk I/O error")
         due = disk.crash_at is not None and disk.commits + 1 == disk.crash_at
         if due and not disk.after:
             disk.die()
@@ -263,6 +268,7 @@ class CentralWorld:
     bays: tuple[str, ...] = BAYS
     rules: Rules = field(default_factory=Rules)
     site_key: bytes | None = SITE_KEY
+    token: str | None = None
     minimal: MinimalServer | None = None
     server_step: dict[str, int] = field(default_factory=dict)  # "ms": how far the server's clock is off
     log: SimLog = field(default_factory=SimLog)
@@ -295,8 +301,8 @@ class CentralWorld:
                 log=self.log,
             )
             self.parts = CentralParts(
-                Central(**self.options),
-                Credentials(site_key=self.site_key),
+                Central(**self.options, auth="none" if self.token is None else "bearer"),
+                Credentials(site_key=self.site_key, central_token=self.token),
                 self.journal,
                 self.range,
                 transport=self.wire,
@@ -372,7 +378,7 @@ class CentralWorld:
             answer = await self._desk.request(
                 method,
                 f"{self.options['url']}{path}",
-                headers={"Content-Type": "application/json"},
+                headers={"Content-Type": "application/json", "Authorization": "Bearer right-token"},
                 body=None if body is None else json.dumps(body).encode(),
                 timeout_s=600,
             )
