@@ -57,14 +57,24 @@ def load_credentials(environment: Mapping[str, str] | None = None) -> Credential
     )
 
 
+def origin_of(name: str, environment: Mapping[str, str]) -> str | None:
+    """Where the credential comes from; None: it is not set."""
+    variable = f"BAYD_{name.upper()}"
+    if variable in environment:
+        return variable
+    return next((str(file) for file in _files_of(name, environment) if file.exists()), None)
+
+
+def _files_of(name: str, environment: Mapping[str, str]) -> tuple[Path, ...]:
+    directory = environment.get("CREDENTIALS_DIRECTORY")
+    return () if directory is None else (Path(directory) / f"bayd_{name}", Path(directory) / name)
+
+
 def _find(name: str, environment: Mapping[str, str]) -> str | None:
     value = environment.get(f"BAYD_{name.upper()}")
     if value is not None:
         return value.strip()
-    directory = environment.get("CREDENTIALS_DIRECTORY")
-    if directory is None:
-        return None
-    for file in (Path(directory) / f"bayd_{name}", Path(directory) / name):
+    for file in _files_of(name, environment):
         try:
             return file.read_text().strip()
         except FileNotFoundError:

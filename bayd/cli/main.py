@@ -10,6 +10,8 @@ import click
 
 import bayd
 from bayd.cli.balls import balls
+from bayd.cli.config import config_group, environment_with_credentials, init
+from bayd.cli.doctor import doctor
 from bayd.cli.qod import qod
 from bayd.cli.reader import reader
 
@@ -30,6 +32,9 @@ def main() -> None:
 main.add_command(reader)
 main.add_command(balls)
 main.add_command(qod)
+main.add_command(init)
+main.add_command(doctor)
+main.add_command(config_group)
 
 
 @main.command()
@@ -75,7 +80,7 @@ def check_config(file: Path, as_json: bool) -> None:
     except ListenRefusedError as error:
         complaints.append(Complaint("http.listen", str(error).removeprefix("http.listen: ")))
     try:
-        load_credentials()
+        load_credentials(environment_with_credentials(file))
     except ConfigurationError as error:
         complaints += error.complaints
     if as_json:
@@ -87,27 +92,6 @@ def check_config(file: Path, as_json: bool) -> None:
             click.echo(f"{file}: good")
     if complaints:
         sys.exit(EX_CONFIG)
-
-
-@main.group("config")
-def config_group() -> None:
-    """What a configuration file may say."""
-
-
-@config_group.command("schema")
-def config_schema() -> None:
-    """Print the JSON schema, for editors."""
-    from bayd.cli.config_schema import schema
-
-    click.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
-
-
-@config_group.command("reference")
-def config_reference() -> None:
-    """Print every key with its default and its reason (Markdown)."""
-    from bayd.cli.config_schema import reference
-
-    click.echo(reference(), nl=False)
 
 
 @main.command()

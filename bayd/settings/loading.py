@@ -38,7 +38,7 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Configurat
         complaints += [Complaint(_where(e), _explained(e)) for e in error.errors()]
     except SettingsError as error:
         complaints.append(Complaint("environment", f"{error}; a whole table is written as JSON"))
-    complaints += cross_checks(_merge(raw, _from_environment()))
+    complaints += cross_checks(_merge(raw, environment_tables()))
     scale, scale_complaints = time_scale(environment, settings)
     complaints += scale_complaints
     balls = None
@@ -52,10 +52,15 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Configurat
     return Configuration(settings, scale, balls)
 
 
+def files_of(path: Path) -> tuple[Path, ...]:
+    """The files that make up the configuration, later ones over earlier ones."""
+    return (path, *sorted((path.parent / "conf.d").glob("*.toml")))
+
+
 def _read_files(path: Path) -> tuple[dict[str, Any], list[Complaint]]:
     merged: dict[str, Any] = {}
     complaints: list[Complaint] = []
-    for file in (path, *sorted((path.parent / "conf.d").glob("*.toml"))):
+    for file in files_of(path):
         try:
             merged = _merge(merged, tomllib.loads(file.read_text()))
         except OSError as error:
@@ -76,7 +81,7 @@ def _merge(base: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _from_environment() -> dict[str, Any]:
+def environment_tables() -> dict[str, Any]:
     """The tables that the environment overlays; what cannot be parsed is complained of where it is used."""
     try:
         overlay: dict[str, Any] = EnvSettingsSource(Settings)()

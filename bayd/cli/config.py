@@ -1,0 +1,132 @@
+"""`bayd init` and `bayd config …`: the first files, and what the configuration says."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+EX_CONFIG = 78
+CONFIG_DEFAULT = Path("/etc/bayd/bayd.toml")
+CREDENTIALS = "credentials"  # the directory beside the configuration that the unit hands over
+
+_CONFIG = click.option(
+    "--config", type=click.Path(dir_okay=False, path_type=Path), default=CONFIG_DEFAULT,
+    envvar="BAYD_CONFIG", show_default=True,
+)  # fmt: skip
+_JSON = click.option("--json", "as_json", is_flag=True)
+
+
+@click.command()
+@_CONFIG
+@click.option("--name", default="Golf range", show_default=True, help="The range as people know it.")
+@click.option("--timezone", help="IANA name. Default: this machine's.")
+@click.option("--central-url", default="http://127.0.0.1:4000", show_default=True)
+@_JSON
+def init(config: Path, name: str, timezone: str | None, central_url: str, as_json: bool) -> None:
+    """Write a commented first configuration, the site key and two tokens. Overwrites nothing."""
+    from bayd.first_files import FirstFilesError, FirstSite, write_first_files
+    from bayd.serial_ports import find_ports
+
+    site = FirstSite(name, timezone or _timezone_here(), central_url, find_ports())
+    try:
+        written = write_first_files(config, config.parent / CREDENTIALS, site)
+    except FirstFilesError as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)
+    if as_json:
+        rows = [{"path": str(each.path), "what": each.what, "made": each.made} for each in written]
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for each in written:
+        click.echo(f"{'made ' if each.made else 'kept '} {each.path}  ({each.what})")
+    click.echo(
+        f"\nNext: name the readers, dispensers and bays in {config}, then\n"
+        f"  bayd check-config {config}\n  bayd doctor --config {config}\n  systemctl start bayd"
+    )
+
+
+@click.group("config")
+def config_group() -> None:
+    """What the configuration says, and what it may say."""
+
+
+@config_group.command("show")
+@_CONFIG
+@click.option("--changed", is_flag=True, help="Only what is not the default.")
+@_JSON
+def show(config: Path, changed: bool, as_json: bool) -> None:
+    """Every setting with its value and where it comes from. Secrets and devices of screens are masked."""
+    from bayd.effective import DEFAULT, effective_credentials, effective_settings
+    from bayd.settings import ConfigurationError, load
+
+    try:
+        rows = effective_settings(load(config), config)
+    except ConfigurationError as error:
+        click.echo(str(error), err=True)
+        sys.exit(EX_CONFIG)
+    rows = [row for row in rows if not changed or row.source != DEFAULT]
+    secrets = effective_credentials(environment_with_credentials(config))
+    if as_json:
+        document = {
+            "settings": [{"key": r.path, "value": r.value, "source": r.source} for r in rows],
+            "credentials": [
+                {"name": r.path, "set": r.value is not None, "source": r.source} for r in secrets
+            ],
+        }
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        return
+    for row in rows:
+        click.echo(f"{row.path} = {_written(row.value)}  # {row.source}")
+    for row in secrets:
+        click.echo(f"credential {row.path}  # {row.source}")
+
+
+@config_group.command("schema")
+def config_schema() -> None:
+    """Print the JSON schema, for editors."""
+    from bayd.cli.config_schema import schema
+
+    click.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
+
+
+@config_group.command("reference")
+def config_reference() -> None:
+    """Print every key with its default and its reason (Markdown)."""
+    from bayd.cli.config_schema import reference
+
+    click.echo(reference(), nl=False)
+
+
+def environment_with_credentials(config: Path) -> Mapping[str, str]:
+    """For a person at the shell: where the unit finds the credentials, unless the environment says."""
+    directory = config.parent / CREDENTIALS
+    if "CREDENTIALS_DIRECTORY" in os.environ or not directory.is_dir():
+        return os.environ
+    return {**os.environ, "CREDENTIALS_DIRECTORY": str(directory)}
+
+
+def _timezone_here() -> str:
+    target = os.path.realpath("/etc/localtime")
+    _, found, name = target.partition("/zoneinfo/")
+    return name if found else "UTC"
+
+
+def _written(value: Any) -> str:
+    """As in the file, but for what is not set."""
+    match value:
+        case None:
+            return "(not set)"
+        case bool():
+            return str(value).lower()
+        case dict():
+            return "{ " + ", ".join(f"{key} = {_written(inner)}" for key, inner in value.items()) + " }"
+        case list():
+            return "[" + ", ".join(_written(inner) for inner in value) + "]"
+        case str():
+            return json.dumps(value, ensure_ascii=False)
+        case _:
+            return str(value)

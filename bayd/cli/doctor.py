@@ -1,0 +1,133 @@
+"""`bayd doctor`: looks at everything that a bay PC needs, and says of each fault what to do next."""
+
+import asyncio
+import grp
+import json
+import os
+import pwd
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bayd.cli.config import CONFIG_DEFAULT, environment_with_credentials
+
+if TYPE_CHECKING:
+    from bayd.doctor import Finding
+
+_USER = "bayd"  # systemd/bayd.sysusers
+_MARKS = {"good": ("ok", "green"), "look": ("look", "yellow"), "bad": ("BAD", "red")}
+
+
+@click.command()
+@click.option(
+    "--config", type=click.Path(dir_okay=False, path_type=Path), default=CONFIG_DEFAULT,
+    envvar="BAYD_CONFIG", show_default=True,
+)  # fmt: skip
+@click.option("--url", default="http://127.0.0.1:8470", envvar="BAYD_URL", show_default=True)
+@click.option(
+    "--udev", is_flag=True, help="Only print udev rules for the serial adapters that are plugged in."
+)
+@click.option("--json", "as_json", is_flag=True)
+def doctor(config: Path, url: str, udev: bool, as_json: bool) -> None:
+    """Look at configuration, ports, clock, disk, servers and daemon. Exit 1 if anything is bad."""
+    from bayd.doctor import Grade, udev_rules
+    from bayd.serial_ports import find_ports
+
+    if udev:
+        rules = udev_rules(find_ports())
+        click.echo("\n".join(rules) if rules else "# no USB serial adapter is plugged in")
+        return
+    findings = asyncio.run(_look_at_all(config, url))
+    if as_json:
+        rows = [
+            {"subject": f.subject, "grade": f.grade.value, "text": f.text, "next_step": f.next_step}
+            for f in findings
+        ]
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+    else:
+        for finding in findings:
+            mark, colour = _MARKS[finding.grade]
+            click.echo(f"{click.style(f'{mark:>4}', fg=colour)}  {finding.subject}: {finding.text}")
+            if finding.next_step:
+                click.echo(f"      -> {finding.next_step}")
+    if any(finding.grade is Grade.BAD for finding in findings):
+        sys.exit(1)
+
+
+async def _look_at_all(config: Path, url: str) -> "list[Finding]":
+    from bayd.clients.transport import AiohttpTransport
+    from bayd.credentials import load_credentials
+    from bayd.doctor import (
+        bad,
+        check_central,
+        check_clock,
+        check_credentials,
+        check_disk,
+        check_links,
+        check_operator,
+        check_socket_links,
+        good,
+    )
+    from bayd.runtime.clock import SystemClock
+    from bayd.serial_ports import find_ports
+    from bayd.settings import ConfigurationError, load
+
+    found = check_clock(synchronised=SystemClock().now().synchronised)
+    try:
+        settings = load(config).settings
+        credentials = load_credentials(environment_with_credentials(config))
+    except ConfigurationError as error:
+        step = f"correct it, then: bayd check-config {config}"
+        return [
+            *found,
+            *(f for complaint in error.complaints for f in bad("configuration", str(complaint), step)),
+        ]
+    found += good("configuration", f"{config} is good")
+    found += check_credentials(settings, credentials)
+    found += await asyncio.to_thread(check_disk, settings.state.dir)
+    links = {f"readers.{name}.link": reader.link for name, reader in settings.readers.items()}
+    links |= {f"dispensers.{name}.link": machine.link for name, machine in settings.dispensers.items()}
+    found += check_links(links, groups=_groups(), ports=find_ports())
+    found += await check_socket_links(links)
+    transport = AiohttpTransport()
+    try:
+        found += await check_central(transport, settings.central.url, credentials.central_token)
+        if settings.qod is not None:
+            found += await check_operator(transport, settings.qod.base_url)
+        found += await _check_daemon(url)
+    finally:
+        await transport.aclose()
+    return found
+
+
+async def _check_daemon(url: str) -> "list[Finding]":
+    from bayd.doctor import bad, good, look
+    from bayd.terminal import StatusUnavailableError, fetch_status
+
+    try:
+        document = await fetch_status(url)
+    except StatusUnavailableError as error:
+        return bad("daemon", f"{url}: {error}", "systemctl status bayd; journalctl -u bayd -n 50")
+    found = good("daemon", f"version {document.get('version')} runs, {len(document['bays'])} bays")
+    for warning in document.get("warnings", ()):
+        where = f"bay {warning['bay']}" if "bay" in warning else "daemon"
+        found += look(where, warning["text"], f"docs/operations.md, `{warning['code']}`")
+    return found
+
+
+def _groups() -> frozenset[str]:
+    """Those of the daemon's user; without one, of whoever asks."""
+    try:
+        user = pwd.getpwnam(_USER)
+    except KeyError:
+        return frozenset(_name_of(gid) for gid in os.getgroups())
+    return frozenset(_name_of(gid) for gid in os.getgrouplist(user.pw_name, user.pw_gid))
+
+
+def _name_of(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)

@@ -1,0 +1,271 @@
+"""Looks at everything that a bay PC needs, and says of each fault what to do next.
+
+Each check is a function of its own that changes nothing, needs no running daemon and answers within seconds.
+A check that could not be made is a finding, too: silence is no health.
+"""
+
+import asyncio
+import grp
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from bayd.credentials import Credentials
+from bayd.ports import HttpTransport, TransportError
+from bayd.serial_ports import SerialPort
+from bayd.settings import Settings
+
+ANSWER_S = 5.0
+ENOUGH_BYTES = 500 * 2**20  # months of journal
+SLOW_SYNC_S = 1.0
+# statfs(2): file systems on which SQLite's locks do not hold, or nothing stays.
+_BAD_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "tmpfs", "ramfs", "9p"})
+_USB_ID = re.compile(r"[0-9a-f]{4}")
+
+
+class Grade(StrEnum):
+    GOOD = "good"
+    LOOK = "look"  # works, and should not stay so
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`next_step` is empty where there is nothing to do."""
+
+    subject: str
+    grade: Grade
+    text: str
+    next_step: str = ""
+
+
+Check = Callable[[], Awaitable[list[Finding]]]
+
+
+def good(subject: str, text: str) -> list[Finding]:
+    return [Finding(subject, Grade.GOOD, text)]
+
+
+def look(subject: str, text: str, next_step: str) -> list[Finding]:
+    return [Finding(subject, Grade.LOOK, text, next_step)]
+
+
+def bad(subject: str, text: str, next_step: str) -> list[Finding]:
+    return [Finding(subject, Grade.BAD, text, next_step)]
+
+
+def check_credentials(settings: Settings, credentials: Credentials) -> list[Finding]:
+    found: list[Finding] = []
+    if credentials.site_key is None:
+        text = "there is no site_key: no PIN can be checked while the central server is away"
+        found += look("credentials", text, "bayd init")
+    if not credentials.api_tokens:
+        found += look("credentials", "there are no api_tokens: nobody can press anything", "bayd init")
+    if settings.central.auth == "bearer" and credentials.central_token is None:
+        found += bad(
+            "credentials",
+            'central.auth = "bearer", and there is no central_token',
+            "put the server's token into the file central_token of the credentials directory",
+        )
+    if settings.qod is not None and credentials.qod_client_id is None:
+        found += bad(
+            "credentials",
+            "there is a table [qod], and no qod_client_id",
+            "put what the operator gave out into the credentials directory (docs/security.md)",
+        )
+    return found or good("credentials", "all that this configuration needs are there")
+
+
+def check_clock(*, synchronised: bool) -> list[Finding]:
+    if synchronised:
+        return good("clock", "kept by a time service")
+    return look(
+        "clock",
+        "nothing keeps the wall clock: play goes on all the same, but times on reports may be wrong",
+        "timedatectl set-ntp true",
+    )
+
+
+def check_disk(directory: Path, mounts: Path = Path("/proc/self/mounts")) -> list[Finding]:
+    """Room, rights, kind of file system, and how long a small durable write takes."""
+    place = directory if directory.is_dir() else directory.parent
+    if not place.is_dir():
+        return bad("disk", f"{directory} does not exist", f"mkdir -p {directory}, owned by the daemon's user")
+    found: list[Finding] = []
+    kind = _file_system_of(place, mounts)
+    if kind in _BAD_FILE_SYSTEMS:
+        text = f"{place} is on {kind}: the journal would not be safe there"
+        found += bad("disk", text, "set state.dir to a directory on a local disk")
+    free = shutil.disk_usage(place).free
+    if free < ENOUGH_BYTES:
+        text = f"only {free // 2**20} MiB are free at {place}"
+        found += look("disk", text, "make room; below that the journal's oldest days are pruned first")
+    try:
+        took_s = _durable_write_s(place)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        return [*found, *bad("disk", f"{place} cannot be written: {reason}", "run this as root or as bayd")]
+    if took_s > SLOW_SYNC_S:
+        text = f"a durable write took {took_s:.1f} s at {place}: presses wait for that long"
+        found += look("disk", text, "replace the card or disk: it may be about to fail")
+    return found or good(
+        "disk", f"{free // 2**30} GiB free at {place}, a durable write takes {took_s * 1e3:.1f} ms"
+    )
+
+
+def check_links(
+    links: Mapping[str, str], *, groups: frozenset[str], ports: Sequence[SerialPort]
+) -> list[Finding]:
+    """`links`: by the key in the configuration. `groups`: those of the daemon's user."""
+    found: list[Finding] = []
+    for key, link in links.items():
+        if link.startswith("socket://"):
+            continue
+        path = Path(link)
+        if not path.exists():
+            others = ", ".join(port.link for port in ports) or "none"
+            found += bad(key, f"{link} is not there", f"plug it in, or correct {key}; found here: {others}")
+            continue
+        stat = path.stat()
+        owner = _group_name(stat.st_gid)
+        if not (stat.st_mode & 0o006 == 0o006 or (stat.st_mode & 0o060 == 0o060 and owner in groups)):
+            text = f"{link} belongs to the group {owner}, and the user bayd is not in it"
+            found += bad(key, text, f"usermod -aG {owner} bayd, then systemctl restart bayd")
+        elif path.parent == Path("/dev") and path.name.startswith(("ttyUSB", "ttyACM")):
+            better = next((p.link for p in ports if p.device == str(path.resolve())), None)
+            text = f"{link} may be another device after a reboot"
+            found += look(key, text, f"write {better or 'its name below /dev/serial/by-id'} instead")
+        else:
+            found += good(key, f"{link} is there")
+    return found
+
+
+async def check_socket_links(links: Mapping[str, str]) -> list[Finding]:
+    found: list[Finding] = []
+    for key, link in links.items():
+        if not link.startswith("socket://"):
+            continue
+        parts = urlsplit(link)
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                _, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        except (OSError, TimeoutError) as error:
+            reason = getattr(error, "strerror", None) or "no answer"
+            found += bad(
+                key, f"{link}: {reason}", "its power, its cable, its address; is it set to another port?"
+            )
+        else:
+            writer.close()
+            found += good(key, f"{link} answers")
+    return found
+
+
+async def check_central(transport: HttpTransport, url: str, token: str | None) -> list[Finding]:
+    """Reads the list of bays: nothing is changed there."""
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    try:
+        answer = await transport.request("GET", f"{url}/bay", headers=headers, timeout_s=ANSWER_S)
+    except TransportError as error:
+        next_step = "its power, the network, central.url; play goes on offline meanwhile"
+        return bad("central server", f"{url}: {error}", next_step)
+    if answer.status in (401, 403):
+        return bad(
+            "central server", f"{url} refuses us (HTTP {answer.status})", "central.auth and central_token"
+        )
+    if answer.status >= 500:
+        return bad("central server", f"{url} fails (HTTP {answer.status})", "its own log")
+    if answer.status == 404:
+        text = f"{url} answers, and has no list of bays: the eight Session calls are enough"
+        return look("central server", text, "check central.url when bookings do not appear")
+    return good("central server", f"{url} answers")
+
+
+async def check_operator(transport: HttpTransport, url: str) -> list[Finding]:
+    """Whether anybody answers there: no token is spent, no session asked for."""
+    try:
+        answer = await transport.request("GET", url, timeout_s=ANSWER_S)
+    except TransportError as error:
+        return bad("operator", f"{url}: {error}", "the network, qod.base_url; bays play on without meanwhile")
+    return good("operator", f"{url} answers (HTTP {answer.status})")
+
+
+def udev_rules(ports: Sequence[SerialPort], sys_tty: Path = Path("/sys/class/tty")) -> list[str]:
+    """A rule for each adapter that is plugged in: a name of its own, and ModemManager kept away."""
+    rules = []
+    for number, port in enumerate(ports, 1):
+        device = sys_tty / Path(port.device).name / "device"
+        usb = _usb_parent(device.resolve()) if device.exists() else None
+        if usb is None:
+            continue
+        match = f'ATTRS{{idVendor}}=="{usb.vendor}", ATTRS{{idProduct}}=="{usb.product}"'
+        if usb.serial and re.fullmatch(r"[\w.:-]+", usb.serial):
+            match += f', ATTRS{{serial}}=="{usb.serial}"'
+        elif port.by_path is not None:
+            match = f'ENV{{ID_PATH}}=="{_id_path(port.by_path)}"'
+        else:
+            continue
+        rules.append(
+            f'SUBSYSTEM=="tty", {match}, ENV{{ID_MM_DEVICE_IGNORE}}="1", GROUP="dialout", MODE="0660", '
+            f'SYMLINK+="bayd/port{number}"'
+        )
+    return rules
+
+
+@dataclass(frozen=True, slots=True)
+class _Usb:
+    vendor: str
+    product: str
+    serial: str
+
+
+def _usb_parent(device: Path) -> _Usb | None:
+    for place in (device, *device.parents):
+        vendor, product = place / "idVendor", place / "idProduct"
+        if vendor.is_file() and product.is_file():
+            ids = vendor.read_text().strip(), product.read_text().strip()
+            if not all(_USB_ID.fullmatch(each) for each in ids):
+                return None
+            serial = place / "serial"
+            return _Usb(*ids, serial.read_text().strip() if serial.is_file() else "")
+    return None
+
+
+def _id_path(by_path: str) -> str:
+    """udev's ID_PATH as it stands in the link's name: `…-port0` is the port of the adapter."""
+    return re.sub(r"-port\d+$", "", Path(by_path).name)
+
+
+def _group_name(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
+
+
+def _file_system_of(place: Path, mounts: Path) -> str:
+    resolved = place.resolve()
+    best, kind = -1, ""
+    for line in mounts.read_text().splitlines():
+        words = line.split()
+        if len(words) < 3:
+            continue
+        point = Path(words[1].replace("\\040", " "))
+        if (point == resolved or point in resolved.parents) and len(point.parts) > best:
+            best, kind = len(point.parts), words[2]
+    return kind
+
+
+def _durable_write_s(place: Path) -> float:
+    with tempfile.NamedTemporaryFile(dir=place, prefix=".doctor-") as file:
+        began_s = time.monotonic()
+        file.write(bytes(4096))
+        file.flush()
+        os.fsync(file.fileno())
+        return time.monotonic() - began_s

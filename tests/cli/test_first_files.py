@@ -1,0 +1,108 @@
+"""`bayd init` and `bayd config show`: a first configuration that is good, and what holds where."""
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from bayd.first_files import FirstFilesError, FirstSite, first_configuration, write_first_files
+from bayd.serial_ports import SerialPort
+from bayd.settings import load
+from tests.cli.command import bayd_here
+
+SITE = FirstSite("Range", "Asia/Kolkata", "http://127.0.0.1:4000")
+
+
+def test_what_is_made_is_good_and_its_secrets_are_the_owners_alone(tmp_path: Path) -> None:
+    config = tmp_path / "etc/bayd.toml"
+    made = bayd_here("init", "--config", config, "--name", 'The "Range" \\ Süd', "--timezone", "Asia/Kolkata")
+    assert made.code == 0
+    assert bayd_here("check-config", config).code == 0
+    site = load(config).settings.site
+    assert (site.name, site.timezone) == ('The "Range" \\ Süd', "Asia/Kolkata")
+    credentials = config.parent / "credentials"
+    assert stat.S_IMODE(credentials.stat().st_mode) == 0o700
+    for name in ("site_key", "api_tokens"):
+        assert stat.S_IMODE((credentials / name).stat().st_mode) == 0o600
+        for secret in (credentials / name).read_text().split():
+            assert len(secret) < 40 or secret not in made.out
+
+
+def test_nothing_is_written_over_and_what_is_missing_is_made(tmp_path: Path) -> None:
+    config = tmp_path / "bayd.toml"
+    write_first_files(config, tmp_path / "credentials", SITE)
+    key = (tmp_path / "credentials/site_key").read_text()
+    config.write_text("[site]\nname = 'mine'\n")
+    (tmp_path / "credentials/api_tokens").unlink()
+    again = write_first_files(config, tmp_path / "credentials", SITE)
+    assert [each.made for each in again] == [False, False, True]
+    assert config.read_text() == "[site]\nname = 'mine'\n"
+    assert (tmp_path / "credentials/site_key").read_text() == key
+
+
+def test_two_sites_have_two_keys(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write_first_files(tmp_path / name / "bayd.toml", tmp_path / name / "credentials", SITE)
+    keys = {(tmp_path / name / "credentials/site_key").read_text() for name in ("one", "two")}
+    assert len(keys) == 2
+
+
+def test_where_nothing_can_be_written_the_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FirstFilesError, match="file/etc"):
+        write_first_files(tmp_path / "file/etc/bayd.toml", tmp_path / "credentials", SITE)
+
+
+def test_the_ports_that_were_found_stand_beside_the_readers() -> None:
+    site = FirstSite(
+        "R", "UTC", "http://127.0.0.1:4000", [SerialPort("/dev/ttyUSB0", "/dev/serial/by-id/x", None)]
+    )
+    text = first_configuration("# A reader, under its id …\n[readers.a]\n", site)
+    assert "#   /dev/serial/by-id/x\n# A reader" in text
+
+
+def test_what_holds_is_shown_with_its_source(tmp_path: Path) -> None:
+    config = tmp_path / "bayd.toml"
+    config.write_text(
+        '[site]\nname = "A"\ntimezone = "UTC"\n'
+        '[bays.109]\nrfid = false\n[bays.109.qod]\nphone_number = "1555010001"\n'
+    )
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "conf.d/50-name.toml").write_text('[site]\nname = "B"\n')
+    env = {"BAYD_CENTRAL__POLL_S": "7", "BAYD_SITE_KEY": "0" * 64}
+    shown = bayd_here("config", "show", "--config", config, "--json", env=env)
+    assert shown.code == 0
+    document = json.loads(shown.out)
+    of = {row["key"]: row for row in document["settings"]}
+    assert of["site.name"] == {
+        "key": "site.name",
+        "value": "B",
+        "source": str(tmp_path / "conf.d/50-name.toml"),
+    }
+    assert of["site.timezone"]["source"] == str(config)
+    assert of["central.poll_s"]["value"] == 7
+    assert of["central.poll_s"]["source"].startswith("environment")
+    assert of["central.settle_s"]["source"] == "default"
+    assert of["bays.109.qod.phone_number"]["value"] == "(set, not shown)"
+    assert "1555010001" not in shown.out
+    assert "0" * 64 not in shown.out
+    credentials = {row["name"]: row for row in document["credentials"]}
+    assert credentials["site_key"] == {"name": "site_key", "set": True, "source": "BAYD_SITE_KEY"}
+    assert credentials["central_token"]["set"] is False
+
+
+def test_only_what_was_changed_is_shown_on_request(tmp_path: Path) -> None:
+    config = tmp_path / "bayd.toml"
+    config.write_text('[site]\nname = "A"\n')
+    shown = bayd_here("config", "show", "--config", config, "--changed")
+    settings = [line for line in shown.out.splitlines() if not line.startswith("credential")]
+    assert settings == [f'site.name = "A"  # {config}']
+
+
+def test_a_wrong_file_is_78_and_named(tmp_path: Path) -> None:
+    config = tmp_path / "bayd.toml"
+    config.write_text("[site]\nnam = 1\n")
+    shown = bayd_here("config", "show", "--config", config)
+    assert shown.code == 78
+    assert "site.nam" in shown.err
