@@ -5,7 +5,9 @@ what is missing.
 """
 
 import asyncio
+import hashlib
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, Protocol
 
 from bayd.clients.transport import AiohttpTransport
@@ -20,7 +22,10 @@ from bayd.reconcile.qod_book import Bays
 from bayd.reconcile.qod_flow import QodUnusableError, flow_of, make_client, terms_of
 from bayd.reconcile.qod_keeper import Tools
 from bayd.reconcile.qod_purse import Purse, timezone_of
-from bayd.settings import Configuration, Qod
+from bayd.reconcile.qod_sink import EventSink, SinkTokens
+from bayd.settings import Configuration, Qod, QodWebhook
+from bayd.web.listener import Listener, check_listen
+from bayd.web.qod_events import make_webhook_app
 
 _SESSIONS_PER_BAY = 100  # a day; several times what a busy bay needs
 _MINUTES_PER_BAY = 24 * 60
@@ -48,6 +53,7 @@ class QodParts:
         self._transport = AiohttpTransport()
         self._unusable = ""
         self._reconciler: QodReconciler | None = None
+        self._webhook: _Webhook | None = None
         qod = configuration.settings.qod
         self._dialect = "" if qod is None else qod.dialect
         if qod is None:
@@ -59,15 +65,26 @@ class QodParts:
             log.warning("qod_off", reason=str(error))
             return
         lines = _lines(configuration, qod)
-        tools = Tools(_purse(configuration, qod, clock), clock, randomness, log)
+        tokens = None
+        if qod.webhook is not None:
+            tokens = SinkTokens(qod.webhook.url, _webhook_secret(credentials, randomness))
+        webhook = None if tokens is None else tokens.webhook
+        tools = Tools(_purse(configuration, qod, clock), clock, randomness, log, webhook)
         self._reconciler = QodReconciler(
             client.session, lambda: client.circuit, lines, bays, tools, bays.ready
         )
+        if qod.webhook is not None and tokens is not None:
+            sink = EventSink(tokens, self._reconciler.poke, log)
+            addresses = webhook_addresses(configuration, qod.webhook)
+            self._webhook = _Webhook(sink, addresses, clock, log)
 
     async def run(self) -> None:
         if self._reconciler is None:
             await asyncio.Event().wait()
-        else:
+            return
+        async with asyncio.TaskGroup() as tasks:
+            if self._webhook is not None:
+                tasks.create_task(self._webhook.run(), name="qod-webhook")
             await self._reconciler.run()
 
     async def aclose(self) -> None:
@@ -108,6 +125,7 @@ class QodParts:
                 if trouble.trouble is Trouble.ORPHAN
             ],
             "unrecorded": view.unrecorded,
+            "webhook": None if self._webhook is None else self._webhook.section(),
             "warnings": self.warnings(),
         }
 
@@ -124,6 +142,9 @@ class QodParts:
         if view.circuit != "closed":
             text = "The mobile operator does not answer: screens that begin now get no low latency."
             warnings.append(_warning("qod_operator_away", text))
+        if self._webhook is not None and self._webhook.trouble:
+            text = f"Events of the mobile operator cannot arrive: {self._webhook.trouble}. It is polled."
+            warnings.append(_warning("qod_webhook_off", text))
         return warnings
 
     def _left(self) -> list[dict[str, Any]]:
@@ -138,6 +159,48 @@ class QodParts:
             "put [qod] and its credentials back, and they are ended."
         )
         return [_warning("qod_sessions_left", text)]
+
+
+class _Webhook:
+    """The operator's door. Where it cannot be opened, bays have their low latency all the same."""
+
+    def __init__(self, sink: EventSink, addresses: list[tuple[str, int]], clock: Clock, log: Log) -> None:
+        self.trouble = ""
+        self._sink = sink
+        self._addresses = addresses
+        self._clock = clock
+        self._log = log
+        self._ports: tuple[int, ...] = ()
+
+    async def run(self) -> None:
+        app = make_webhook_app(self._sink, self._clock, self._log)
+        try:
+            listener = await Listener.open(app, self._addresses, self._log)
+        except OSError as error:
+            self.trouble = f"qod.webhook.listen cannot be opened ({error.strerror})"
+            self._log.warning("qod_webhook_off", reason=self.trouble)
+            return
+        self._ports = listener.ports
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await listener.aclose()
+
+    def section(self) -> dict[str, Any]:
+        return {"ports": list(self._ports), **asdict(self._sink.counts)}
+
+
+def webhook_addresses(configuration: Configuration, webhook: QodWebhook) -> list[tuple[str, int]]:
+    """Raises ListenRefusedError."""
+    trusted_lan = configuration.settings.http.allow_plain_http == "trusted-lan"
+    return check_listen([webhook.listen], trusted_lan=trusted_lan, key="qod.webhook.listen")
+
+
+def _webhook_secret(credentials: Credentials, randomness: Randomness) -> bytes:
+    """Without a site key tokens die with the process: then events of sessions from before it are refused."""
+    if credentials.site_key is not None:
+        return credentials.site_key
+    return hashlib.sha256((randomness.new_id() + randomness.new_id()).encode()).digest()
 
 
 def _lines(configuration: Configuration, qod: Qod) -> Mapping[str, BayLine]:

@@ -74,11 +74,15 @@ def check_config(file: Path, as_json: bool) -> None:
     complaints: list[Complaint] = []
     try:
         settings = load(file).settings
-        check_listen(settings.http.listen, trusted_lan=settings.http.allow_plain_http == "trusted-lan")
+        trusted_lan = settings.http.allow_plain_http == "trusted-lan"
+        check_listen(settings.http.listen, trusted_lan=trusted_lan)
+        if settings.qod is not None and settings.qod.webhook is not None:
+            check_listen([settings.qod.webhook.listen], trusted_lan=trusted_lan, key="qod.webhook.listen")
     except ConfigurationError as error:
         complaints += error.complaints
     except ListenRefusedError as error:
-        complaints.append(Complaint("http.listen", str(error).removeprefix("http.listen: ")))
+        key, _, text = str(error).partition(": ")
+        complaints.append(Complaint(key, text))
     try:
         load_credentials(environment_with_credentials(file))
     except ConfigurationError as error:

@@ -102,7 +102,14 @@ class QodReconciler:
             number: BayKeeper(
                 number,
                 line.terms,
-                OperatorCalls(number, sessions, line.flow, clock=tools.clock, log=tools.log),
+                OperatorCalls(
+                    number,
+                    sessions,
+                    line.flow,
+                    clock=tools.clock,
+                    log=tools.log,
+                    webhook=tools.webhook,
+                ),
                 self._books[number],
                 tools,
                 enabled=line.enabled and line.flow is not None,
@@ -133,17 +140,13 @@ class QodReconciler:
         is_off = line.flow is None or not line.enabled
         return OFF if is_off and not may_cost(keeper.state) else name_of(keeper.state)
 
-    def poke(self, number: str) -> None:
-        """Look at the bay's session soon."""
-        self._keepers[number].poke()
-
-    def find_bay(self, qos_id: str) -> str | None:
-        """Whose session this is."""
-        for number, keeper in self._keepers.items():
-            state = keeper.state
-            if isinstance(state, Requested | Available | Extending | Ending) and state.lease.qos_id == qos_id:
-                return number
-        return None
+    def poke(self, x_correlator: str) -> bool:
+        """Look soon at the session of this create. False: no bay has it."""
+        for keeper in self._keepers.values():
+            if x_correlator_of(keeper.state) == x_correlator:
+                keeper.poke()
+                return True
+        return False
 
     def view(self) -> QodView:
         purse = self._tools.purse
@@ -167,6 +170,17 @@ class QodReconciler:
             troubles,
             sum(book.behind for book in self._books.values()),
         )
+
+
+def x_correlator_of(state: State) -> str | None:
+    """Of the create of a session that may be there."""
+    match state:
+        case Creating():
+            return state.x_correlator
+        case Requested() | Available() | Extending() | Ending():
+            return state.lease.x_correlator
+        case _:
+            return None
 
 
 def may_cost(state: State) -> bool:

@@ -4,17 +4,21 @@ A call that changes nothing (a look, a deletion, both of which may be repeated) 
 not take now raises `LaterError` instead, when it is known how much later.
 """
 
+import math
+from collections.abc import Callable
 from typing import Protocol
 
 from bayd.clients.qod import (
     AmbiguousError,
     ConflictError,
     CreateSession,
+    CreateSessionWebhook,
     CredentialsError,
     Device,
     NotFoundError,
     QodError,
     QosStatus,
+    RefusedError,
     RetryLaterError,
     SessionInfo,
     StatusInfo,
@@ -27,7 +31,9 @@ from bayd.ports import Clock, Log
 from bayd.reconcile.qod_flow import Flow
 
 _SAME_MS = 2_000  # times on the wire may be whole seconds, and clocks are slewed: such a change is none
+_LATER_MIN_S = 0.5  # "at once", from an operator or a circuit about to close, would be asked without a pause
 _LATER_MAX_S = 300.0
+_WEBHOOK_CODES = frozenset({"INVALID_SINK", "INVALID_CREDENTIAL", "INVALID_TOKEN"})
 
 
 class Sessions(Protocol):
@@ -61,10 +67,20 @@ class LaterError(Exception):
 class OperatorCalls:
     """`flow` None: the bay has no device (any more); what it still has at the operator can be ended."""
 
-    def __init__(self, bay: str, sessions: Sessions, flow: Flow | None, *, clock: Clock, log: Log) -> None:
+    def __init__(
+        self,
+        bay: str,
+        sessions: Sessions,
+        flow: Flow | None,
+        *,
+        clock: Clock,
+        log: Log,
+        webhook: Callable[[str], CreateSessionWebhook] | None = None,
+    ) -> None:
         self._bay = bay
         self._sessions = sessions
         self._flow = flow
+        self._webhook = webhook  # for a create, by its x-correlator
         self._clock = clock
         self._log = log
 
@@ -72,13 +88,19 @@ class OperatorCalls:
         """For an intent that is durable."""
         assert self._flow is not None, "a bay without a device wants no session"
         try:
-            request = self._flow.request(state.asked_s)
+            webhook = None if self._webhook is None else self._webhook(state.x_correlator)
+            request = self._flow.request(state.asked_s, webhook)
             info = await self._sessions.create_session(request, state.x_correlator)
         except QodError as error:
             self._tell("create", error)
+            if self._webhook is not None and is_of_the_webhook(error):
+                # Low latency matters, events do not: it is asked for once more, without them.
+                self._webhook = None
+                self._log.warning("qod_webhook_refused", bay=self._bay, reason=str(error))
+                return q.QosCreateFailed(self._bay, Outcome.LATER, None, self._now().boot_ms)
             retry_at_ms = None
             if error.retry_after_s is not None:
-                retry_at_ms = self._now().boot_ms + round(error.retry_after_s * 1000)
+                retry_at_ms = self._now().boot_ms + math.ceil(error.retry_after_s * 1000)
             return q.QosCreateFailed(self._bay, _outcome(error), retry_at_ms, self._now().boot_ms)
         return self._created(state, info)
 
@@ -160,7 +182,7 @@ class OperatorCalls:
         """Raises LaterError."""
         self._tell(call, error)
         if error.retry_after_s is not None:
-            raise LaterError(min(error.retry_after_s, _LATER_MAX_S)) from error
+            raise LaterError(min(max(error.retry_after_s, _LATER_MIN_S), _LATER_MAX_S)) from error
         return q.QosMissed(self._bay, self._now().boot_ms)
 
     def _tell(self, call: str, error: QodError) -> None:
@@ -199,6 +221,11 @@ def _start_between(state: State, now: Instant) -> tuple[int, int]:
         case _:
             latest_ms = now.boot_ms
     return latest_ms if asked_at_ms is None else min(asked_at_ms, latest_ms), latest_ms
+
+
+def is_of_the_webhook(error: QodError) -> bool:
+    """CAMARA 1.1.0, responses of createSession: 400 of sink and sinkCredential."""
+    return isinstance(error, RefusedError) and error.code in _WEBHOOK_CODES
 
 
 def _outcome(error: QodError) -> Outcome:

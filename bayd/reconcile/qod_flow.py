@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from bayd.clients.qod import (
     ApplicationServer,
     CreateSession,
+    CreateSessionWebhook,
     Device,
     DeviceIpv4Addr,
     Dialect,
@@ -40,11 +41,12 @@ class Flow:
     application_server: ApplicationServer = field(repr=False)
     profile: str
 
-    def request(self, asked_s: int) -> CreateSession:
+    def request(self, asked_s: int, webhook: CreateSessionWebhook | None = None) -> CreateSession:
         return CreateSession(
             device=self.device,
             application_server=self.application_server,
             qos_profile=self.profile,
+            webhook=webhook,
             duration=asked_s,
         )
 

@@ -5,9 +5,12 @@ that brought nothing new. Play never waits for any of it.
 """
 
 import asyncio
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from bayd.clients.qod import CreateSessionWebhook
 from bayd.core import qos_events as q
 from bayd.core.desired import LowLatency
 from bayd.core.model import Bay
@@ -48,6 +51,7 @@ from bayd.reconcile.qod_purse import Purse
 _TICK_S = 0.5  # asyncio's clock stops in suspend: the boot clock is read at least this often
 _AGAIN_MS = 1_000  # after an intent that could not be recorded
 _AFTER_DEFECT_MS = 5_000
+_POKED_AGAIN_MS = 1_000
 # What a look or an attempt changes without bringing news: not worth a place in the journal.
 _NO_NEWS = frozenset({"seen_at_ms", "misses", "missed_at_ms", "outcome_at_ms"})
 
@@ -60,6 +64,7 @@ class Tools:
     clock: Clock
     randomness: Randomness
     log: Log
+    webhook: Callable[[str], CreateSessionWebhook] | None = None  # for a create, by its x-correlator
 
 
 class BayKeeper:
@@ -78,6 +83,7 @@ class BayKeeper:
         self._wish: LowLatency | None = None
         self._wake = asyncio.Event()
         self._poked = False
+        self._poked_poll_ms: int | None = None  # the last look that somebody asked for
         self._jitter = tools.randomness.jitter()
 
     def bay_changed(self, wish: LowLatency | None) -> None:
@@ -106,7 +112,7 @@ class BayKeeper:
             try:
                 await self._perform(action)
             except LaterError as later:
-                await self._rest(self._now_ms() + round(later.after_s * 1000))
+                await self._rest(self._now_ms() + math.ceil(later.after_s * 1000))
             except Exception as error:  # the one guard of the bay's QoS: it plays on without
                 self._tools.log.error(
                     "qod_failed", bay=self._number, action=type(action).__name__, exc_info=error
@@ -116,10 +122,7 @@ class BayKeeper:
             self._jitter = self._tools.randomness.jitter()
 
     def _next(self) -> Action:
-        poked, self._poked = self._poked, False
-        if poked and isinstance(self.state, Requested | Available):
-            return Poll(self.state.lease.qos_id)
-        return plan(
+        planned = plan(
             self.state,
             self._wish,
             self._now_ms(),
@@ -127,6 +130,20 @@ class BayKeeper:
             jitter=self._jitter,
             budget=self._tools.purse.left(),
         )
+        if not self._poked or isinstance(self.state, Creating):
+            return planned
+        if not isinstance(planned, Rest) or not isinstance(self.state, Requested | Available):
+            self._poked = False
+            return planned
+        return self._look_soon(self.state.lease.qos_id, planned)
+
+    def _look_soon(self, qos_id: str, planned: Rest) -> Action:
+        """At once, but a storm of events is no storm of looks."""
+        now_ms = self._now_ms()
+        if self._poked_poll_ms is not None and now_ms < (due_ms := self._poked_poll_ms + _POKED_AGAIN_MS):
+            return Rest(due_ms if planned.until_ms is None else min(due_ms, planned.until_ms))
+        self._poked, self._poked_poll_ms = False, now_ms
+        return Poll(qos_id)
 
     async def _perform(self, action: Action) -> None:
         """Raises LaterError."""

@@ -6,7 +6,7 @@ from bayd.settings.complaints import Complaint, ConfigurationError
 from bayd.settings.configuration import Configuration, Settings
 from bayd.settings.loading import load
 from bayd.settings.play import Balls, BaySettings, Play
-from bayd.settings.qod import BayQod, Qod
+from bayd.settings.qod import BayQod, Qod, QodWebhook
 from bayd.settings.site import Http, Site, State
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Http",
     "Play",
     "Qod",
+    "QodWebhook",
     "Settings",
     "Site",
     "State",

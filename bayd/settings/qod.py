@@ -1,10 +1,40 @@
 """The mobile operator's Quality-on-Demand API, and the screens in its network."""
 
-from typing import Literal
+import ipaddress
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from bayd.settings.tables import IpNetwork, Ipv4Address, Ipv6Address, Seconds, Table, WebAddress
+
+
+def _sink(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ValueError("scheme, host and path only, such as https://bay.example.com/qod")
+    if parts.scheme != "https" and not _is_loopback(parts.hostname or ""):
+        raise ValueError("must be https://: operators send events, and the token that opens it, nowhere else")
+    return url
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class QodWebhook(Table):
+    """Where the operator reports changes. Without this table it is not asked to, and bayd only polls."""
+
+    url: Annotated[WebAddress, AfterValidator(_sink)] = Field(
+        description="The address as the operator reaches it, https; a TLS proxy in front of `listen`."
+    )
+    listen: str = Field(
+        "127.0.0.1:8471",
+        description="`host:port`, to which the proxy passes it on. Beyond loopback: `http.allow_plain_http`.",
+    )
 
 
 class Qod(Table):
@@ -41,6 +71,9 @@ class Qod(Table):
     )
     max_minutes_per_day: int | None = Field(
         None, ge=0, description="Beyond that bays play without. Default: 1440 for each bay with a screen."
+    )
+    webhook: QodWebhook | None = Field(
+        None, description="Where the operator reports changes. Default: it is only polled."
     )
 
 

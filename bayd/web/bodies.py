@@ -1,6 +1,7 @@
 """Reads the body of a request: small, in time, JSON, and exactly what the call takes."""
 
 import asyncio
+from collections.abc import Collection
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -15,11 +16,17 @@ BODY_WITHIN_S = 10.0  # a body is one packet; who sends it byte by byte holds a 
 B = TypeVar("B", bound=BaseModel)
 
 
-async def read_body(request: web.Request, model: type[B], *, within_s: float = BODY_WITHIN_S) -> B:
+async def read_body(
+    request: web.Request,
+    model: type[B],
+    *,
+    content_types: Collection[str] = ("application/json",),
+    within_s: float = BODY_WITHIN_S,
+) -> B:
     """Raises ProblemError naming the field."""
     if "Content-Encoding" in request.headers:
         raise _unsupported("Content-Encoding", "A body is sent as it is here, without an encoding.")
-    if request.can_read_body and request.content_type != "application/json":
+    if request.can_read_body and request.content_type not in content_types:
         raise _unsupported("Content-Type", "The body must be JSON, and Content-Type say so.")
     raw = await _read(request, within_s)
     try:

@@ -21,17 +21,19 @@ class ListenRefusedError(Exception):
     """An address beyond loopback without TLS; the message says what to do."""
 
 
-def check_listen(listen: Sequence[str], *, trusted_lan: bool) -> list[tuple[str, int]]:
+def check_listen(
+    listen: Sequence[str], *, trusted_lan: bool, key: str = "http.listen"
+) -> list[tuple[str, int]]:
     """Host and port of each address. Raises ListenRefusedError."""
     addresses: list[tuple[str, int]] = []
     for text in listen:
         host, _, port = text.rpartition(":")
         host = host.removeprefix("[").removesuffix("]")
         if not (port.isascii() and port.isdecimal() and host) or int(port) > _HIGHEST_PORT:
-            raise ListenRefusedError(f"http.listen: {text!r} is not host:port")
+            raise ListenRefusedError(f"{key}: {text!r} is not host:port")
         if not is_loopback(host) and not trusted_lan:
             raise ListenRefusedError(
-                f"http.listen: {text} is beyond loopback and without TLS; put a TLS proxy in front, or set "
+                f"{key}: {text} is beyond loopback and without TLS; put a TLS proxy in front, or set "
                 'http.allow_plain_http = "trusted-lan"'
             )
         addresses.append((host, int(port)))

@@ -60,6 +60,7 @@ class Audit:
     late: list[str] = field(default_factory=list)  # not gone in time
     strangers: list[str] = field(default_factory=list)  # asked for without an intent in the journal
     orphans: int = 0
+    over_unseen: int = 0
     orphans_untold: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)  # one intent, more than one session that nobody knows
     charged_s: int = 0
@@ -69,7 +70,7 @@ class Audit:
         lines = [
             f"{self.sessions} QoS sessions, {self.network_s / 60:.0f} network minutes, "
             f"{self.charged_s / 60:.0f} charged; slowest deletion {self.worst_s:.0f} s; "
-            f"{self.orphans} orphans",
+            f"{self.orphans} orphans, {self.over_unseen} over before bayd could look for them",
             "network minutes outside play, grace excluded:",
         ]
         lines += [f"  {cause:32} {seconds / 60:8.1f}" for cause, seconds in sorted(self.outside_s.items())]
@@ -107,7 +108,11 @@ def audit(
         plays = books.plays.get(bay, [])
         ended = now if session.ended_at is None else session.ended_at
         known = session.session_id in books.known
-        if not known:
+        over_unseen = ended <= _due(session.created_at, [*away, *dead]) + DELETED_WITHIN_S
+        if not known and can_retrieve and over_unseen:
+            # It had run out before bayd was there for long enough to look for it: nobody can find it now.
+            result.over_unseen += 1
+        elif not known:
             result.orphans += 1
             correlator = session.x_correlator or ""
             lost[correlator] = lost.get(correlator, 0) + 1

@@ -77,7 +77,7 @@ class QodEvening:
     ) -> None:
         self.random = random.Random(seed)
         self.hall = QodWorld(path, dialect, bays=_BAYS, max_lease_s=MAX_LEASE_S)
-        self.weather = Weather(self.random, rate=0.4)
+        self.weather = Weather(self.random, rate)
         self.away: list[Window] = []  # the operator
         self.dead: list[Window] = []  # bayd
         self.crashes = 0

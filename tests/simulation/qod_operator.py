@@ -95,6 +95,7 @@ class SimOperator:
     down: bool = False
     skew_s: float = 0.0  # its clock against the true one
     deletes: bool = True  # False: it says so, and does not
+    refuses_webhooks: str = ""  # with this code
     entries: dict[str, Entry] = field(default_factory=dict)
     seen: list[Seen] = field(default_factory=list)
     bodies: list[dict[str, Any]] = field(default_factory=list)  # of creates
@@ -222,6 +223,8 @@ class SimOperator:
 
     def _create(self, fields: dict[str, Any], correlator: str, now: float, *, lost: bool) -> HttpResponse:
         device = _device_of(fields["device"])
+        if self.refuses_webhooks and "sink" in fields:
+            return _json(400, {"status": 400, "code": self.refuses_webhooks, "message": "no such sink"})
         if any(entry.device == device and entry.session.blocks_its_flow for entry in self._there()):
             return _json(409, {"status": 409, "code": "CONFLICT", "message": "Conflict with a session."})
         self._number += 1

@@ -23,12 +23,14 @@ from bayd.reconcile.qod import BayLine, QodReconciler
 from bayd.reconcile.qod_flow import flow_of, make_client, terms_of
 from bayd.reconcile.qod_keeper import Tools
 from bayd.reconcile.qod_purse import Purse
+from bayd.reconcile.qod_sink import EventSink, SinkTokens
 from bayd.runtime.range import Range
 from bayd.settings import BayQod, Qod
 from tests.simulation.qod_operator import SimOperator
 from tests.simulation.world import World
 
 SCREEN = i.Actor(i.Role.SCREEN, "screen")
+SINK_SECRET = b"\x07" * 32
 STAFF = i.Actor(i.Role.STAFF, "anna")
 DialectName = Literal["tmobile-0.10", "camara-1.1"]
 DIALECTS: tuple[DialectName, ...] = ("tmobile-0.10", "camara-1.1")
@@ -93,6 +95,7 @@ class QodWorld:
         self.jitter: Callable[[], float] = lambda: 0.5
         self.client: QodClient
         self.reconciler: QodReconciler
+        self.sink: EventSink  # with a webhook in the settings
 
     @asynccontextmanager
     async def up(self) -> AsyncIterator[Range]:
@@ -120,14 +123,19 @@ class QodWorld:
             flow = None if screen is None else flow_of(number, self.qod, screen)
             enabled = screen is not None and screen.enabled
             lines[number] = BayLine(terms_of(self.qod, flow, 1.0), flow, enabled)
-        return QodReconciler(
+        tokens = None if self.qod.webhook is None else SinkTokens(self.qod.webhook.url, SINK_SECRET)
+        webhook = None if tokens is None else tokens.webhook
+        reconciler = QodReconciler(
             self.client.session,
             lambda: self.client.circuit,
             lines,
             bays,
-            Tools(purse, clock, randomness, log),
+            Tools(purse, clock, randomness, log, webhook),
             bays.ready,
         )
+        if tokens is not None:
+            self.sink = EventSink(tokens, reconciler.poke, log)
+        return reconciler
 
     # What happens at the bays
 

@@ -27,7 +27,6 @@ from bayd.clients.transport import AiohttpTransport
 from bayd.ports import HttpResponse, HttpTransport
 
 DEFAULT_BASE_URL = "http://127.0.0.1:4010/qod/v0"  # the reference operator; never a real one by accident
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class QodClient:
@@ -240,7 +239,7 @@ def _split_url(name: str, url: str) -> tuple[str, str]:
         raise InvalidInputError(
             name, "scheme, host and path only, such as https://operator.example.com/qod/v0"
         )
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in wire.LOOPBACK):
         raise InvalidInputError(name, "must be https://, or http:// on this machine's loopback")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}" + (f":{port}" if port is not None else ""), parts.path.rstrip("/")
