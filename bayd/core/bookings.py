@@ -8,8 +8,8 @@ whole table, with its tests.
 from dataclasses import replace
 
 from bayd.core import events as e
+from bayd.core import extensions, play
 from bayd.core import inputs as i
-from bayd.core import play
 from bayd.core.decision import Verdict
 from bayd.core.instant import Instant
 from bayd.core.model import UNKNOWN_GAME, Bay, Booking, EndReason, Game, PlaySession
@@ -140,7 +140,7 @@ def _of_play(
     known = said.extended_minutes is not None
     if excess > 0:
         request = i.Extend(f"desk-{said.session_id}-{total}", excess, None, i.SYSTEM, "at the desk")
-        events += (play.extended(session, request, now, rules, own=False),)
+        events += (extensions.extended(session, request, now, rules, own=False),)
     elif known and total < session.first_minutes + session.desk_minutes:
         text = "The server shows fewer minutes than it had granted."
         events += _conflict(bay, "minutes_shrank", session.session_id, text, now)

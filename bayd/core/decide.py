@@ -1,9 +1,9 @@
-"""One input, one decision. The rooms are `bookings`, `pins`, `play`, `dispensing`, `ball_books`, `staff`,
-`qos_book` and `restart`."""
+"""One input, one decision. The rooms are `bookings`, `pins`, `play`, `extensions`, `dispensing`,
+`ball_books`, `staff`, `qos_book` and `restart`."""
 
 from typing import assert_never
 
-from bayd.core import ball_books, bookings, dispensing, pins, play, qos_book, restart, staff
+from bayd.core import ball_books, bookings, dispensing, extensions, pins, play, qos_book, restart, staff
 from bayd.core import events as e
 from bayd.core import inputs as i
 from bayd.core.decision import Decision, Refusal, Verdict
@@ -91,9 +91,17 @@ def _decide(bay: Bay, request: i.Input, now: Instant, rules: Rules) -> Verdict:
         case i.DropDelivery():
             return staff.drop_delivery(request)
         case i.Extend():
-            return play.extend(bay, request, now, rules)
+            return extensions.extend(bay, request, now, rules)
+        case i.ApproveExtension():
+            return extensions.approve(bay, request, now, rules)
         case i.DeclineExtension():
-            return play.decline_extension(bay, request)
+            return extensions.decline(bay, request)
+        case i.SettleDue():
+            return extensions.settle_due(bay, request, now)
+        case i.PricesSeen():
+            return extensions.prices_seen(bay, request)
+        case i.ArrearsSeen():
+            return extensions.arrears_seen(bay, request)
         case i.End():
             return play.end(bay, request, now, rules)
         case i.Pause():

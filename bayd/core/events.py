@@ -16,8 +16,10 @@ from bayd.core.model import (
     EndReason,
     Game,
     OwnExtension,
+    Payment,
     PayoutEnd,
     StartedBy,
+    Tariff,
 )
 
 # Bookings
@@ -174,6 +176,8 @@ class SessionExtended:
     by: str
     reason: str
     skip_warnings: tuple[int, ...]
+    payment: Payment = Payment.DESK
+    wall_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,12 +185,40 @@ class ExtensionAsked:
     op_id: str
     minutes: int
     wall_ms: int
+    amount: int | None = None  # the price that the screen showed
 
 
 @dataclass(frozen=True, slots=True)
 class ExtensionDeclined:
     by: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DueSettled:
+    """What went on account was paid."""
+
+    due_id: str
+    session_id: str
+    amount: int
+    payment: Payment
+    by: str
+    reason: str
+    wall_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class TariffChanged:
+    """What the server says that more time costs here."""
+
+    tariff: Tariff
+
+
+@dataclass(frozen=True, slots=True)
+class ArrearsChanged:
+    """What the server says that is owed for this bay."""
+
+    owed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -501,6 +533,9 @@ Event = (
     | SessionExtended
     | ExtensionAsked
     | ExtensionDeclined
+    | DueSettled
+    | TariffChanged
+    | ArrearsChanged
     | WarningGiven
     | SessionEnded
     | GraceEnded

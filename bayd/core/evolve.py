@@ -7,15 +7,18 @@ from bayd.core import ball_counters, qos_lease
 from bayd.core import events as e
 from bayd.core import qos_events as q
 from bayd.core.model import (
+    AskedExtension,
     Bay,
     Booking,
     Conflict,
     Credit,
     DeviceFact,
     DeviceState,
+    Due,
     EndedSession,
     EndReason,
     OwnExtension,
+    Payment,
     PinAttempt,
     PinPad,
     PlaySession,
@@ -28,7 +31,7 @@ _READER = "reader"
 
 # Changes with every change of what `evolve` makes of the same events: a snapshot of another number is
 # not used, the events are read again.
-REDUCER_VERSION = 7
+REDUCER_VERSION = 8
 
 _ENDED_IDS_KEPT = 512  # more sessions than a bay can end within the booking horizon
 _CONFLICTS_KEPT = 20
@@ -110,10 +113,17 @@ def _apply(bay: Bay, event: e.Event) -> Bay:
             )
         case e.SessionExtended():
             return _extended(bay, event)
-        case e.ExtensionAsked(_, minutes):
-            return _in_session(bay, extension_asked=minutes)
-        case e.ExtensionDeclined():
-            return _in_session(bay, extension_asked=None)
+        case e.ExtensionAsked(op_id, minutes, wall_ms, amount):
+            asked = AskedExtension(op_id, minutes, amount, wall_ms)
+            return _in_session(bay, extension_asked=asked, extension_declined="")
+        case e.ExtensionDeclined(_, reason):
+            return _in_session(bay, extension_asked=None, extension_declined=reason)
+        case e.DueSettled(due_id):
+            return replace(bay, dues=tuple(due for due in bay.dues if due.due_id != due_id))
+        case e.TariffChanged(tariff):
+            return replace(bay, tariff=tariff)
+        case e.ArrearsChanged(owed):
+            return replace(bay, owed_at_server=owed)
         case e.WarningGiven(minutes):
             return _in_session(bay, warned=(*_session(bay).warned, minutes))
         case e.SessionEnded():
@@ -273,6 +283,9 @@ def _extended(bay: Bay, event: e.SessionExtended) -> Bay:
     own = session.own_extensions
     if event.own:
         own = (*own, OwnExtension(event.op_id, event.minutes, event.amount or 0))
+    if event.payment is Payment.ON_ACCOUNT and event.amount:
+        due = Due(event.op_id, event.session_id, event.minutes, event.amount, event.wall_ms)
+        bay = replace(bay, dues=(*bay.dues, due))
     return _in_session(
         bay,
         own_extensions=own,
@@ -280,7 +293,8 @@ def _extended(bay: Bay, event: e.SessionExtended) -> Bay:
         granted_ms=event.granted_ms,
         own_minutes=session.own_minutes + (event.minutes if event.own else 0),
         desk_minutes=session.desk_minutes + (0 if event.own else event.minutes),
-        extension_asked=None,
+        extension_asked=None,  # what the desk gave is an answer, too
+        extension_declined="",
         warned=event.skip_warnings,
     )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bayd.core import qos_events as q
-from bayd.core.model import DeviceState, Game, PayoutEnd, StartedBy
+from bayd.core.model import DeviceState, Game, Payment, PayoutEnd, StartedBy, Tariff
 
 
 class Role(StrEnum):
@@ -194,12 +194,51 @@ class Extend:
     actor: Actor
     reason: str
     session_id: str | None = None  # the one that was meant; None: whichever plays
+    payment: Payment = Payment.DESK  # of what staff give; the screen has no say in it
+
+
+@dataclass(frozen=True, slots=True)
+class ApproveExtension:
+    """Staff give what the customer has asked for."""
+
+    actor: Actor
+    reason: str
+    payment: Payment
+    amount: int | None = None  # None: the price that the customer was shown
+    session_id: str | None = None  # the one that was meant; None: whichever plays
 
 
 @dataclass(frozen=True, slots=True)
 class DeclineExtension:
     actor: Actor
     reason: str
+    session_id: str | None = None  # the one that was meant; None: whichever plays
+
+
+@dataclass(frozen=True, slots=True)
+class SettleDue:
+    """Somebody has paid what went on account."""
+
+    due_id: str
+    payment: Payment
+    actor: Actor
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PricesSeen:
+    """What the server says that more time costs, and in which lengths it is sold."""
+
+    tariff: Tariff
+    actor: Actor = SYSTEM
+
+
+@dataclass(frozen=True, slots=True)
+class ArrearsSeen:
+    """What is owed for this bay at the server, in its unit."""
+
+    owed: int
+    actor: Actor = SYSTEM
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,7 +396,7 @@ class QosReported:
 
 
 # Acts on the session in play: pressed for one, they never touch the next.
-SessionAct = Dispense | Extend | End | Pause | Resume
+SessionAct = Dispense | Extend | ApproveExtension | DeclineExtension | End | Pause | Resume
 
 Input = (
     TimeCame
@@ -380,7 +419,11 @@ Input = (
     | Refill
     | BallLevelSeen
     | Extend
+    | ApproveExtension
     | DeclineExtension
+    | SettleDue
+    | PricesSeen
+    | ArrearsSeen
     | End
     | Pause
     | Resume

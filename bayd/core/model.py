@@ -133,6 +133,15 @@ class Reconciled:
     wall_ms: int
 
 
+class Payment(StrEnum):
+    """Who has the money for time that was given here. The server books each as a due."""
+
+    DESK = "desk"  # the desk settles it: nothing is kept here
+    CASH = "cash"  # taken at the bay
+    CARD = "card"  # taken at the bay
+    ON_ACCOUNT = "on_account"  # nobody yet: a due of this bay
+
+
 @dataclass(frozen=True, slots=True)
 class OwnExtension:
     """Time that was given here and has to reach the server."""
@@ -140,6 +149,45 @@ class OwnExtension:
     op_id: str
     minutes: int
     amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskedExtension:
+    """What the customer asks staff for. It lapses with the session."""
+
+    op_id: str
+    minutes: int
+    amount: int | None  # the price that the screen showed; None: unknown
+    wall_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A length of time that the screen offers."""
+
+    minutes: int
+    amount: int | None  # None: unknown, staff say it
+    at_once: bool  # a press is enough; else staff are asked
+
+
+@dataclass(frozen=True, slots=True)
+class Tariff:
+    """What the central server says of more time."""
+
+    intervals: tuple[int, ...] | None = None  # enabled lengths, in minutes; None: it does not say
+    amount: int | None = None  # for `per_minutes`, at this time of day; None: it does not say
+    per_minutes: int = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Money that is owed here for time that went on account. It outlives its session."""
+
+    due_id: str  # the extension's op_id
+    session_id: str
+    minutes: int
+    amount: int
+    wall_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +211,8 @@ class PlaySession:
     server_game_id: int | None = None  # as the server showed it last: only its changes count
     active_seen: bool = False  # the server has shown it as active
     inactive_since_ms: int | None = None  # … and then not, since
-    extension_asked: int | None = None  # minutes that the customer asks for
+    extension_asked: AskedExtension | None = None
+    extension_declined: str = ""  # why staff declined the last request
     own_games: tuple[int, ...] = ()  # chosen here, not yet shown by the server
     own_extensions: tuple[OwnExtension, ...] = ()
     server_ahead_ms: int = 0  # so much earlier than ours its own timer may end: outages that we credited
@@ -307,6 +356,9 @@ class Bay:
     ended_ids: tuple[str, ...] = ()  # sessions that are over here, newest last
     credits: tuple[Credit, ...] = ()  # balls that were counted lately
     conflicts: tuple[Conflict, ...] = ()
+    dues: tuple[Due, ...] = ()  # oldest first
+    owed_at_server: int = 0  # as it says, in its unit
+    tariff: Tariff = Tariff()
     booked_till: bool = False  # the server shows the bay as booked after the present session
     numbers: Mapping[str, str] = field(default_factory=dict)  # the server's id of a walk-in -> ours
     qos: qos_lease.State = field(default_factory=qos_lease.Idle)

@@ -1,17 +1,16 @@
-"""Start, time, pause, extension and end of a session."""
+"""Start, time, pause and end of a session."""
 
 from bayd.core import events as e
 from bayd.core import inputs as i
 from bayd.core.decision import Refusal, Verdict
 from bayd.core.dispensing import close_unbegun, stop_payout
 from bayd.core.evolve import evolve_all
+from bayd.core.extensions import NOT_PLAYING
 from bayd.core.instant import Instant
 from bayd.core.model import Bay, Booking, EndReason, Phase, PlaySession, StartedBy
-from bayd.core.rules import ExtensionPolicy, Rules
+from bayd.core.rules import Rules
 
 _LONGEST_MINUTES = 1440  # of one booking at the server
-
-NOT_PLAYING = Refusal("not_playing", "No session is running at this bay.")
 
 
 def due(bay: Bay, now: Instant, rules: Rules) -> tuple[e.Event, ...]:
@@ -145,63 +144,6 @@ def resume(bay: Bay, by: str, now: Instant) -> Verdict:
         return Refusal("not_paused", "The session is not paused.")
     ends_at_ms = session.ends_at_ms + now.boot_ms - session.paused_at_ms
     return (e.SessionResumed(now.boot_ms, ends_at_ms, by),)
-
-
-def extend(bay: Bay, request: i.Extend, now: Instant, rules: Rules) -> Verdict:
-    session = bay.session
-    if session is None:
-        return NOT_PLAYING
-    if request.minutes < 1:
-        return Refusal("minutes_invalid", "At least one minute.", field="minutes")
-    if request.actor.role is i.Role.STAFF:
-        if not request.reason.strip():
-            return Refusal("reason_missing", "More time given by staff needs a reason.", field="reason")
-        if request.amount is None and rules.extension_price is None:
-            return Refusal("amount_missing", "No price is set: say the amount, 0 for a gift.", field="amount")
-        return (extended(session, request, now, rules, own=True),)
-    if request.minutes not in rules.extension_minutes:
-        offered = ", ".join(str(m) for m in rules.extension_minutes)
-        return Refusal("minutes_not_offered", f"The screen offers {offered} minutes.", field="minutes")
-    if bay.bookings or bay.booked_till:
-        return Refusal("next_booking", "The bay is booked after this session.")
-    if rules.extension is ExtensionPolicy.STAFF_ONLY:
-        return Refusal("staff_only", "More time is given at reception.")
-    if rules.extension is ExtensionPolicy.ON_ACCOUNT and rules.extension_price is not None:
-        return (extended(session, request, now, rules, own=True),)
-    if session.extension_asked is not None:
-        return Refusal("already_asked", "Reception has the request already.")
-    return (e.ExtensionAsked(request.op_id, request.minutes, now.wall_ms),)
-
-
-def extended(
-    session: PlaySession, request: i.Extend, now: Instant, rules: Rules, *, own: bool
-) -> e.SessionExtended:
-    more_ms = request.minutes * rules.minute_ms
-    amount = request.amount
-    if own and amount is None and rules.extension_price is not None:
-        amount = rules.extension_price * request.minutes
-    ends_at_ms = session.ends_at_ms + more_ms
-    left_ms = session.remaining_ms(now.boot_ms) + more_ms
-    return e.SessionExtended(
-        op_id=request.op_id,
-        session_id=session.session_id,
-        own=own,
-        minutes=request.minutes,
-        amount=amount,
-        ends_at_ms=ends_at_ms,
-        granted_ms=session.granted_ms + more_ms,
-        by=request.actor.name,
-        reason=request.reason,
-        skip_warnings=tuple(m for m in rules.warn_minutes if left_ms <= m * rules.minute_ms),
-    )
-
-
-def decline_extension(bay: Bay, request: i.DeclineExtension) -> Verdict:
-    if bay.session is None:
-        return NOT_PLAYING
-    if bay.session.extension_asked is None:
-        return Refusal("nothing_asked", "No extension is asked for.")
-    return (e.ExtensionDeclined(request.actor.name, request.reason),)
 
 
 def end(bay: Bay, request: i.End, now: Instant, rules: Rules) -> Verdict:

@@ -4,6 +4,7 @@ from bayd.core import events as e
 from bayd.core import inputs as i
 from bayd.core import play
 from bayd.core.decision import Refusal, Verdict
+from bayd.core.extensions import NOT_PLAYING
 from bayd.core.instant import Instant
 from bayd.core.model import Bay, DeviceFact, DeviceState, Phase
 from bayd.core.rules import Rules
@@ -51,7 +52,7 @@ def return_to_service(bay: Bay, request: i.ReturnToService) -> Verdict:
 def select_game(bay: Bay, request: i.SelectGame) -> Verdict:
     session = bay.session
     if session is None:
-        return play.NOT_PLAYING
+        return NOT_PLAYING
     limit = request.game.balls_limit
     if limit is None:
         return Refusal("limit_unknown", "The limit of this game is not known here.", field="game_id")
@@ -62,7 +63,7 @@ def select_game(bay: Bay, request: i.SelectGame) -> Verdict:
 
 def select_player(bay: Bay, request: i.SelectPlayer) -> Verdict:
     if bay.session is None:
-        return play.NOT_PLAYING
+        return NOT_PLAYING
     return (e.PlayerSelected(request.session_user_id, own=True),)
 
 

@@ -61,6 +61,7 @@ def bay_state(bay: Bay, now: Instant) -> dict[str, Any]:
             name: {"state": fact.state.value, "reason": fact.reason} for name, fact in bay.devices.items()
         },
         "ball_level": bay.ball_level.at_server,
+        "owed": sum(due.amount for due in bay.dues),
         "help_called": bay.help_since_ms is not None,
         "conflicts": [{"code": c.code, "session": _number(bay, c.session_id)} for c in bay.conflicts],
     }
@@ -76,7 +77,7 @@ def _session(bay: Bay, session: PlaySession, now: Instant) -> dict[str, Any]:
         "paused": session.paused_at_ms is not None,
         "minutes": session.minutes,
         "own_minutes": session.own_minutes,
-        "extension_asked": session.extension_asked,
+        "extension_asked": None if session.extension_asked is None else session.extension_asked.minutes,
         "game_id": None if session.game is None else session.game.id,
         "session_user_id": session.player_id,
         "balls": _balls(session.balls),

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from bayd.core import inputs as i
 from bayd.core.inputs import Actor, Role
+from bayd.core.model import Payment
 from bayd.web.problems import Problem, ProblemError
 
 # One line: what people write here is shown on screens, in terminals and in logs.
@@ -17,6 +18,7 @@ OptionalReason = Annotated[str, StringConstraints(strip_whitespace=True, max_len
 Reason = Annotated[OptionalReason, StringConstraints(min_length=1)]
 _INT64_MAX = 2**63 - 1
 Id = Annotated[int, Field(ge=1, le=_INT64_MAX)]
+Paid = Annotated[str, StringConstraints(pattern=r"^(cash|card|desk|on_account)$")]
 
 
 class _Body(BaseModel):
@@ -62,6 +64,23 @@ class ExtendBody(_Body):
     minutes: int = Field(ge=1, le=1440)
     amount: int | None = Field(None, ge=0, le=_INT64_MAX, description="In the server's unit; staff only.")
     reason: OptionalReason = ""
+    payment: Paid | None = Field(None, description="Staff only. Default: the desk settles it.")
+
+
+class ApproveBody(_Body):
+    payment: Paid = Field(description="`cash`, `card`: taken at the bay; `on_account`: a due of this bay.")
+    amount: int | None = Field(
+        None, ge=0, le=_INT64_MAX, description="Default: the price that the customer was shown."
+    )
+    reason: OptionalReason = ""
+
+
+class DueBody(_Body):
+    due_id: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    payment: Annotated[str, StringConstraints(pattern=r"^(cash|card|desk)$")] = Field(
+        description="`cash`, `card`: taken at the bay; `desk`: paid there, and entered there."
+    )
+    reason: Reason
 
 
 class WalkInBody(_Body):
@@ -117,8 +136,19 @@ def _dispense(body: DispenseBody, actor: Actor, new_id: str) -> i.Input:
 def _extend(body: ExtendBody, actor: Actor, new_id: str) -> i.Input:
     if body.amount is not None and actor.role is not Role.STAFF:
         raise _staff_only("amount")
+    if body.payment is not None and actor.role is not Role.STAFF:
+        raise _staff_only("payment")
     _explained(actor, body.reason)
-    return i.Extend(new_id, body.minutes, body.amount, actor, body.reason)
+    payment = Payment(body.payment or "desk")
+    return i.Extend(new_id, body.minutes, body.amount, actor, body.reason, payment=payment)
+
+
+def _approve(body: ApproveBody, actor: Actor, _new_id: str) -> i.Input:
+    return i.ApproveExtension(actor, body.reason, Payment(body.payment), body.amount)
+
+
+def _settle_due(body: DueBody, actor: Actor, _new_id: str) -> i.Input:
+    return i.SettleDue(body.due_id, Payment(body.payment), actor, body.reason)
 
 
 def _walk_in(body: WalkInBody, actor: Actor, new_id: str) -> i.Input:
@@ -171,6 +201,8 @@ ACTS: Mapping[str, Act] = {
         "The machine was filled, for all its bays",
     ),
     "extend": Act(ExtendBody, _EVERYBODY, _extend, "More time: asked for, or given by staff"),
+    "extend/approve": Act(ApproveBody, _STAFF, _approve, "Give the time that the customer asks for"),
+    "dues/settle": Act(DueBody, _STAFF, _settle_due, "What went on account was paid"),
     "extend/decline": Act(
         ReasonBody, _STAFF, lambda b, a, _: i.DeclineExtension(a, b.reason), "Decline a request for more time"
     ),

@@ -89,6 +89,41 @@ class BallsView(_Document):
     unsettled: list[UnknownView] = Field(description="Unknown balls that staff have to settle.")
 
 
+class OfferView(_Document):
+    """A length of time that the screen offers."""
+
+    minutes: Count
+    amount: int | None = Field(description="In the server's unit; null: not known, staff say it.")
+    at_once: bool = Field(description="A press on it is enough; else staff are asked.")
+
+
+class AskedView(_Document):
+    """The customer asks staff for more time."""
+
+    minutes: Count
+    amount: int | None = Field(description="The price that the screen showed.")
+    since: Time | None
+
+
+class ExtensionView(_Document):
+    """More time: what the screen offers, and what became of a request."""
+
+    offers: list[OfferView] = Field(description="Empty: the bay is booked, nobody plays, or staff only.")
+    asked: AskedView | None
+    declined: str | None = Field(description="Why staff declined the last request.")
+    owed_at_server: int = Field(description="What the central server shows as owed for this bay.")
+
+
+class DueView(_Document):
+    """Time that went on account: `dues/settle` ends it."""
+
+    due_id: str
+    session_id: str
+    minutes: Count
+    amount: int
+    since: Time | None
+
+
 class PadView(_Document):
     tries_left: Count
     locked_for_s: Count
@@ -129,6 +164,8 @@ class BayDocument(_Document):
     qod: LowLatencyView
     help_called: bool
     extension_asked: int | None = Field(description="Minutes that the customer asks for.")
+    extension: ExtensionView
+    dues: list[DueView] = Field(description="Owed here, also of sessions that are over.")
     warnings: list[WarningView]
     version: Count = Field(description="Events so far.")
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bayd.core.dispensing import choices
+from bayd.core.extensions import offers
 from bayd.core.instant import Instant
 from bayd.core.model import Balls, Bay, DeviceFact, PlaySession
 from bayd.core.pins import locked_for_ms, tries_left
@@ -13,12 +14,16 @@ from bayd.core.rules import Rules
 from bayd.ports import Clock
 from bayd.runtime.range import Range
 from bayd.web.documents import (
+    AskedView,
     BallsView,
     BayDevices,
     BayDocument,
     DeviceView,
+    DueView,
+    ExtensionView,
     GameView,
     LowLatencyView,
+    OfferView,
     PadView,
     SessionView,
     UnknownView,
@@ -69,6 +74,7 @@ def bay_view(
 ) -> BayDocument:
     """`names` False: without anything that tells who plays. `queue_place`: payouts before this bay's."""
     session = bay.session
+    asked = None if session is None else session.extension_asked
     return BayDocument(
         number=bay.number,
         phase=bay.phase,
@@ -84,7 +90,18 @@ def bay_view(
         ),
         qod=LowLatencyView(state=qod_state),
         help_called=bay.help_since_ms is not None,
-        extension_asked=None if session is None else session.extension_asked,
+        extension_asked=None if asked is None else asked.minutes,
+        extension=_extension(bay, rules),
+        dues=[
+            DueView(
+                due_id=due.due_id,
+                session_id=due.session_id,
+                minutes=due.minutes,
+                amount=due.amount,
+                since=rfc3339(due.wall_ms),
+            )
+            for due in bay.dues
+        ],
         warnings=warnings_of(bay),
         version=bay.version,
     )
@@ -139,6 +156,22 @@ def _session(session: PlaySession, now: Instant, *, names: bool) -> SessionView:
         game=None if game is None else GameView(id=game.id, name=game.name, balls_limit=game.balls_limit),
         player_id=session.player_id,
         player=session.player if names else None,
+    )
+
+
+def _extension(bay: Bay, rules: Rules) -> ExtensionView:
+    session = bay.session
+    asked = None if session is None else session.extension_asked
+    return ExtensionView(
+        offers=[
+            OfferView(minutes=offer.minutes, amount=offer.amount, at_once=offer.at_once)
+            for offer in offers(bay, rules)
+        ],
+        asked=None
+        if asked is None
+        else AskedView(minutes=asked.minutes, amount=asked.amount, since=rfc3339(asked.wall_ms)),
+        declined=None if session is None else session.extension_declined or None,
+        owed_at_server=bay.owed_at_server,
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from bayd.core import inputs as i
-from bayd.core.model import DeviceState, PayoutEnd
+from bayd.core.model import DeviceState, Payment, PayoutEnd
 from bayd.web.acts import ACTS
 from tests.web.house import OTHER_SCREEN, PIN, SCREEN, STAFF, TECHNICIAN, House
 
@@ -20,7 +20,9 @@ ACTS_BY_ROLE: dict[str, tuple[dict[str, Any], str, set[str]]] = {
     "balls/settle": ({"payout_id": "p1", "came_out": 2, **REASON}, "unknown", {"staff"}),
     "refill": ({"balls": 500}, "free", {"staff", "technician"}),
     "extend": ({"minutes": 15, **REASON}, "playing", {"screen", "staff"}),
+    "extend/approve": ({"payment": "cash", "amount": 100}, "asked", {"staff"}),
     "extend/decline": (REASON, "asked", {"staff"}),
+    "dues/settle": ({"due_id": "op", "payment": "cash", **REASON}, "owing", {"staff"}),
     "end": (REASON, "playing", {"screen", "staff"}),
     "pause": (REASON, "playing", {"staff"}),
     "resume": ({}, "paused", {"staff"}),
@@ -65,6 +67,9 @@ async def reach(house: House, state: str) -> None:
             await house.bays.submit("109", i.Pause(anna, "x"))
         case "asked":
             await house.bays.submit("109", i.Extend("op", 15, None, screen, ""))
+        case "owing":
+            given = i.Extend("op", 15, 100, anna, "asked for it", payment=Payment.ON_ACCOUNT)
+            await house.bays.submit("109", given)
         case "called":
             await house.bays.submit("109", i.CallHelp(screen))
         case "unknown":

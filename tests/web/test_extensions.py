@@ -1,0 +1,39 @@
+"""More time over the API: offers, requests, what staff answer, dues."""
+
+from bayd.core.rules import ExtensionPolicy, Rules
+from tests.web.house import STAFF, House
+
+ON_ACCOUNT = Rules(extension=ExtensionPolicy.ON_ACCOUNT, extension_minutes=(15, 30), extension_price=10)
+
+
+async def test_a_request_is_shown_with_its_price_and_approved(house: House) -> None:
+    house.bays.bays["109"].rules = Rules(extension_minutes=(15, 30), extension_price=10)
+    await house.play()
+    asked = (await house.press("extend", {"minutes": 30})).json
+    assert asked["extension_asked"] == 30
+    assert asked["extension"]["asked"] | {"since": ""} == {"minutes": 30, "amount": 300, "since": ""}
+    assert asked["extension"]["offers"][0] == {"minutes": 15, "amount": 150, "at_once": False}
+    given = (await house.press("extend/approve", {"payment": "on_account"}, token=STAFF)).json
+    assert given["session"]["minutes"] == 90
+    assert given["extension"]["asked"] is None
+    assert [(due["minutes"], due["amount"], due["session_id"]) for due in given["dues"]] == [(30, 300, "7")]
+    body = {"due_id": given["dues"][0]["due_id"], "payment": "card", "reason": "at the bay"}
+    assert (await house.press("dues/settle", body, token=STAFF)).json["dues"] == []
+
+
+async def test_a_refusal_shows_its_reason_on_the_screen(house: House) -> None:
+    await house.play()
+    await house.press("extend", {"minutes": 15})
+    declined = await house.press("extend/decline", {"reason": "we close at ten"}, token=STAFF)
+    assert declined.json["extension"]["declined"] == "we close at ten"
+
+
+async def test_the_screen_books_a_due_and_has_no_say_in_money(house: House) -> None:
+    house.bays.bays["109"].rules = ON_ACCOUNT
+    await house.play()
+    for field, value in (("amount", 0), ("payment", "cash")):
+        refused = await house.press("extend", {"minutes": 15, field: value})
+        assert (refused.status, refused.code, refused.json["field"]) == (403, "staff_only", field)
+    given = (await house.press("extend", {"minutes": 15})).json
+    assert given["dues"][0]["amount"] == 150
+    assert [offer["at_once"] for offer in given["extension"]["offers"]] == [False, False]
