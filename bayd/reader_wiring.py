@@ -1,24 +1,22 @@
 """The readers of one PC, put together: drivers, routes, presence, and what the status says of them."""
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
+from bayd.clients.central import AntennaPair
 from bayd.core.model import DeviceState
-from bayd.core.presence import BallReturn, Pit, Place, PresenceEngine, Route, Tee
+from bayd.core.presence import PresenceEngine, PresenceRules, Route, Tee
 from bayd.ports import Clock, Log, Randomness
-from bayd.reconcile.antennas import (
-    AntennaReconciler,
-    Bays,
-    PortRoute,
-    PortView,
-    ReaderRoutes,
-    ReaderView,
-    told,
-)
+from bayd.reader_routes import RouteRefusal, make_routing, why_unusable
+from bayd.reconcile.antenna_ports import PortView, ReaderView, told
+from bayd.reconcile.antennas import AntennaReconciler, Bays
 from bayd.reconcile.listening import presence_rules
 from bayd.reconcile.unread_balls import UnreadBalls
-from bayd.settings.readers import PIT, RETURN, USUAL_BAUD, Reader, Region
+from bayd.settings import Configuration
+from bayd.settings.readers import USUAL_BAUD, Reader, Region
 from hardware.link import opener_for
 from hardware.rfid import ReaderEvent, RfidReader
 from hardware.rfid.r2000_commands import FastSwitchForm
@@ -27,8 +25,6 @@ from hardware.rfid.r2000_settings import PowerMode, R2000Settings
 from hardware.rfid.uhf288_reader import Uhf288Reader
 from hardware.rfid.uhf288_settings import Uhf288Settings
 
-_R2000_INVENTORY_MS = 60  # on one port: 17 to 29 a second are seen, the watchdog grants 60 ms
-_READS_TO_CONFIRM = {"r2000_a0": 2, "uhfreader288": 1}
 # Within each region: where antennas are measured.
 _R2000_PROBE_INDEX = {Region.ETSI: 3, Region.INDIA: 2, Region.FCC: 33}  # 866.5, 866.0, 915.0 MHz
 _UHF288_PROBE_KHZ = {Region.ETSI: 866_300, Region.INDIA: 866_300, Region.FCC: 915_000}
@@ -39,9 +35,7 @@ def make_reader(
 ) -> RfidReader:
     """Raises ValueError for a link or a line that cannot be."""
     opener = opener_for(settings.link, baudrate=settings.baudrate or USUAL_BAUD[settings.driver])
-    # One with few antennas plugged in is more often an eight-port reader than a four-port one.
-    highest = max((int(port) for port in settings.ports), default=1)
-    port_count = settings.port_count or (8 if highest <= 8 else 16)
+    port_count = settings.antenna_ports
     if settings.driver == "uhfreader288":
         chafon = Uhf288Settings(
             address=settings.address,
@@ -69,77 +63,183 @@ def make_reader(
     return R2000Reader(opener, on_event, r2000, jitter=randomness.jitter)
 
 
-def place_of(reader: str, port: str, written: str) -> Place:
-    """What the configuration means by the place of a port."""
-    if written == RETURN:
-        return BallReturn(f"{reader}_{port}")
-    if written.startswith(PIT):
-        return Pit(written.removeprefix(PIT))
-    return Tee(written)
+# What the running driver of a reader need not know: a change of these closes no link.
+_LIVE = {
+    "ports",
+    "power",
+    "port_power",
+    "power_unit",
+    "antenna_gain_dbi",
+    "cable_loss_db",
+    "rssi_floor_dbm",
+    "rssi_floor_raw",
+    "fault_after_s",
+}
 
 
-def make_routes(readers: Mapping[str, Reader]) -> dict[str, ReaderRoutes]:
-    routes = {}
-    for name, reader in readers.items():
-        ports = {
-            int(port): PortRoute(place_of(name, port, written), reader.power_dbm(int(port)))
-            for port, written in reader.ports.items()
-        }
-        inventory_ms = reader.scan_time_ms if reader.driver == "uhfreader288" else _R2000_INVENTORY_MS
-        routes[name] = ReaderRoutes(ports, _READS_TO_CONFIRM[reader.driver], inventory_ms)
-    return routes
+class BaysHere(Bays, Protocol):
+    """The range: also which bays it has."""
+
+    @property
+    def bays(self) -> Mapping[str, object]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderPlan:
+    """What the configuration says of readers and balls."""
+
+    readers: Mapping[str, Reader]
+    registered_balls: frozenset[str] | None  # None: no registry
+    recount_after_s: int = 120
+    unread_balls: int = 10
+    unread_after_s: float = 180
+
+    @classmethod
+    def of(cls, configuration: Configuration) -> "ReaderPlan":
+        settings = configuration.settings
+        return cls(
+            settings.readers,
+            configuration.registered_balls,
+            settings.play.recount_after_s,
+            settings.balls.unread_warning_balls,
+            settings.balls.unread_warning_s,
+        )
 
 
 class ReaderParts:
-    """`antennas` and `drivers` have the root tasks; `observers` want to see the bays."""
+    """`antennas` and `run` are root tasks; `antennas` and `unread` want to see the bays.
+
+    A new plan (`reload`) or word of the central server (`server_says`) holds from the next round. A reader
+    is let go of and opened anew only where its line or its driver's own settings changed.
+    """
 
     def __init__(
-        self,
-        settings: Mapping[str, Reader],
-        registered_balls: frozenset[str] | None,
-        bays: Bays,
-        *,
-        recount_after_s: int,
-        unread_balls: int,
-        unread_after_s: float,
-        clock: Clock,
-        randomness: Randomness,
-        log: Log,
+        self, plan: ReaderPlan, bays: BaysHere, *, clock: Clock, randomness: Randomness, log: Log
     ) -> None:
-        self._settings = settings
-        self._registry_missing = registered_balls is None
-        self._clock = clock
-        routes = make_routes(settings)
+        self._plan = plan
+        self._bays = bays
+        self._randomness = randomness
+        self._log = log
+        self._pairs: dict[str, AntennaPair] = {}  # the last usable ones
+        self._unusable: tuple[RouteRefusal, ...] = ()
+        self._told: list[RouteRefusal] = []  # to the log
+        self._routing = make_routing(plan.readers, bays.bays, self._pairs)
         self._presence = PresenceEngine(
-            [
-                Route(name, port, route.place, settings[name].floor_dbm, settings[name].rssi_floor_raw)
-                for name, reader in routes.items()
-                for port, route in reader.ports.items()
-            ],
-            registered_balls or frozenset[str](),
-            presence_rules((reader.revisit_ms for reader in routes.values()), recount_after_s),
+            self._presence_routes(), plan.registered_balls or frozenset[str](), self._presence_rules()
         )
-        self.antennas = AntennaReconciler(routes, self._presence, bays, clock=clock, log=log)
+        self.antennas = AntennaReconciler(self._routing.routes, self._presence, bays, clock=clock, log=log)
+        self.unread = UnreadBalls(
+            self._antenna_bays(),
+            balls=plan.unread_balls,
+            after_ms=round(plan.unread_after_s * 1000),
+            clock=clock,
+            log=log,
+        )
         self.drivers: dict[str, RfidReader] = {}
-        for name, reader in settings.items():
-            driver = make_reader(reader, partial(self.antennas.reader_event, name), randomness)
-            self.antennas.attach(name, driver)
-            self.drivers[name] = driver
-        antenna_bays = frozenset(
+        self._drivers_changed = asyncio.Event()
+        for name in plan.readers:
+            self._make_driver(name)
+
+    async def run(self) -> None:
+        """Drive every reader, and let go of those that are no longer wanted. Until cancelled."""
+        running: dict[RfidReader, asyncio.Task[None]] = {}
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                self._drivers_changed.clear()
+                over = [running.pop(driver) for driver in running.keys() - set(self.drivers.values())]
+                for task in over:
+                    task.cancel()
+                if over:
+                    await asyncio.wait(over)  # a port may pass from one reader to another
+                for name, driver in self.drivers.items():
+                    if driver not in running:
+                        running[driver] = tasks.create_task(driver.run(), name=f"reader-{name}")
+                await self._drivers_changed.wait()
+
+    def reload(self, plan: ReaderPlan) -> None:
+        """Another configuration."""
+        before, self._plan = self._plan, plan
+        for name in before.readers.keys() - plan.readers.keys():
+            del self.drivers[name]
+            self._pairs.pop(name, None)
+        self._presence.register(plan.registered_balls or frozenset[str]())
+        self._reroute()
+        for name, settings in plan.readers.items():
+            old = before.readers.get(name)
+            if old is None or _driver_part(old) != _driver_part(settings):
+                self._make_driver(name)
+        self._drivers_changed.set()
+
+    def server_says(self, pairs: Iterable[AntennaPair]) -> None:
+        """The central server's readers and antennas; a reader that it does not name keeps what it had."""
+        unusable: list[RouteRefusal] = []
+        named = {name: pair for pair in pairs for name in (pair.reader_id, pair.normal_id) if name}
+        for name in self._plan.readers:
+            pair = named.get(name)
+            complaint = "the server does not know it" if pair is None else why_unusable(pair)
+            if pair is None or complaint is not None:
+                unusable.append(RouteRefusal(name, None, f"{complaint}: its antennas stay as they were"))
+            else:
+                self._pairs[name] = pair
+        self._unusable = tuple(unusable)
+        self._reroute()
+
+    def _reroute(self) -> None:
+        old_routes = self._routing.routes
+        self._routing = make_routing(self._plan.readers, self._bays.bays, self._pairs)
+        known, self._told = self._told, self._refused()
+        for refusal in self._told:
+            if refusal not in known:
+                self._log.warning(
+                    "antenna_route_refused", reader=refusal.reader, port=refusal.port, reason=refusal.text
+                )
+        if self._routing.routes != old_routes:
+            self._log.info(
+                "antennas_rerouted", ports=sum(len(r.ports) for r in self._routing.routes.values())
+            )
+        self._presence.reroute(self._presence_routes())
+        self._presence.change_rules(self._presence_rules())
+        self.unread.watch(
+            self._antenna_bays(),
+            balls=self._plan.unread_balls,
+            after_ms=round(self._plan.unread_after_s * 1000),
+        )
+        self.antennas.reroute(self._routing.routes)
+
+    def _refused(self) -> list[RouteRefusal]:
+        return [*self._unusable, *self._routing.refused]
+
+    def _make_driver(self, name: str) -> None:
+        on_event = partial(self.antennas.reader_event, name)
+        driver = make_reader(self._plan.readers[name], on_event, self._randomness)
+        self.antennas.attach(name, driver)
+        self.drivers[name] = driver
+
+    def _presence_routes(self) -> list[Route]:
+        settings = self._plan.readers
+        return [
+            Route(name, port, route.place, settings[name].floor_dbm, settings[name].rssi_floor_raw)
+            for name, reader in self._routing.routes.items()
+            for port, route in reader.ports.items()
+        ]
+
+    def _presence_rules(self) -> PresenceRules:
+        revisits_ms = (reader.revisit_ms for reader in self._routing.routes.values())
+        return presence_rules(revisits_ms, self._plan.recount_after_s)
+
+    def _antenna_bays(self) -> frozenset[str]:
+        return frozenset(
             route.place.bay
-            for reader in routes.values()
+            for reader in self._routing.routes.values()
             for route in reader.ports.values()
             if isinstance(route.place, Tee)
-        )
-        self.unread = UnreadBalls(
-            antenna_bays, balls=unread_balls, after_ms=round(unread_after_s * 1000), clock=clock, log=log
         )
 
     def devices(self) -> dict[str, Any]:
         """For the status: `readers`, and what presence did with their reads."""
         counters = self._presence.counters
         return {
-            "readers": {name: reader_document(self.antennas.view(name)) for name in self._settings},
+            "readers": {name: reader_document(self.antennas.view(name)) for name in self._plan.readers},
             "balls": {
                 "reads": counters.reads,
                 "below_floor": counters.below_floor,
@@ -153,21 +253,31 @@ class ReaderParts:
     def warnings(self) -> list[dict[str, Any]]:
         """What staff should look at, beyond the state of single bays."""
         warnings: list[dict[str, Any]] = []
-        if self._registry_missing and self._settings:
+        registry_missing = self._plan.registered_balls is None
+        if registry_missing and self._plan.readers:
             text = "No ball registry: balls that are read are not counted."
             warnings.append({"code": "no_ball_registry", "since": None, "text": text})
-        for name, settings in self._settings.items():
+        for name, settings in self._plan.readers.items():
             warnings += _reader_warnings(name, self.antennas.view(name), settings)
+        for refusal in self._refused():
+            where = "" if refusal.port is None else f" port {refusal.port}"
+            text = f"Reader {refusal.reader}{where}: {refusal.text}."
+            warnings.append({"code": "antenna_route_refused", "since": None, "text": text})
         if shed := self.antennas.mail.shed:
             text = f"{shed} credits of balls were lost: the journal could not take them in time."
             warnings.append({"code": "credits_shed", "since": None, "text": text})
-        for unread in () if self._registry_missing else self.unread.found():
+        for unread in () if registry_missing else self.unread.found():
             text = (
                 f"{unread.balls} balls were paid out and none was read for {unread.silent_ms // 1000} s: "
                 "look at the antenna, and whether these balls are registered."
             )
             warnings.append({"code": "balls_not_read", "since": None, "text": text, "bay": unread.bay})
         return warnings
+
+
+def _driver_part(settings: Reader) -> tuple[int, Reader]:
+    """What the driver was made from."""
+    return settings.antenna_ports, settings.model_copy(update=dict.fromkeys(_LIVE))
 
 
 def _reader_warnings(name: str, view: ReaderView, settings: Reader) -> list[dict[str, Any]]:

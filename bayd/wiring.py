@@ -22,7 +22,8 @@ from bayd.journal import Journal, ThreadJournalExecutor
 from bayd.journal.event_codec import BayEventCodec
 from bayd.ports import Clock, Log, Randomness
 from bayd.qod_wiring import QodParts
-from bayd.reader_wiring import ReaderParts
+from bayd.reader_wiring import ReaderParts, ReaderPlan
+from bayd.reconcile.antenna_pairs import AntennaPairPoller
 from bayd.reconcile.once import SINK
 from bayd.runtime.bay import BayObserver
 from bayd.runtime.clock import SystemClock
@@ -108,13 +109,15 @@ class Daemon:
                     "event-feed": parts.feed.run(),
                     "qod": parts.qod.run(),
                     "watchdog": self._watchdog(journal, bays).run(),
-                    "reload": self._reload_on_request(bays),
+                    "reload": self._reload_on_request(bays, parts.readers),
                     "housekeeping": Housekeeping(
                         journal, bays, (SINK,), clock=self._clock, log=self._log
                     ).run(),
-                    **{f"reader-{name}": reader.run() for name, reader in parts.readers.drivers.items()},
+                    "readers": parts.readers.run(),
                     **{f"dispenser-{name}": d.run() for name, d in parts.dispensers.reconcilers.items()},
                 }
+                if parts.antenna_pairs is not None:
+                    roots["antenna-pairs"] = parts.antenna_pairs.run()
                 for name, root in roots.items():
                     tasks.create_task(_for_ever(name, root), name=name)
                 listener = await self._listen(parts, counts)
@@ -141,7 +144,7 @@ class Daemon:
             log=self._log,
         )
 
-    async def _reload_on_request(self, bays: Range) -> None:
+    async def _reload_on_request(self, bays: Range, readers: ReaderParts) -> None:
         """SIGHUP: the new configuration is checked first; on any complaint the old one stays."""
         while True:
             await self.reload_asked.wait()
@@ -151,11 +154,14 @@ class Daemon:
                 new = load(self._path)
             except ConfigurationError as error:
                 for complaint in error.complaints:
-                    self._log.error("reload_refused", key=complaint.path, reason=complaint.text)
+                    self._log.error("reload_refused", setting=complaint.path, reason=complaint.text)
                 notify("READY=1\nSTATUS=the new configuration is wrong, the old one stays")
                 continue
             reloaded = apply(self._configuration, new, bays)
-            self._configuration = replace(self._configuration, settings=new.settings)
+            readers.reload(ReaderPlan.of(new))
+            self._configuration = replace(
+                self._configuration, settings=new.settings, registered_balls=new.registered_balls
+            )
             self._log.info("reloaded", applied=list(reloaded.applied))
             if reloaded.needs_restart:
                 self._log.warning("restart_needed", sections=list(reloaded.needs_restart))
@@ -216,15 +222,12 @@ class _Parts:
             log=log,
         )
         self.readers = ReaderParts(
-            settings.readers,
-            configuration.registered_balls,
-            bays,
-            recount_after_s=settings.play.recount_after_s,
-            unread_balls=settings.balls.unread_warning_balls,
-            unread_after_s=settings.balls.unread_warning_s,
-            clock=clock,
-            randomness=randomness,
-            log=log,
+            ReaderPlan.of(configuration), bays, clock=clock, randomness=randomness, log=log
+        )
+        self.antenna_pairs = (
+            AntennaPairPoller(self.central.client, self.readers.server_says, log)
+            if settings.central.antenna_pairs
+            else None
         )
         users = {number: bay.dispenser for number, bay in settings.bays.items() if bay.dispenser is not None}
         self.dispensers = DispenserParts(settings.dispensers, users, bays, log)

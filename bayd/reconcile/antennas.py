@@ -6,6 +6,8 @@ confirm goes to its bay through `BayMail`. Returns and pits are read always, who
 Of its readers a bay knows one fact: lost, as long as any of its ports has no reader or no antenna. Blind time
 and what presence must not take for an absence are measured per port by `listening`.
 
+Routes may change at any time (`reroute`): what a port has heard stays with the place that heard it.
+
 Nothing is read before the bays have their state: the balls that were credited before a restart are told to
 presence first, or one that still lies on the tee would count again.
 """
@@ -20,17 +22,15 @@ from bayd.core.desired import Desired
 from bayd.core.model import Bay, DeviceState
 from bayd.core.presence import (
     BallRead,
-    BallReturn,
     ForeignTag,
     Outcome,
-    Pit,
     PitSighting,
-    Place,
     PresenceEngine,
     Sighting,
     Tee,
 )
 from bayd.ports import Clock, Instant, Log
+from bayd.reconcile.antenna_ports import PortView, ReaderRoutes, ReaderView, told
 from bayd.reconcile.bay_mail import CREDITS_LIMIT, BayMail
 from bayd.reconcile.listening import PortWatch, blind_after_ms
 from bayd.runtime.bay import Outcome as BayOutcome
@@ -64,53 +64,6 @@ class Bays(Protocol):
     def get(self, number: str) -> Bay: ...
 
 
-@dataclass(frozen=True, slots=True)
-class PortRoute:
-    """What one port of a reader hears, and how loud it calls."""
-
-    place: Place
-    power_dbm: int
-
-
-@dataclass(frozen=True, slots=True)
-class ReaderRoutes:
-    ports: Mapping[int, PortRoute]
-    stay: int  # inventory rounds per visit: as many reads as confirm a ball
-    inventory_ms: int  # the longest that one of them takes
-
-    @property
-    def revisit_ms(self) -> int:
-        """The longest that a round over all ports takes."""
-        return len(self.ports) * self.stay * self.inventory_ms
-
-
-@dataclass(frozen=True, slots=True)
-class PortView:
-    """What the status shows of one antenna port."""
-
-    place: Place
-    wanted: bool  # it should be listened to now
-    blind_ms: int  # since the start; see `listening`
-    blind_now: bool
-    revisit_ms: int | None  # the longest of the last ones
-    antenna_missing: str | None  # None: none is missed; else what was measured, may be empty
-    power_refused: str  # why it sends with another power than configured
-
-
-@dataclass(frozen=True, slots=True)
-class ReaderView:
-    """What the status shows of a reader."""
-
-    state: DeviceState
-    reason: str
-    since_wall_ms: int | None  # of this state
-    lost_ms: int  # for how long it is away now
-    identity: ReaderIdentity | None
-    reads: int
-    rounds: int
-    ports: Mapping[int, PortView]
-
-
 @dataclass(slots=True)
 class _Reader:
     """One reader as it is known."""
@@ -123,10 +76,27 @@ class _Reader:
     reason: str = ""
     since: Instant | None = None
     identity: ReaderIdentity | None = None
+    # What the driver tells once is kept for ports that are not routed now, too.
     missing: dict[int, str] = field(default_factory=dict)
-    refused: dict[int, str] = field(default_factory=dict)
+    refused: dict[int, tuple[int, str]] = field(default_factory=dict)  # dBm, and why
     reads: int = 0
     rounds: int = 0
+
+    def why_refused(self, port: int) -> str:
+        """Of the power that is wanted now."""
+        power_dbm, reason = self.refused.get(port, (None, ""))
+        return f"{power_dbm} dBm: {reason}" if power_dbm == self.routes.ports[port].power_dbm else ""
+
+    def take(self, routes: ReaderRoutes, now_ms: int) -> None:
+        """Other routes."""
+        before, self.routes = self.routes.ports, routes
+        for port in self.watches.keys() - routes.ports.keys():
+            del self.watches[port]
+        for port, route in routes.ports.items():
+            watch = self.watches.setdefault(port, PortWatch(0, now_ms))
+            watch.allow(blind_after_ms(routes.revisit_ms))
+            if port in before and before[port].place != route.place:
+                watch.move(now_ms)
 
 
 class AntennaReconciler:
@@ -147,28 +117,44 @@ class AntennaReconciler:
         self._bays = bays
         self._clock = clock
         self._log = log
-        now_ms = clock.now().boot_ms
-        self._readers = {
-            name: _Reader(
-                one, {port: PortWatch(blind_after_ms(one.revisit_ms), now_ms) for port in one.ports}
-            )
-            for name, one in routes.items()
-        }
+        self._readers: dict[str, _Reader] = {}
         self._at_tee: dict[str, list[tuple[str, int]]] = {}  # bay -> its ports
-        for name, one in routes.items():
-            for port, route in one.ports.items():
-                if isinstance(route.place, Tee):
-                    self._at_tee.setdefault(route.place.bay, []).append((name, port))
         self._playing: set[str] = set()
         self._listening = False
         self._due_ms: int | None = None  # when the run task will look at presence
         self._look = asyncio.Event()
-        self.mail = BayMail(self._at_tee, bays, log, credits_limit=credits_limit)
+        self.mail = BayMail(bays, log, credits_limit=credits_limit)
+        self.reroute(routes)
+
+    def reroute(self, routes: Mapping[str, ReaderRoutes]) -> None:
+        """These readers and ports from now on. A port that keeps its place keeps what is known of it."""
+        now_ms = self._clock.now().boot_ms
+        before = self._at_tee
+        for name in self._readers.keys() - routes.keys():
+            del self._readers[name]
+        for name, one in routes.items():
+            if name in self._readers:
+                self._readers[name].take(one, now_ms)
+            else:
+                watches = {port: PortWatch(blind_after_ms(one.revisit_ms), now_ms) for port in one.ports}
+                self._readers[name] = _Reader(one, watches)
+        self._at_tee = {}
+        for name, one in routes.items():
+            for port, route in one.ports.items():
+                if isinstance(route.place, Tee):
+                    self._at_tee.setdefault(route.place.bay, []).append((name, port))
+        for name in routes:
+            self._plan(name)
+        if self._listening:
+            self._report(before.keys() | self._at_tee.keys())
 
     def attach(self, name: str, reader: RfidReader) -> None:
-        """The driver that drives reader `name`; its events come to `reader_event`."""
-        self._readers[name].driver = reader
-        self._readers[name].confirm = cast(Literal[1, 2], reader.reads_to_confirm)
+        """What drives reader `name` now; its events come to `reader_event`."""
+        one = self._readers[name]
+        confirm = cast(Literal[1, 2], reader.reads_to_confirm)
+        self._readers[name] = _Reader(
+            one.routes, one.watches, reader, confirm, reads=one.reads, rounds=one.rounds
+        )
         self._plan(name)
 
     def bay_changed(self, bay: Bay, wish: Desired) -> None:
@@ -190,7 +176,7 @@ class AntennaReconciler:
                 blind_now=reader.watches[port].is_blind(now.boot_ms),
                 revisit_ms=reader.watches[port].revisit_ms,
                 antenna_missing=reader.missing.get(port),
-                power_refused=reader.refused.get(port, ""),
+                power_refused=reader.why_refused(port),
             )
             for port, route in reader.routes.ports.items()
         }
@@ -228,6 +214,8 @@ class AntennaReconciler:
 
     def reader_event(self, name: str, event: ReaderEvent) -> None:
         """The callback of reader `name`: in the loop, never blocking."""
+        if name not in self._readers:
+            return  # let go of, and on its way out
         reader, now = self._readers[name], self._clock.now()
         match event:
             case TagBatch(reads):
@@ -268,7 +256,7 @@ class AntennaReconciler:
                 self._log.info("antenna_restored", reader=name, port=port)
                 self._report(self._bays_of(name, port))
             case PowerRefused(port, power_dbm, reason):
-                reader.refused[port] = f"{power_dbm} dBm: {reason}"
+                reader.refused[port] = (power_dbm, reason)
                 self._log.warning("power_refused", reader=name, port=port, power_dbm=power_dbm, reason=reason)
 
     def _become(self, name: str, state: DeviceState, reason: str, now: Instant) -> None:
@@ -292,6 +280,8 @@ class AntennaReconciler:
 
     def _fact_of(self, number: str) -> i.DeviceReported | None:
         """None: a reader has not been heard of, and nothing worse is known."""
+        if number not in self._at_tee:
+            return i.DeviceReported(READER, DeviceState.UNKNOWN, "")  # its antenna was routed elsewhere
         wrong: list[str] = []
         unknown = False
         for name, port in self._at_tee[number]:
@@ -340,14 +330,3 @@ class AntennaReconciler:
                     self._log.info("pit_sighting_unattributed", pit=pit, epc=epc)
                 case PitSighting(pit, epc, bay, at_ms) if bay is not None:
                     self.mail.credit(bay, i.BallInPit(epc, pit, at_ms))
-
-
-def told(place: Place) -> str:
-    """A place as the configuration writes it."""
-    match place:
-        case Tee(bay):
-            return bay
-        case BallReturn():
-            return "return"
-        case Pit(name):
-            return f"pit:{name}"

@@ -6,8 +6,7 @@ state of a device is never lost: the newer one takes the place of the older.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Iterable
+from collections import defaultdict, deque
 from typing import Protocol
 
 from bayd.core import inputs as i
@@ -28,13 +27,11 @@ class Bays(Protocol):
 class BayMail:
     """`run` is a task of its owner."""
 
-    def __init__(
-        self, numbers: Iterable[str], bays: Bays, log: Log, *, credits_limit: int = CREDITS_LIMIT
-    ) -> None:
+    def __init__(self, bays: Bays, log: Log, *, credits_limit: int = CREDITS_LIMIT) -> None:
         self._bays = bays
         self._log = log
         self._credits_limit = credits_limit
-        self._credits: dict[str, deque[i.Input]] = {number: deque() for number in numbers}
+        self._credits: defaultdict[str, deque[i.Input]] = defaultdict(deque)
         self._states: dict[str, i.DeviceReported] = {}
         self._being_served: set[str] = set()
         self._to_serve: asyncio.Queue[str] = asyncio.Queue()  # at most one entry for each bay

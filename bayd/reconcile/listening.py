@@ -60,6 +60,10 @@ class PortWatch:
         self._proof_ms = now_ms
         self._revisits_ms: deque[int] = deque(maxlen=_REVISITS_KEPT)
 
+    def allow(self, blind_after_ms: int) -> None:
+        """How long a round may take from now on."""
+        self._blind_after_ms = blind_after_ms
+
     @property
     def wanted(self) -> bool:
         return self._since_ms is not None
@@ -80,6 +84,11 @@ class PortWatch:
         """It is no longer to be read."""
         self._blind_ms = self.blind_ms(now_ms)
         self._since_ms = None
+
+    def move(self, now_ms: int) -> None:
+        """It belongs to another place: what it heard until now proves nothing there."""
+        self.rest(now_ms)
+        self._proof_ms = now_ms
 
     def is_blind(self, now_ms: int) -> bool:
         return self._since_ms is not None and now_ms - self._since_ms > self._blind_after_ms

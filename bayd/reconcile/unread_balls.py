@@ -40,6 +40,12 @@ class UnreadBalls:
         self._log = log
         self._counts: dict[str, _Count] = {}
 
+    def watch(self, bays: Collection[str], *, balls: int, after_ms: int) -> None:
+        """These bays by these limits from their next change on."""
+        self._bays, self._balls, self._after_ms = bays, balls, after_ms
+        for bay in self._counts.keys() - set(bays):
+            del self._counts[bay]
+
     def bay_changed(self, bay: Bay, _wish: Desired) -> None:
         session = bay.session
         if bay.number not in self._bays:

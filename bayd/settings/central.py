@@ -48,6 +48,13 @@ class Central(Table):
         description="The server takes `POST /bay/state`, an extension of the reference server: the bay's "
         "whole state, the newest alone.",
     )
+    antenna_pairs: bool = Field(
+        False,
+        description="Which antenna belongs to which bay or target, and its power, is asked of the server "
+        "(`GET /reader/antennaPairs`, once a minute). What it says goes before `readers.ID.ports` and the "
+        "powers there, which hold until the first answer. Wrongly kept antennas at the server credit balls "
+        "to the wrong bay.",
+    )
     auth: Literal["none", "bearer"] = Field(
         "none", description="`bearer` sends the credential `central_token`; the documented server wants none."
     )

@@ -52,7 +52,7 @@ REGION_LIMITS: Mapping[Region, RegionLimit] = {
 
 def device_link(link: str) -> str:
     """Raises ValueError, with what to write instead."""
-    if "://" not in link and link:
+    if link.startswith("/"):
         return link
     try:
         parts = urlsplit(link)
@@ -187,8 +187,13 @@ class Reader(BaseModel):
 
     def power_dbm(self, port: int) -> int:
         """What this port is set to."""
-        power = self.port_power.get(str(port), self.power)
-        return power if self.power_unit == "dbm" else percent_as_dbm(power, self.highest_power_dbm)
+        return self.dbm_of(self.port_power.get(str(port), self.power))
+
+    @property
+    def antenna_ports(self) -> int:
+        """How many it has. Few of them in use say little: most readers have eight."""
+        highest = max((int(port) for port in self.ports), default=1)
+        return self.port_count or (8 if highest <= 8 else 16)
 
     @property
     def floor_dbm(self) -> int | None:
@@ -209,27 +214,35 @@ class Reader(BaseModel):
             if port not in self.ports:
                 raise _refusal(f"port_power.{port}: this port is not among ports")
         for key, power in {"power": self.power, **self._single_powers()}.items():
-            self._check_power(key, power)
+            if complaint := self.power_complaint(power):
+                raise _refusal(f"{key}: {complaint}")
         return self
 
     def _single_powers(self) -> dict[str, int]:
         return {f"port_power.{port}": power for port, power in self.port_power.items()}
 
-    def _check_power(self, key: str, power: int) -> None:
+    def dbm_of(self, power: int) -> int:
+        """A power in `power_unit`."""
+        return power if self.power_unit == "dbm" else percent_as_dbm(power, self.highest_power_dbm)
+
+    def power_complaint(self, power: int) -> str | None:
+        """Why a power in `power_unit` cannot be; None where it can."""
         lowest, highest = (20 if self.power_mode == "ram" else 0), self.highest_power_dbm
         if self.power_unit == "percent":
-            if power == 0:
-                raise _refusal(f"{key}: 0 per cent is no power; to switch a port off leave it out")
+            if power <= 0:
+                return f"{power} per cent is no power; to switch a port off leave it out"
             power = percent_as_dbm(power, highest)
         if power > highest:
-            raise _refusal(
-                f"{key}: {power} dBm is more than the {highest} dBm that {self.region.value} allows with an"
+            return (
+                f"{power} dBm is more than the {highest} dBm that {self.region.value} allows with an"
                 f" antenna of {self.antenna_gain_dbi:g} dBi and {self.cable_loss_db:g} dB of cable"
                 f" ({REGION_LIMITS[self.region].source}); lower it, or correct region, antenna_gain_dbi or"
                 " cable_loss_db"
             )
         if power < lowest:
-            raise _refusal(f'{key}: {power} dBm: power_mode = "ram" knows {lowest} dBm and more only')
+            mode = ': power_mode = "ram"' if lowest else ": a reader"
+            return f"{power} dBm{mode} knows {lowest} dBm and more only"
+        return None
 
 
 def _refusal(text: str) -> PydanticCustomError:

@@ -35,7 +35,8 @@ from bayd.core.rules import Rules
 from bayd.journal import Journal, ThreadJournalExecutor
 from bayd.journal.disk import Connect, connect
 from bayd.journal.event_codec import BayEventCodec
-from bayd.reader_wiring import ReaderParts, make_routes
+from bayd.reader_routes import make_routing
+from bayd.reader_wiring import ReaderParts, ReaderPlan
 from bayd.reconcile.listening import presence_rules
 from bayd.runtime.bay import Outcome
 from bayd.runtime.clock import SystemClock
@@ -197,6 +198,10 @@ class TimedBays:
         self.durable: dict[str, list[float]] = {}
 
     @property
+    def bays(self) -> Mapping[str, object]:
+        return self._bays.bays
+
+    @property
     def ready(self) -> asyncio.Event:
         return self._bays.ready
 
@@ -295,25 +300,17 @@ async def measure(
         dict.fromkeys(bays_of_all, Rules()), journal=journal, clock=clock, randomness=randomness, log=log
     )
     timed = TimedBays(bays)
-    parts = ReaderParts(
-        settings,
-        registered,
-        timed,
-        recount_after_s=120,
-        unread_balls=10,
-        unread_after_s=180,
-        clock=clock,
-        randomness=randomness,
-        log=log,
-    )
+    parts = ReaderParts(ReaderPlan(settings, registered), timed, clock=clock, randomness=randomness, log=log)
     bays.observe(parts.antennas)
-    rules = presence_rules((one.revisit_ms for one in make_routes(settings).values()), 120)
+    rules = presence_rules(
+        (one.revisit_ms for one in make_routing(settings, bays.bays, {}).routes.values()), 120
+    )
     try:
         async with feeding(directory, readers, exchanges_per_s) as feeder, asyncio.TaskGroup() as tasks:
             roots = [
                 tasks.create_task(bays.run(), name="range"),
                 tasks.create_task(parts.antennas.run(), name="antennas"),
-                *(tasks.create_task(d.run(), name=name) for name, d in parts.drivers.items()),
+                tasks.create_task(parts.run(), name="readers"),
             ]
             await bays.ready.wait()
             await asyncio.gather(*(start_play(bays, number, clock) for number in bays_of_all))

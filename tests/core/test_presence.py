@@ -703,6 +703,23 @@ def test_new_routes_that_change_nothing_disturb_nothing() -> None:
     """)
 
 
+def test_other_rules_hold_from_the_next_decision_on() -> None:
+    """What is decided stays: the ball on the tee does not count again because absence is shorter now."""
+    evening = Evening()
+    evening.plays("""
+           0.000 bay 107 hears A at -60
+           0.100 bay 107 hears A at -60
+        => 0.600 A counts for 107, 0.000 -60
+    """)
+    evening.engine.change_rules(PresenceRules(recount_after_s=10, arbitration_ms=100))
+    evening.plays("""
+           1.000 bay 107 hears A at -60
+          12.000 bay 107 hears A at -60
+          12.100 bay 107 hears A at -60
+        => 12.200 A counts for 107, 12.000 -60
+    """)
+
+
 def test_a_port_with_two_places_is_refused_by_name_and_the_old_routes_stay() -> None:
     evening = Evening()
     with pytest.raises(ValueError, match=r"reader crc port 1 is routed twice.*201.*202"):

@@ -9,7 +9,7 @@ from typing import Any
 
 from bayd.core import events as e
 from bayd.journal import ThreadJournalExecutor
-from bayd.reader_wiring import ReaderParts
+from bayd.reader_wiring import ReaderParts, ReaderPlan
 from bayd.runtime.range import Range
 from bayd.settings.readers import Reader
 from hardware.sim.ptys import PtyPort
@@ -68,12 +68,8 @@ async def reader_side(
     try:
         async with world.up() as bays:
             parts = ReaderParts(
-                settings,
-                registered,
+                ReaderPlan(settings, registered),
                 bays,
-                recount_after_s=120,
-                unread_balls=10,
-                unread_after_s=180,
                 clock=world.clock,
                 randomness=SimRandomness(),
                 log=world.log,
@@ -84,7 +80,7 @@ async def reader_side(
                 task.announce()
             async with asyncio.TaskGroup() as tasks:
                 roots = [tasks.create_task(parts.antennas.run(), name="antennas")]
-                roots += [tasks.create_task(d.run(), name=f"reader-{n}") for n, d in parts.drivers.items()]
+                roots.append(tasks.create_task(parts.run(), name="readers"))
                 try:
                     yield bays, parts
                 finally:

@@ -12,7 +12,8 @@ from pathlib import Path
 from bayd.core import events as e
 from bayd.core.presence import Place, PresenceEngine, Route, Tee
 from bayd.core.rules import Rules
-from bayd.reconcile.antennas import AntennaReconciler, PortRoute, ReaderRoutes
+from bayd.reconcile.antenna_ports import PortRoute, ReaderRoutes
+from bayd.reconcile.antennas import AntennaReconciler
 from bayd.reconcile.bay_mail import CREDITS_LIMIT
 from bayd.reconcile.listening import presence_rules
 from bayd.runtime.range import Range
@@ -51,6 +52,7 @@ class Row:
         self.rigs = {name: MemoryRig() for name in layout}
         self.sims = {name: self._make_sim(name) for name in layout}
         self.antennas: AntennaReconciler
+        self.presence: PresenceEngine
 
     def _make_sim(self, name: str) -> R2000Sim:
         rig = self.rigs[name]
@@ -91,7 +93,7 @@ class Row:
                 )
                 for name, ports in self.layout.items()
             }
-            presence = PresenceEngine(
+            self.presence = PresenceEngine(
                 [
                     Route(name, port, place)
                     for name, ports in self.layout.items()
@@ -102,7 +104,7 @@ class Row:
             )
             self.antennas = AntennaReconciler(
                 routes,
-                presence,
+                self.presence,
                 bays,
                 clock=self.world.clock,
                 log=self.world.log,

@@ -7,7 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from bayd.core.presence import BallReturn, Pit, Tee
-from bayd.reader_wiring import make_reader, make_routes
+from bayd.reader_routes import make_routing
+from bayd.reader_wiring import make_reader
 from bayd.settings import ConfigurationError, load
 from bayd.settings.readers import Reader, Region, highest_power_dbm, percent_as_dbm
 from hardware.rfid import ReaderEvent
@@ -89,7 +90,8 @@ def test_a_floor_in_raw_figures_means_dbm_where_the_family_knows_them() -> None:
 
 def test_ports_lead_to_tees_returns_and_targets() -> None:
     ports = {"1": "109", "2": "return", "8": "pit:S1_1"}
-    routes = make_routes({"west": reader(ports=ports), "east": reader(driver="uhfreader288", ports=ports)})
+    readers = {"west": reader(ports=ports), "east": reader(driver="uhfreader288", ports=ports)}
+    routes = make_routing(readers, {"109"}, {}).routes
     assert {port: route.place for port, route in routes["west"].ports.items()} == {
         1: Tee("109"),
         2: BallReturn("west_2"),

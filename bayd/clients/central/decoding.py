@@ -107,14 +107,17 @@ def decode_antenna(fields: ObjectReader) -> ServerAntenna:
 
 def decode_antenna_pair(fields: ObjectReader) -> AntennaPair:
     """Reader component, 6: the reader's id is spelt readerID here and readerId elsewhere."""
+    antennas = _find_antennas(fields) or ()
+    written = fields.raw("antennas")
     return AntennaPair(
         reader_id=fields.get_text("readerID", "readerId"),
-        antennas=_find_antennas(fields) or (),
+        antennas=antennas,
         id=fields.find_whole("id"),
         normal_id=fields.find_text("normalId"),
         active=fields.find_flag("active"),
         reader_type=fields.find_text("readerType"),
         antenna_count=fields.find_whole("noOfAntennas"),
+        unreadable=max(0, len(written) - len(antennas)) if isinstance(written, list) else 0,
     )
 
 

@@ -45,6 +45,7 @@ class AntennaPair:
     active: bool | None = None
     reader_type: str | None = None  # "bay" or "pit"
     antenna_count: int | None = None
+    unreadable: int = 0  # antennas of the answer that could not be read
 
 
 @dataclass(frozen=True, slots=True)

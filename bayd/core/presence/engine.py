@@ -105,6 +105,12 @@ class PresenceEngine:
         self._antennas = antennas
         self._one_bay = len({antenna.place for antenna in antennas.values() if antenna.at_tee}) == 1
 
+    def change_rules(self, rules: PresenceRules) -> None:
+        """Decide by these from now on; what is decided already stays."""
+        self._rules = rules
+        self._balls.change_rules(rules)
+        self._foreign.change_rules(rules)
+
     def register(self, registered: Container[str]) -> None:
         """Count these balls from now on. One that is no longer among them is not credited any more.
 

@@ -12,22 +12,22 @@ class _Recent:
     """Tags at places that were met inside the last `horizon_ms`; at most `cap`, the oldest go first."""
 
     def __init__(self, horizon_ms: int, cap: int) -> None:
-        self._horizon_ms = horizon_ms
-        self._cap = cap
+        self.horizon_ms = horizon_ms
+        self.cap = cap
         self._met_ms: dict[tuple[str, Place], int] = {}  # oldest first
         self.evicted = 0
 
     def holds(self, key: tuple[str, Place], now_ms: int) -> bool:
         met_ms = self._met_ms.get(key)
-        return met_ms is not None and now_ms - met_ms < self._horizon_ms
+        return met_ms is not None and now_ms - met_ms < self.horizon_ms
 
     def add(self, key: tuple[str, Place], now_ms: int) -> None:
         self._met_ms.pop(key, None)
         self._met_ms[key] = now_ms
         while True:  # ends at the latest at what was just added
             oldest, met_ms = next(iter(self._met_ms.items()))
-            lapsed = now_ms - met_ms >= self._horizon_ms
-            if not lapsed and len(self._met_ms) <= self._cap:
+            lapsed = now_ms - met_ms >= self.horizon_ms
+            if not lapsed and len(self._met_ms) <= self.cap:
                 return
             self.evicted += not lapsed
             del self._met_ms[oldest]
@@ -39,6 +39,11 @@ class ForeignTags:
     def __init__(self, rules: PresenceRules) -> None:
         self._once = _Recent(rules.confirm_within_ms, rules.max_foreign)
         self._reported = _Recent(rules.foreign_report_s * 1_000, rules.max_foreign)
+
+    def change_rules(self, rules: PresenceRules) -> None:
+        self._once.horizon_ms = rules.confirm_within_ms
+        self._reported.horizon_ms = rules.foreign_report_s * 1_000
+        self._once.cap = self._reported.cap = rules.max_foreign
 
     @property
     def evicted(self) -> int:

@@ -136,6 +136,9 @@ class BallMemory:
     def __init__(self, rules: PresenceRules) -> None:
         self.by_epc: dict[str, Ball] = {}
         self.evicted = 0
+        self.change_rules(rules)
+
+    def change_rules(self, rules: PresenceRules) -> None:
         self._cap = rules.max_balls
         self._matters_for_ms = max(rules.recount_after_s, rules.attribution_s) * 1_000
 
