@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import platform
 import signal
 import time
 from collections.abc import Awaitable, Coroutine
@@ -16,9 +17,10 @@ import bayd
 from bayd.central_wiring import CentralParts
 from bayd.clients.transport import AiohttpTransport
 from bayd.core import events as e
+from bayd.core.evolve import REDUCER_VERSION
 from bayd.credentials import Credentials, load_credentials
 from bayd.dispenser_wiring import DispenserParts
-from bayd.journal import Journal, ThreadJournalExecutor
+from bayd.journal import Journal, ThreadJournalExecutor, schema
 from bayd.journal.event_codec import BayEventCodec
 from bayd.ports import Clock, Log, Randomness
 from bayd.qod_wiring import QodParts
@@ -313,7 +315,15 @@ async def run(config: Path) -> None:
     configuration = load(config)
     credentials = load_credentials()
     log = structlog.get_logger("bayd")
-    log.info("bayd_starting", version=bayd.__version__, config=str(config))
+    log.info(
+        "bayd_starting",
+        version=bayd.__version__,
+        python=platform.python_version(),
+        schema=schema.newest(),
+        reducer=REDUCER_VERSION,
+        config=str(config),
+        time_scale=configuration.time_scale,
+    )
     daemon = Daemon(config, configuration, credentials, log)
     loop = asyncio.get_running_loop()
     async with asyncio.TaskGroup() as group:

@@ -101,6 +101,11 @@ def create_tables(db: Database) -> None:
         db.execute(statement)
 
 
+def newest(known: Migrations = migrations) -> str:
+    """The name of the layout that this release writes."""
+    return max(_names(known))
+
+
 def is_fresh(db: Database) -> bool:
     """Nothing of a journal is in this file yet."""
     return not db.table("events").exists()

@@ -1,13 +1,16 @@
-"""Logs on stderr, one event a line, secrets masked; under journald with priorities."""
+"""Logs on stderr, one event a line, secrets masked, repeats counted; under journald with priorities."""
 
 import logging
 import os
 import re
 import sys
+import time
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import structlog
+
+from bayd.runtime.repeats import RepeatLimit
 
 # sd-daemon(3): a line that begins with <N> has this priority in the journal.
 _PRIORITIES: Mapping[str, int] = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
@@ -46,7 +49,11 @@ def configure(level: str = "info", environment: Mapping[str, str] | None = None)
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[
+            *shared,
+            RepeatLimit(time.monotonic),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,

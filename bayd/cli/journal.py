@@ -1,0 +1,136 @@
+"""`bayd events` and `bayd dump`: what has happened, for people and for those who help them."""
+
+import json
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bayd.cli.config import CONFIG_DEFAULT, EX_CONFIG
+
+if TYPE_CHECKING:
+    from bayd.journal_reader import Line
+    from bayd.settings import Configuration
+
+EX_UNAVAILABLE = 69
+_LOOK_S = 0.5
+_CONFIG = click.option(
+    "--config", type=click.Path(dir_okay=False, path_type=Path), default=CONFIG_DEFAULT,
+    envvar="BAYD_CONFIG", show_default=True,
+)  # fmt: skip
+
+
+@click.command()
+@_CONFIG
+@click.option("--follow", "-f", is_flag=True, help="Go on with what happens now.")
+@click.option("--bay", help="Of this bay alone.")
+@click.option("--kind", "kinds", multiple=True, help="Such as SessionStarted; may be given again.")
+@click.option("--after", type=click.IntRange(0), help="Those after this number.")
+@click.option(
+    "--last", type=click.IntRange(0), default=50, show_default=True, help="Without --after: so many."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def events(
+    config: Path,
+    follow: bool,
+    bay: str | None,
+    kinds: tuple[str, ...],
+    after: int | None,
+    last: int,
+    as_json: bool,
+) -> None:
+    """What the journal has recorded, a line for each event. Reads the file: the daemon need not run."""
+    from bayd.journal_reader import JournalUnreadableError, reading
+
+    settings = _load(config).settings
+    try:
+        with reading(settings.state.dir / "journal.db") as journal:
+            wanted = frozenset(kinds)
+            seq = journal.last_seq() if after is None else after
+            for line in journal.last(last, bay, wanted) if after is None else journal.after(after, bay):
+                if not wanted or line.event.kind in wanted:
+                    _print(line, as_json=as_json)
+                seq = max(seq, line.seq)
+            while follow:
+                for line in journal.after(seq, bay):
+                    seq = line.seq
+                    if not wanted or line.event.kind in wanted:
+                        _print(line, as_json=as_json)
+                sys.stdout.flush()
+                time.sleep(_LOOK_S)
+    except JournalUnreadableError as error:
+        click.echo(str(error), err=True)
+        sys.exit(EX_UNAVAILABLE)
+    except KeyboardInterrupt:
+        pass  # the way to end --follow
+
+
+@click.command()
+@_CONFIG
+@click.option("--url", default="http://127.0.0.1:8470", envvar="BAYD_URL", show_default=True)
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Default: bayd-dump-DATE.tar.gz here."
+)
+@click.option("--events", "count", type=click.IntRange(0), default=5000, show_default=True)
+@click.option("--json", "as_json", is_flag=True)
+def dump(config: Path, url: str, out: Path | None, count: int, as_json: bool) -> None:
+    """Write what a helper at the other end of a telephone needs to see: no names, numbers or secrets."""
+    import asyncio
+
+    from bayd.support_bundle import BundleError, write_bundle
+
+    now = datetime.now(UTC)
+    out = out or Path(f"bayd-dump-{now:%Y%m%d-%H%M%S}.tar.gz")
+    try:
+        parts = asyncio.run(write_bundle(out, config, url, count, now.timestamp()))
+    except BundleError as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)
+    if as_json:
+        click.echo(json.dumps({"file": str(out), "parts": dict(parts)}, indent=2))
+        return
+    for name, problem in parts.items():
+        click.echo(f"{'left out' if problem else 'written '}  {name}{'  ' + problem if problem else ''}")
+    click.echo(f"{out}: look through it before you send it")
+
+
+def _print(line: "Line", *, as_json: bool) -> None:
+    event = line.event
+    if as_json:
+        row: dict[str, Any] = {
+            "seq": line.seq,
+            "at": _rfc3339(line.wall_ms),
+            "clock": "synchronised" if line.synchronised else "not synchronised",
+            "bay": line.bay,
+            "kind": event.kind,
+            "version": event.version,
+            "facts": event.facts,
+        }
+        click.echo(json.dumps(row, ensure_ascii=False))
+        return
+    facts = "  ".join(f"{name}={_short(value)}" for name, value in event.facts.items())
+    doubt = "" if line.synchronised else "?"
+    click.echo(f"{line.seq:>7}  {_rfc3339(line.wall_ms)}{doubt}  bay {line.bay}  {event.kind}  {facts}")
+
+
+def _short(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _rfc3339(wall_ms: int) -> str:
+    return (
+        datetime.fromtimestamp(wall_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    )
+
+
+def _load(config: Path) -> "Configuration":
+    from bayd.settings import ConfigurationError, load
+
+    try:
+        return load(config)
+    except ConfigurationError as error:
+        click.echo(str(error), err=True)
+        sys.exit(EX_CONFIG)
