@@ -36,12 +36,14 @@ from bayd.runtime.reload import apply
 from bayd.runtime.sd_notify import notify
 from bayd.runtime.watchdog import Watchdog
 from bayd.settings import Configuration, ConfigurationError, load
+from bayd.settings.local_socket import socket_of
 from bayd.web.access import Access
 from bayd.web.app import check_listen, make_app
 from bayd.web.bays import BayApi
 from bayd.web.events import EventStreams
 from bayd.web.feed import EventFeed
 from bayd.web.listener import Listener
+from bayd.web.local_socket import LocalSocket
 from bayd.web.metrics import Counts, Metrics, Sources
 from bayd.web.openapi import description_route
 from bayd.web.outbox import OutboxPage
@@ -130,6 +132,7 @@ class Daemon:
                 finally:
                     # First the doors, while the bays still answer what is under way.
                     notify("STOPPING=1")
+                    parts.local_socket.close()
                     await listener.aclose()
 
     def _watchdog(self, journal: Journal[e.Event], bays: Range) -> Watchdog:
@@ -190,7 +193,7 @@ class Daemon:
         routes = [route for page in pages for route in page.routes()]
         routes.append(description_route(routes, bayd.__version__))
         app = make_app(routes, parts.access, self._log, meter=counts, at_stop=[parts.streams.close])
-        return await Listener.open(app, addresses, self._log)
+        return await Listener.open(app, addresses, self._log, local=parts.local_socket.open())
 
 
 class _Parts:
@@ -233,6 +236,7 @@ class _Parts:
         )
         users = {number: bay.dispenser for number, bay in settings.bays.items() if bay.dispenser is not None}
         self.dispensers = DispenserParts(settings.dispensers, users, bays, log)
+        self.local_socket = LocalSocket(socket_of(settings.http, settings.state, os.environ), log)
         self.access = Access(credentials.api_tokens, settings.http.allowed_hosts, clock)
         self.qod = QodParts(configuration, credentials, bays, clock=clock, randomness=randomness, log=log)
         views = BayViews(bays, clock, qod_state=self.qod.state, queue_place=self.dispensers.queue_place)
@@ -285,7 +289,7 @@ class _Parts:
         return {**self.readers.devices(), "dispensers": self.dispensers.section()}
 
     def _warnings(self) -> list[dict[str, Any]]:
-        parts = (self.central, self.readers, self.dispensers, self.qod)
+        parts = (self.central, self.readers, self.dispensers, self.qod, self.local_socket)
         warnings = [warning for part in parts for warning in part.warnings()]
         if self._journal.disk_full:
             text = "The disk of the journal is full, or almost: soon nothing can be recorded."

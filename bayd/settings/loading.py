@@ -20,7 +20,9 @@ from bayd.settings.configuration import Configuration, Settings
 from bayd.settings.dispensers import DRIVERS, WRONG_DRIVER
 
 # Variables that begin like settings and are none: the command line reads some of them.
-_OTHER_VARIABLES = frozenset({TIME_SCALE_VARIABLE, "BAYD_BOOT_ID", "BAYD_CONFIG", "BAYD_URL"})
+_OTHER_VARIABLES = frozenset(
+    {TIME_SCALE_VARIABLE, "BAYD_BOOT_ID", "BAYD_CONFIG", "BAYD_SOCKET", "BAYD_TOKEN", "BAYD_URL"}
+)
 _CREDENTIALS = frozenset(
     {"site_key", "central_token", "qod_client_id", "qod_client_secret", "qod_private_key", "api_tokens"}
 )
@@ -55,6 +57,12 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Configurat
 def files_of(path: Path) -> tuple[Path, ...]:
     """The files that make up the configuration, later ones over earlier ones."""
     return (path, *sorted((path.parent / "conf.d").glob("*.toml")))
+
+
+def read_tables(path: Path) -> tuple[dict[str, Any], list[Complaint]]:
+    """What files and environment say, as far as they can be read: not checked."""
+    raw, complaints = _read_files(path)
+    return _merge(raw, environment_tables()), complaints
 
 
 def _read_files(path: Path) -> tuple[dict[str, Any], list[Complaint]]:

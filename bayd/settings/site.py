@@ -17,6 +17,18 @@ def _known_timezone(name: str) -> str:
     return name
 
 
+OFF = "none"
+_SOCKET_PATH_BYTES = 107  # sun_path holds 108 with its end (unix(7))
+
+
+def _socket_path(path: str) -> str:
+    if path != OFF and not path.startswith("/"):
+        raise ValueError(f'write an absolute path, or "{OFF}"')
+    if len(path.encode()) > _SOCKET_PATH_BYTES:
+        raise ValueError(f"a socket's path has up to {_SOCKET_PATH_BYTES} bytes")
+    return path
+
+
 class Site(Table):
     """The range as people know it."""
 
@@ -44,6 +56,12 @@ class Http(Table):
         "no",
         description="`trusted-lan` allows addresses beyond loopback without TLS: PINs and tokens then cross "
         "that network in clear.",
+    )
+    socket: Annotated[str, AfterValidator(_socket_path)] | None = Field(
+        None,
+        description="The tools' way in on this machine, a unix socket of mode 0660 for root and the daemon's "
+        "group: an absolute path, or `none`. Without it: `bayd.sock` in systemd's runtime directory "
+        "(`/run/bayd`), or in `state.dir` where there is none.",
     )
     allowed_hosts: tuple[str, ...] = Field(
         ("localhost", "127.0.0.1", "::1"),

@@ -12,12 +12,15 @@ from bayd.core.inputs import Actor, Role
 from bayd.credentials import ApiToken
 from bayd.ports import Clock
 from bayd.web.limits import Buckets, RateLimits, client_address
+from bayd.web.local_socket import Peer, peer_of
 from bayd.web.problems import Problem, ProblemError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _SEES_NAMES = frozenset({Role.SCREEN, Role.STAFF})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+# What browsers and proxies send: neither belongs at the local socket, whose caller it would hide.
+_FOREIGN_HEADERS = ("Origin", "Forwarded", "X-Forwarded-For", "Via")
 _AUTHORITY = re.compile(r"(?P<host>[a-z0-9._-]+|\[[0-9a-f:.]+\])(:(?P<port>[0-9]{1,5}))?", re.IGNORECASE)
 
 
@@ -80,7 +83,7 @@ class Access:
 
         Raises ProblemError for a token that is not known or of another role, and for too many requests.
         """
-        caller = self._find(request)
+        caller = self._find(request, roles)
         if limited:
             self._requests.take(caller.name)
         if roles is None:
@@ -92,11 +95,13 @@ class Access:
             raise ProblemError(Problem(HTTPStatus.FORBIDDEN, "role_not_allowed", text))
         return caller
 
-    def _find(self, request: web.Request) -> Caller:
-        address = client_address(request.remote)
+    def _find(self, request: web.Request, roles: frozenset[Role] | None) -> Caller:
+        """A token counts before the user who sent it."""
+        peer = peer_of(request.transport)
+        address = client_address(request.remote) if peer is None else peer.name
         headers = request.headers.getall("Authorization", [])
         if not headers:
-            return Caller(address)
+            return Caller(address, None if peer is None else peer.actor(roles))
         scheme, _, presented = headers[0].partition(" ")
         presented = presented.strip()
         # Every token is compared, so that the time tells nothing about which one is near.
@@ -111,6 +116,11 @@ class Access:
     @web.middleware
     async def same_origin(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Refuse foreign Host (DNS rebinding) and Origin (another site's page) headers."""
+        peer = peer_of(request.transport)
+        if peer is not None:
+            # No name leads to the socket, so Host says nothing there.
+            _check_local(request, peer)
+            return await handler(request)
         hosts = request.headers.getall("Host", [])
         host = _authority(hosts[0]) if len(hosts) == 1 else None
         if host is None or host[0] not in self._allowed_hosts:
@@ -139,6 +149,17 @@ class Access:
         if (name, port or default_port) == (host[0], host[1] or default_port):
             return True
         return port is None and name in self._allowed_hosts and parts.scheme == "https"
+
+
+def _check_local(request: web.Request, peer: Peer) -> None:
+    """Raises ProblemError."""
+    if not peer.is_welcome:  # somebody has opened the file's mode to others
+        text = "This user is not in the daemon's group."
+        raise ProblemError(Problem(HTTPStatus.FORBIDDEN, "user_refused", text))
+    for name in _FOREIGN_HEADERS:
+        if name in request.headers:
+            text = "The local socket is for tools on this machine, not for browsers and proxies."
+            raise ProblemError(Problem(HTTPStatus.FORBIDDEN, "origin_refused", text, name))
 
 
 def _authority(text: str) -> tuple[str, int | None] | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import Iterable, Sequence
 
 from aiohttp import web
@@ -48,8 +49,15 @@ class Listener:
         self._servers: list[asyncio.Server] = []
 
     @classmethod
-    async def open(cls, app: web.Application, addresses: Iterable[tuple[str, int]], log: Log) -> "Listener":
-        """Raises OSError."""
+    async def open(
+        cls,
+        app: web.Application,
+        addresses: Iterable[tuple[str, int]],
+        log: Log,
+        *,
+        local: socket.socket | None = None,
+    ) -> "Listener":
+        """`local` listens already, and is closed with the rest, also on failure. Raises OSError."""
         wire = logging.Logger("bayd.web.wire")
         wire.addHandler(_WireLog(log))
         runner = web.AppRunner(
@@ -65,25 +73,32 @@ class Listener:
         try:
             for host, port in addresses:
                 await listener._listen(host, port)
+            if local is not None:
+                await listener._listen_on(local)
         except OSError:
+            if local is not None:
+                local.close()
             await listener.aclose()
             raise
         return listener
 
     @property
     def ports(self) -> tuple[int, ...]:
-        return tuple(s.getsockname()[1] for server in self._servers for s in server.sockets)
+        sockets = (s for server in self._servers for s in server.sockets)
+        return tuple(s.getsockname()[1] for s in sockets if s.family != socket.AF_UNIX)
 
     async def _listen(self, host: str, port: int) -> None:
+        loop = asyncio.get_running_loop()
+        self._servers.append(await loop.create_server(self._accept, host, port))
+
+    async def _listen_on(self, local: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        self._servers.append(await loop.create_unix_server(self._accept, sock=local))
+
+    def _accept(self) -> asyncio.Protocol:
         server = self._runner.server
         assert server is not None
-
-        def accept() -> asyncio.Protocol:
-            full = len(server.connections) >= _CONNECTIONS_LIMIT
-            return _TurnedAway() if full else server()
-
-        loop = asyncio.get_running_loop()
-        self._servers.append(await loop.create_server(accept, host, port))
+        return _TurnedAway() if len(server.connections) >= _CONNECTIONS_LIMIT else server()
 
     async def aclose(self) -> None:
         """Ends streams and idle connections at once; what is being answered has three seconds."""

@@ -32,6 +32,7 @@ from bayd.web.events import EventStreams, StreamLimits
 from bayd.web.feed import EventFeed
 from bayd.web.limits import RateLimits
 from bayd.web.listener import Listener
+from bayd.web.local_socket import LocalSocket
 from bayd.web.metrics import Counts, Metrics, Sources
 from bayd.web.openapi import describe, description_route
 from bayd.web.outbox import OutboxPage
@@ -168,6 +169,8 @@ class House:
         self.api: BayApi
         self.http: aiohttp.ClientSession
         self.port = 0
+        self.socket: Path | None = None  # of the local tools
+        self.local_socket: LocalSocket
         self._keys = 0
 
     @asynccontextmanager
@@ -284,7 +287,8 @@ class House:
         self.routes.append(description_route(self.routes, VERSION))
         self.promises = _promises(self.routes)
         app = make_app(self.routes, access, self.log, meter=self.counts, at_stop=[self.streams.close])
-        return await Listener.open(app, [("127.0.0.1", 0)], self.log)
+        self.local_socket = LocalSocket(self.socket, self.log)
+        return await Listener.open(app, [("127.0.0.1", 0)], self.log, local=self.local_socket.open())
 
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.port}{path}"

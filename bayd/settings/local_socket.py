@@ -1,0 +1,52 @@
+"""Where the daemon's own socket is: for the daemon that opens it, and for the tools that look for it."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from bayd.settings.loading import read_tables
+from bayd.settings.site import OFF, Http, State
+
+SOCKET = "bayd.sock"
+SERVICE_SOCKET = Path("/run/bayd") / SOCKET  # of the unit in systemd/bayd.service
+SERVICE_CONFIG = Path("/etc/bayd/bayd.toml")
+
+
+def socket_of(http: Http, state: State, environment: Mapping[str, str]) -> Path | None:
+    """Where the daemon opens it; None: it is switched off."""
+    if http.socket == OFF:
+        return None
+    if http.socket is not None:
+        return Path(http.socket)
+    # systemd separates several with colons; the unit has one.
+    runtime = environment.get("RUNTIME_DIRECTORY", "").split(":")[0]
+    return (Path(runtime) if runtime else state.dir.absolute()) / SOCKET
+
+
+def sockets_of(config: Path) -> list[Path]:
+    """Where a tool looks for it, in this order. A tool may know less than the daemon does.
+
+    A configuration that cannot be read or is wrong does not matter here: the daemon may run with the one
+    before.
+    """
+    tables, _complaints = read_tables(config)
+    http, state = _table(tables, "http"), _table(tables, "state")
+    written = http.get("socket")
+    if written == OFF:
+        return []
+    if isinstance(written, str):
+        return [Path(written)]
+    directory = state.get("dir")
+    found = [Path(directory).absolute() / SOCKET] if isinstance(directory, str) else []
+    if not found or _is_the_service(config):
+        found.append(SERVICE_SOCKET)
+    return found
+
+
+def _is_the_service(config: Path) -> bool:
+    return os.path.realpath(config) == os.path.realpath(SERVICE_CONFIG)
+
+
+def _table(tables: Mapping[str, object], name: str) -> Mapping[str, object]:
+    table = tables.get(name)
+    return table if isinstance(table, dict) else {}
