@@ -123,7 +123,7 @@ def _decide(bay: Bay, request: i.Input, now: Instant, rules: Rules) -> Verdict:
         case i.PayoutProgressed():
             return dispensing.progressed(bay, request)
         case i.PayoutWasInterrupted():
-            return dispensing.interrupted(bay, request)
+            return dispensing.interrupted(bay, request, rules)
         case i.PayoutEnded():
             return dispensing.ended(bay, request, now, rules)
         case i.BallHeard():

@@ -4,6 +4,8 @@ A press becomes a durable request, then the device's mark becomes durable, then 
 Whatever interrupts that, the device is asked what became of it; the rest is the customer's balance.
 """
 
+from dataclasses import replace
+
 from bayd.core import ball_books
 from bayd.core import events as e
 from bayd.core import inputs as i
@@ -24,7 +26,7 @@ def dispense(bay: Bay, request: i.Dispense, now: Instant, rules: Rules) -> Verdi
         return Refusal("paused", "The session is paused.")
     if rules.dispenser is None:
         return Refusal("no_dispenser", "This bay has no ball dispenser.")
-    refusal = _not_offered(session, request, rules)
+    refusal = _not_offered(bay, request, rules)
     if refusal is not None:
         return refusal
     balls = _in_steps(request.balls, rules)
@@ -88,21 +90,22 @@ def test(bay: Bay, request: i.TestDispense, now: Instant, rules: Rules) -> Verdi
 
 
 def choices(bay: Bay, rules: Rules) -> tuple[int, ...]:
-    """What the screen offers now: the site's sizes, and what is owed. None: any number."""
+    """What the screen offers now: the site's sizes, and what is owed where the machine can pay just that.
+    None: any number."""
     if not rules.dispense_choices:
         return ()
-    balance = 0 if bay.session is None else bay.session.balls.balance
-    return tuple(sorted({*rules.dispense_choices, balance} - {0}))
+    balance = 0 if bay.session is None else min(bay.session.balls.balance, rules.dispense_max_balls)
+    owed = {balance} if balance and not isinstance(_in_steps(balance, rules), Refusal) else set()
+    return tuple(sorted({*rules.dispense_choices, *owed}))
 
 
-def _not_offered(session: PlaySession, request: i.Dispense, rules: Rules) -> Refusal | None:
+def _not_offered(bay: Bay, request: i.Dispense, rules: Rules) -> Refusal | None:
     balls = request.balls
     if not 1 <= balls <= rules.dispense_max_balls:
         text = f"Between 1 and {rules.dispense_max_balls} balls at a time."
         return Refusal("balls_invalid", text, field="balls")
-    offered = rules.dispense_choices
-    # What is owed is always offered.
-    if not offered or request.actor.role is not i.Role.SCREEN or balls in (*offered, session.balls.balance):
+    offered = choices(bay, rules)
+    if not offered or request.actor.role is not i.Role.SCREEN or balls in offered:
         return None
     sizes = ", ".join(str(size) for size in offered)
     return Refusal("balls_not_offered", f"The screen offers {sizes} balls.", field="balls")
@@ -216,11 +219,15 @@ def _so_far(payout: Payout, part_paid: int) -> tuple[int, int]:
     return counted, max(payout.surplus, payout.part.surplus_before + paid - counted)
 
 
-def interrupted(bay: Bay, report: i.PayoutWasInterrupted) -> Verdict:
+def interrupted(bay: Bay, report: i.PayoutWasInterrupted, rules: Rules) -> Verdict:
+    """Recorded where it decides something: that there was one, and that it was too long."""
     payout = bay.payout
     if payout is None or payout.payout_id != report.payout_id:
         return ()
     if report.interrupted_ms <= payout.interrupted_ms:
+        return ()
+    longer = replace(bay, payout=replace(payout, interrupted_ms=report.interrupted_ms))
+    if payout.interrupted_ms and may_start(bay, rules) is may_start(longer, rules):
         return ()
     return (e.PayoutInterrupted(payout.payout_id, report.interrupted_ms),)
 

@@ -10,19 +10,20 @@ its own: a crash leaves one pulse in doubt, never more.
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from bayd.core import inputs as i
 from bayd.core.desired import Desired
-from bayd.core.dispensing import DISPENSER
-from bayd.core.model import Bay, DeviceFact, DeviceState, Payout, PayoutEnd, PayoutPart
+from bayd.core.model import Bay, DeviceState, Payout, PayoutEnd, PayoutPart
 from bayd.journal import NotWrittenError
 from bayd.ports import Log
 from bayd.reconcile.ball_level import BallLevel, LevelRules
 from bayd.reconcile.ball_stock import BallStock
+from bayd.reconcile.machine_facts import MachineFacts
 from bayd.runtime.bay import Outcome
 from hardware.dispenser import (
+    RESET,
     Dispenser,
     DispenserUnavailableError,
     Identity,
@@ -40,6 +41,7 @@ _RETRY_S = 1.0  # when the journal could not be written
 _STARTS = 3  # of a payout that certainly did not begin: a lost command is no reason to send a customer away
 _START_AGAIN_S = 0.5
 _STUCK_S = 60.0  # a motor that runs without a ball: every machine gives up long before
+_STUCK = "its motor runs and no ball comes"
 _STALL_S = 2.0  # a report that took longer to become durable: meanwhile nothing was driven
 _EMPTY = "empty"  # as the drivers name it
 
@@ -81,17 +83,13 @@ class DispenserReconciler:
         self._bays = submit_to
         self._log = log
         self._wishes: dict[str, Desired] = {}
-        self._facts: dict[str, DeviceFact] = {}  # of the machine, as each bay has it
-        self._cleared_by_staff = False
+        self._facts = MachineFacts(name, bays, self._tell, log)
         self._queue: list[str] = []  # bays with an open payout, whose turn is next first
         self._pressed_at: dict[str, float] = {}  # payout -> since when it is known here
         self._wake = asyncio.Event()
-        self._state = DeviceState.UNKNOWN
-        self._reason = ""
         self._identity: Identity | None = None
         self._level = BallLevel(level_rules)
         self._level_at = 0.0
-        self._told_level: Level | None = None
         self._stock = BallStock(name, bays)
         self._away_since: float | None = None  # nobody drove the machine since then
         self._motor_may_run = False
@@ -101,10 +99,7 @@ class DispenserReconciler:
         if number not in self._numbers:
             return
         self._wishes[number] = wish
-        fact = bay.devices.get(DISPENSER, DeviceFact())
-        if number in self._facts and self._is_faulty(number) and fact.state is DeviceState.UNKNOWN:
-            self._cleared_by_staff = True
-        self._facts[number] = fact
+        self._facts.note(bay)
         self._note_stock(bay)
         if wish.payout is not None:
             self._pressed_at.setdefault(wish.payout.payout_id, self._now())
@@ -114,10 +109,9 @@ class DispenserReconciler:
         self._wake.set()
 
     def view(self) -> DispenserView:
-        state, reason = self._state, self._reason
-        faulty = [fact for fact in self._facts.values() if fact.state is DeviceState.FAULT]
-        if faulty and state is not DeviceState.LOST:
-            state, reason = DeviceState.FAULT, faulty[0].reason
+        state, reason, fault = self._facts.state, self._facts.reason, self._facts.fault
+        if fault is not None and state is not DeviceState.LOST:
+            state, reason = DeviceState.FAULT, fault
         return DispenserView(
             state,
             reason,
@@ -139,13 +133,14 @@ class DispenserReconciler:
                 try:
                     self._identity = await self._dispenser.connect()
                     attempt = 0
-                    await self._report_state(DeviceState.OK, "")
+                    await self._facts.report(DeviceState.OK, "")
                     await self._report_interruption()
                     await self._serve()
                 except DispenserUnavailableError as error:
                     if self._away_since is None:
                         self._away_since = self._now()
-                    await self._report_state(DeviceState.LOST, str(error))
+                    await self._facts.report(DeviceState.LOST, str(error))
+                    await self._give_up_what_waits(self._away_since)
                 await asyncio.sleep(_RECONNECT_S[min(attempt, len(_RECONNECT_S) - 1)])
                 attempt += 1
         finally:
@@ -154,11 +149,12 @@ class DispenserReconciler:
     async def _serve(self) -> None:
         while True:
             self._wake.clear()
+            await self._facts.share()
             await self._share_refill()
             while self._queue:
                 number = self._queue[0]
                 # What the device may still be working on is settled first: clearing moves its counters.
-                if self._cleared_by_staff and not _is_under_way(self._wishes[number].payout):
+                if self._facts.cleared and not _is_under_way(self._wishes[number].payout):
                     await self._clear_fault()
                 settled = await self._turn(number)
                 self._leave_queue(number)
@@ -166,18 +162,20 @@ class DispenserReconciler:
                     await asyncio.sleep(_RETRY_S)
                 elif self._now() - self._level_at >= _SUPERVISE_S:
                     await self._look_at_level()
-            if self._cleared_by_staff:
+            if self._facts.cleared:
                 await self._clear_fault()
             await self._look_at_level()
             await self._pause(_SUPERVISE_S)
 
     # ---- the queue
 
-    def _place(self, number: str) -> tuple[bool, int]:
-        """What the device may still be working on comes first, nothing else may move its counters; then the
-        order of the presses, which also outlives a restart."""
+    def _place(self, number: str) -> tuple[bool, bool, int]:
+        """What the device may still be working on comes first, nothing else may move its counters; then what
+        has begun, and then the order of the presses, which also outlives a restart."""
         payout = self._wishes[number].payout
-        return (not _is_under_way(payout), 0 if payout is None else payout.not_after_ms)
+        if payout is None:
+            return (True, True, 0)
+        return (not _is_under_way(payout), payout.part is None, payout.not_after_ms)
 
     def _leave_queue(self, number: str) -> None:
         if self._wishes[number].payout is None and number in self._queue:
@@ -202,10 +200,14 @@ class DispenserReconciler:
             return await self._follow(number, payout, part)
         if payout.left == 0:
             return await self._close(number, payout, PayoutEnd.DONE, _settled(part), "")
-        if not self._wishes[number].payout_may_start:
+        if not self._may_start(number):
             end = PayoutEnd.NEVER_STARTED if part is None else PayoutEnd.STOPPED
             return await self._close(number, payout, end, _settled(part), "")
         return await self._start(number, payout)
+
+    def _may_start(self, number: str) -> bool:
+        """The bay allows it, and no bay knows of a fault of the machine."""
+        return self._wishes[number].payout_may_start and self._facts.fault is None
 
     async def _start(self, number: str, payout: Payout) -> bool:
         """Mark, record the mark, pay; again, with a new mark, when it certainly did not begin."""
@@ -215,32 +217,40 @@ class DispenserReconciler:
         if not balls:
             text = f"this machine pays multiples of {capabilities.step} balls"
             return await self._close(number, payout, PayoutEnd.DONE, _settled(payout.part), text)
-        failure: NotStartedError | None = None
-        for attempt in range(_STARTS):
-            if attempt:
-                await asyncio.sleep(_START_AGAIN_S)
+        starts_left = _STARTS
+        while True:
             mark = await self._dispenser.mark()
             if not await self._record_mark(number, payout, balls, mark):
                 return False
             marked = self._wishes[number].payout
             if marked is None or marked.part is None:
                 return True
-            if not self._wishes[number].payout_may_start:
-                return await self._close(number, marked, PayoutEnd.NEVER_STARTED, 0, "")
+            if not self._may_start(number):
+                end = PayoutEnd.STOPPED if marked.paid else PayoutEnd.NEVER_STARTED
+                return await self._close(number, marked, end, 0, "")
             self._motor_may_run = True
             try:
                 await self._dispenser.pay(balls, mark)
             except NotStartedError as error:
                 self._motor_may_run = False
-                failure = error
                 self._log.warning("payout_not_begun", dispenser=self._name, bay=number, reason=str(error))
+                starts_left -= 1
+                if not starts_left:
+                    return await self._give_up(number, marked, marked.part, str(error))
+                await asyncio.sleep(_START_AGAIN_S)
                 continue
             except OutcomeUnknownError as error:
                 self._log.warning(
                     "payout_outcome_unclear", dispenser=self._name, bay=number, reason=str(error)
                 )
             return await self._follow(number, marked, marked.part)
-        return await self._close(number, payout, PayoutEnd.FAULT, 0, str(failure))
+
+    async def _give_up(self, number: str, payout: Payout, part: PayoutPart, text: str) -> bool:
+        """A machine that refuses for a reason of its own says so; else only the command was lost."""
+        refusal = (await self._dispenser.progress(part.balls, part.mark)).fault
+        if refusal is None or refusal == RESET:
+            return await self._close(number, payout, PayoutEnd.FAULT, 0, text)
+        return await self._fail(number, payout, 0, refusal)
 
     async def _record_mark(self, number: str, payout: Payout, balls: int, mark: Mapping[str, int]) -> bool:
         marked = await self._tell(number, i.PayoutMarkTaken(payout.payout_id, balls, mark))
@@ -252,7 +262,7 @@ class DispenserReconciler:
     async def _follow(self, number: str, payout: Payout, part: PayoutPart) -> bool:
         """Ask until the motor stands, reporting each ball."""
         self._motor_may_run = True
-        stopped = False
+        stopped = stuck = False
         reported = payout.paid - part.paid_before
         moved_at = self._now()
         while True:
@@ -266,10 +276,14 @@ class DispenserReconciler:
                 reported, moved_at = progress.paid, self._now()
             if not progress.running:
                 break
-            if self._now() - moved_at > _STUCK_S:
-                await self._report_state(DeviceState.FAULT, "its motor runs and no ball comes")
+            if progress.paid is not None and self._now() - moved_at > _STUCK_S and not stuck:
+                stuck = True
+                await self._facts.report(DeviceState.FAULT, _STUCK)
+                await self._stop()
             await asyncio.sleep(_POLL_S)
         self._motor_may_run = False
+        if stuck and progress.fault is None:
+            progress = replace(progress, fault=_STUCK)
         stopped = stopped or self._wishes[number].payout_stop
         return await self._settle(number, payout, part, progress, stopped=stopped)
 
@@ -281,9 +295,10 @@ class DispenserReconciler:
         if paid is None:
             text = progress.fault or "the machine cannot say how many balls came out"
             return await self._close(number, payout, PayoutEnd.UNKNOWN, None, text)
-        if paid < part.balls and progress.fault is not None and not stopped:
+        # A machine that lost its power is well again: that wants no person, only another press.
+        if paid < part.balls and progress.fault is not None and progress.fault != RESET and not stopped:
             return await self._fail(number, payout, paid, progress.fault)
-        if paid < part.balls and step == 1:
+        if paid < part.balls and (step == 1 or progress.fault == RESET):
             # Stopped by us, or by a power cut: nothing starts again by itself in this payout.
             end = PayoutEnd.STOPPED if stopped else PayoutEnd.FAULT
             return await self._close(number, payout, end, paid, progress.fault or "interrupted")
@@ -295,7 +310,7 @@ class DispenserReconciler:
         if paid >= part.balls or current is None:
             return True
         # A tray that held fewer: only here and now it is known that it is done with.
-        if not self._wishes[number].payout_may_start:
+        if not self._may_start(number):
             return await self._close(number, payout, PayoutEnd.STOPPED, paid, "")
         return await self._start(number, current)
 
@@ -308,7 +323,7 @@ class DispenserReconciler:
         """The machine stopped by itself: it wants a person before it is used again, by any bay."""
         if text == _EMPTY:
             self._level.ran_empty()
-        await self._report_state(DeviceState.FAULT, text)
+        await self._facts.report(DeviceState.FAULT, text)
         return await self._close(number, payout, PayoutEnd.FAULT, part_paid, text)
 
     async def _stop(self) -> None:
@@ -332,39 +347,33 @@ class DispenserReconciler:
             self._log.error("payout_not_recorded", bay=number, input=type(report).__name__)
             return None
 
-    async def _report_state(self, state: DeviceState, reason: str) -> None:
-        if (state, reason) == (self._state, self._reason):
-            return
-        self._state, self._reason = state, reason
-        log = self._log.info if state is DeviceState.OK else self._log.warning
-        log("dispenser_state_changed", dispenser=self._name, state=state.value, reason=reason)
-        for number in self._numbers:
-            await self._tell(number, i.DeviceReported(DISPENSER, state, reason))
-
     async def _report_interruption(self) -> None:
         """The link was gone, or the disk: whoever pressed may have left. A payout that was asked for in the
         meantime waits since then only."""
         if self._away_since is None:
             return
         away_since, self._away_since = self._away_since, None
+        await self._tell_how_long(away_since)
+
+    async def _tell_how_long(self, away_since: float) -> None:
         for number, payout in self._open_payouts().items():
             since = max(away_since, self._pressed_at.get(payout.payout_id, away_since))
             away_ms = round((self._now() - since) * 1000)
             await self._tell(number, i.PayoutWasInterrupted(payout.payout_id, away_ms))
 
+    async def _give_up_what_waits(self, away_since: float) -> None:
+        """A machine that stays away: what it never heard of is owed, and the bay may ask again."""
+        await self._tell_how_long(away_since)
+        for number, payout in self._open_payouts().items():
+            if payout.part is None and not self._may_start(number):
+                await self._close(number, payout, PayoutEnd.NEVER_STARTED, 0, self._facts.reason)
+                self._leave_queue(number)
+
     async def _clear_fault(self) -> None:
         """Staff looked at the machine at one bay: it serves all its bays again."""
-        self._cleared_by_staff = False
         await self._dispenser.clear_faults()
         self._level.filled()
-        for number in self._numbers:
-            if self._is_faulty(number):
-                await self._tell(number, i.ClearFault(DISPENSER, i.SYSTEM))
-        self._state = DeviceState.UNKNOWN
-        await self._report_state(DeviceState.OK, "")
-
-    def _is_faulty(self, number: str) -> bool:
-        return self._facts.get(number, DeviceFact()).state is DeviceState.FAULT
+        await self._facts.forget_fault()
 
     # ---- level and stock
 
@@ -372,19 +381,14 @@ class DispenserReconciler:
         sensed = await self._dispenser.level()
         self._level_at = self._now()
         self._level.sensed(sensed, self._level_at)
-        level = self._level.level
-        if level is self._told_level:
-            return
-        log = self._log.warning if level in (Level.LOW, Level.EMPTY) else self._log.info
-        log("ball_level_changed", dispenser=self._name, level=level.value, stock=self._level.stock)
-        self._told_level = level
-        for number in self._numbers:
-            await self._tell(number, i.BallLevelSeen(level.value))
+        await self._facts.report_level(self._level.level, self._level.stock)
 
     def _note_stock(self, bay: Bay) -> None:
         came_out, filled = self._stock.note(bay)
         if filled:
             self._level.filled()
+            if self._facts.fault == _EMPTY:
+                self._facts.cleared = True
         if came_out:
             self._level.paid(came_out, self._now())
         self._level.stocked(self._stock.left)

@@ -75,7 +75,7 @@ class BallsView(_Document):
     commanded: Count = Field(description="Asked for and granted.")
     counted: Count = Field(description="Left the machine.")
     read: Count = Field(description="Credited by RFID.")
-    variance: int = Field(description="counted - read.")
+    variance: int = Field(description="counted + surplus - read.")
     left: Count | None = Field(description="May still be asked for; null: no limit, or nobody plays.")
     balance: Count = Field(description="Granted and not paid: the customer's.")
     unknown: Count = Field(description="May or may not have left the machine.")

@@ -183,7 +183,7 @@ def _balls(bay: Bay, rules: Rules, queue_place: int) -> BallsView:
         commanded=balls.commanded,
         counted=balls.counted,
         read=balls.read,
-        variance=balls.counted - balls.read,
+        variance=balls.counted + balls.surplus - balls.read,
         left=None if session is None else session.balls_left,
         balance=balls.balance,
         unknown=balls.unknown,

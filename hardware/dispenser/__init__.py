@@ -1,6 +1,7 @@
 """Ball dispensers: the port that bayd sees, and a driver per kind of machine."""
 
 from hardware.dispenser.dispenser import (
+    RESET,
     Capabilities,
     Dispenser,
     DispenserError,
@@ -15,6 +16,7 @@ from hardware.dispenser.dispenser import (
 )
 
 __all__ = [
+    "RESET",
     "Capabilities",
     "Dispenser",
     "DispenserError",

@@ -11,7 +11,7 @@ each other, or nothing speaks for this payout, the answer is None: a person has 
 from dataclasses import dataclass
 
 from hardware.dispenser.cctalk import HopperFlag, HopperStatus
-from hardware.dispenser.dispenser import Mark
+from hardware.dispenser.dispenser import RESET, Mark
 
 COUNT_MODULUS = 1 << 24  # header 168 has three bytes (SCH2 p. 39)
 
@@ -95,12 +95,12 @@ def _after_reset(
         # `paid` is ours, or an older payout's, or forgotten (0): in the last two the count alone speaks.
         if counted <= balls and status.paid in (counted, older, 0):
             untouched = mark["event"] == 0 and counted == 0
-            return Verdict(counted, None if untouched else "reset")
+            return Verdict(counted, None if untouched else RESET)
         return Verdict(None, "reset, counters contradict each other")
     if 0 < status.paid <= balls and status.paid != older:
-        return Verdict(status.paid, "reset")
+        return Verdict(status.paid, RESET)
     if status.paid == 0 and status.unpaid > 0 and (older, mark["unpaid"]) != (0, status.unpaid):
-        return Verdict(0, "reset")  # kept: interrupted before the first ball
+        return Verdict(0, RESET)  # kept: interrupted before the first ball
     return Verdict(None, "reset, payout forgotten")
 
 

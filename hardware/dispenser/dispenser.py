@@ -66,6 +66,9 @@ class Identity:
     details: Mapping[str, str] = field(default_factory=dict)
 
 
+# The fault of a payout that a loss of power ended. Nothing is broken.
+RESET = "reset"
+
 # Where the device stood before a payout: plain numbers, so that any journal can keep them.
 Mark = Mapping[str, int]
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from hardware.dispenser.dispenser import (
+    RESET,
     Capabilities,
     DispenserUnavailableError,
     Identity,
@@ -123,7 +124,7 @@ def judge(balls: int, mark: Mark, report: Report, requested: int) -> Progress:
         return Progress(0 if not moved else None, running=False, fault=report.fault)
     if report.ack_id == 0:
         paid = moved if moved is not None and moved <= balls else None
-        return Progress(paid, running=report.running, fault="reset")
+        return Progress(paid, running=report.running, fault=RESET)
     return Progress(0 if moved == 0 else None, running=False, fault="other payouts since")
 
 

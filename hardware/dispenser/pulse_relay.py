@@ -106,6 +106,7 @@ class PulseRelay:
         self._life = life if life is not None else time.time_ns() // 1000
         self._marks = 0
         self._outcomes: dict[int, Progress] = {}
+        self._beam_blocked = False
         self._cut = asyncio.Event()
         self._ready_at = 0.0  # the machine takes the next pulse
         self._runs_until = 0.0
@@ -175,7 +176,8 @@ class PulseRelay:
         pulse = mark["pulse"]
         if pulse == max(self._outcomes, default=0) and self._is_running():
             return Progress(None, running=True)  # a tray tips as a whole
-        return self._outcomes.get(pulse, Progress(0, running=False))
+        not_begun = Progress(0, running=False, fault="beam blocked" if self._beam_blocked else None)
+        return self._outcomes.get(pulse, not_begun)
 
     async def stop(self) -> None:
         self._cut.set()
@@ -249,10 +251,10 @@ class PulseRelay:
     async def _count(self, beam: Beam) -> Progress:
         """Pulse, and count what falls. What fell is certain even when the pulse was not."""
         try:
-            blocked = await beam.is_blocked()
+            self._beam_blocked = await beam.is_blocked()
         except (ExchangeError, LinkError, MalformedReplyError) as error:
             raise NotStartedError(f"no pulse was sent, the counting beam cannot be read: {error}") from error
-        if blocked:
+        if self._beam_blocked:
             raise NotStartedError(f"{self._who}: no pulse was sent, the counting beam is blocked")
         failure: NotStartedError | OutcomeUnknownError | None = None
         pulsed = asyncio.Event()

@@ -104,6 +104,29 @@ def test_the_screen_offers_sizes_and_what_is_owed_while_staff_may_ask_for_any() 
     book.when(i.Dispense("p4", 30, STAFF)).then(seen(e.PayoutRequested, balls=30, from_balance=7))
 
 
+@pytest.mark.parametrize(
+    ("policy", "offered"),
+    [(StepPolicy.REFUSE, (25, 50)), (StepPolicy.ROUND_UP, (7, 25, 50)), (StepPolicy.ROUND_DOWN, (25, 50))],
+)
+def test_what_is_owed_is_offered_where_the_machine_can_pay_just_that(
+    policy: StepPolicy, offered: tuple[int, ...]
+) -> None:
+    book = playing(60, rules=tray(policy, dispense_choices=(25, 50)))
+    paid(book, "p1", 50, 43, PayoutEnd.FAULT)
+    assert choices(book.bay, book.rules) == offered
+
+
+def test_an_interruption_is_recorded_where_it_decides_something() -> None:
+    book = playing(60)
+    book.when(i.Dispense("p1", 10, SCREEN))
+    book.when(i.PayoutWasInterrupted("p1", 3_000)).then(e.PayoutInterrupted)
+    book.when(i.PayoutWasInterrupted("p1", 2_000)).then()
+    book.when(i.PayoutWasInterrupted("p1", 29_000)).then()
+    book.when(i.PayoutWasInterrupted("p1", 31_000)).then(seen(e.PayoutInterrupted, interrupted_ms=31_000))
+    assert not desired(book.bay, book.rules).payout_may_start
+    book.when(i.PayoutWasInterrupted("p1", 60_000)).then()
+
+
 def test_no_more_than_the_cap_in_its_time_and_what_is_owed_is_not_counted_twice() -> None:
     book = playing(240, rules=Rules(dispenser="east", cap_balls=60, cap_minutes=30))
     book.at(0).when(i.Dispense("p0", 61, SCREEN)).refused("cap_reached")

@@ -211,6 +211,7 @@ async def test_a_jam_wants_staff_at_every_bay_of_the_hopper_and_one_act_clears_i
         await asyncio.sleep(6)
         assert hall.bay("110").devices[DISPENSER].state is DeviceState.OK
         assert hall.reconciler.view().state is DeviceState.OK
+        assert hopper.sim.resets == 1
         await hall.press("109", 6)
         await hall.paid_out()
         assert hall.balls().counted == hopper.ejected == 10
@@ -226,6 +227,92 @@ async def test_a_fault_outlives_a_crash(hall: Hall, hopper: HopperMachine) -> No
         await hall.ready()
         view = hall.reconciler.view()
         assert (view.state, view.reason) == (DeviceState.FAULT, "jam")
+
+
+async def test_a_fault_that_one_bay_has_on_record_is_everybodys_after_a_crash(
+    hall: Hall, hopper: HopperMachine
+) -> None:
+    """The daemon died between the bay that heard of the jam and its neighbour."""
+    async with hall.world.up() as bays:
+        await hall.world.play("109", "7")
+        await hall.world.play("110", "8")
+        await bays.submit("109", i.DeviceReported(DISPENSER, DeviceState.FAULT, "jam"))
+        await hall.press("110", 10)
+    async with hall.open() as bays:
+        await hall.paid_out("110")
+        assert (hall.balls("110").counted, hall.balls("110").balance) == (0, 10)
+        fact = hall.bay("110").devices[DISPENSER]
+        assert (fact.state, fact.reason) == (DeviceState.FAULT, "jam")
+        assert hopper.sim.payouts == 0
+        await bays.submit("110", i.ClearFault(DISPENSER, STAFF))
+        await asyncio.sleep(6)
+        assert hall.bay("109").devices[DISPENSER].state is DeviceState.OK
+        await hall.press("110", 10)
+        await hall.paid_out("110")
+        assert hall.balls("110").counted == hopper.ejected == 10
+
+
+async def test_a_fault_that_is_cleared_while_the_machine_is_away_is_cleared_there_later(
+    hall: Hall, hopper: HopperMachine
+) -> None:
+    async with hall.open() as bays:
+        await hall.world.play("109", "7")
+        hopper.sim.jam_after = 4
+        await hall.press("109", 10)
+        await hall.paid_out()
+        hopper.sim.power_off()
+        await bays.submit("109", i.ClearFault(DISPENSER, STAFF))
+        await asyncio.sleep(20)
+        assert hall.bay("110").devices[DISPENSER].state is DeviceState.FAULT
+        resets = hopper.sim.resets
+        hopper.sim.power_on()
+        await asyncio.sleep(12)
+        assert hopper.sim.resets == resets + 1
+        assert hall.bay("110").devices[DISPENSER].state is DeviceState.OK
+
+
+async def test_a_power_cut_in_mid_payout_wants_no_person(hall: Hall, hopper: HopperMachine) -> None:
+    async with hall.open():
+        await hall.world.play("109", "7")
+        await hall.ready()
+        await hall.press("109", 20)
+        await asyncio.sleep(1.5)
+        hopper.sim.power_dip()
+        await hall.paid_out()
+        fallen = hopper.ejected
+        assert 0 < hall.balls().counted == fallen < 20
+        assert hall.bay().devices[DISPENSER].state is not DeviceState.FAULT
+        await asyncio.sleep(20)
+        assert hopper.ejected == fallen  # nothing starts by itself
+        await hall.press("109", 20 - fallen)
+        await hall.paid_out()
+        assert hall.balls().counted == hopper.ejected == 20
+
+
+async def test_a_machine_that_refuses_each_payout_is_faulty(hall: Hall, hopper: HopperMachine) -> None:
+    async with hall.open():
+        await hall.world.play("109", "7")
+        await hall.ready()
+        hopper.sim.flags.add(3)  # a ball lies in the light beam: a hopper pays nothing then
+        await hall.press("109", 5)
+        await hall.paid_out()
+        assert (hall.balls().counted, hall.balls().balance) == (0, 5)
+        fact = hall.bay("110").devices[DISPENSER]
+        assert (fact.state, fact.reason) == (DeviceState.FAULT, "opto blocked")
+
+
+async def test_a_blocked_beam_is_a_fault_and_no_pulse_is_given(tmp_path: Path) -> None:
+    hall = trays(tmp_path, beam=True)
+    machine = hall.machine
+    assert isinstance(machine, RelayMachine)
+    async with hall.open():
+        await hall.world.play("109", "7")
+        await hall.ready()
+        machine.trays.beam_stuck = True
+        await hall.press("109", 25)
+        await hall.paid_out()
+        assert (hall.balls().counted, hall.balls().balance, machine.trays.closures) == (0, 25, 0)
+        assert hall.bay().devices[DISPENSER].reason == "beam blocked"
 
 
 async def test_a_fault_is_cleared_only_after_the_payout_is_settled(hall: Hall, hopper: HopperMachine) -> None:
@@ -310,6 +397,28 @@ async def test_a_hopper_that_is_away_is_said_and_comes_back(hall: Hall, hopper: 
         assert hall.balls().counted == hopper.ejected == 5
 
 
+async def test_what_a_machine_that_stays_away_never_heard_of_is_owed(
+    hall: Hall, hopper: HopperMachine
+) -> None:
+    hopper.sim.power_off()
+    async with hall.open():
+        await hall.world.play("109", "7")
+        await hall.press("109", 5)
+        await asyncio.sleep(20)
+        assert hall.bay().payout is not None
+        await asyncio.sleep(20)
+        assert hall.bay().payout is None
+        assert (hall.balls().counted, hall.balls().balance) == (0, 5)
+        # Asked again and again, recorded where it decided something.
+        assert (await kinds(hall)).count("PayoutInterrupted") == 2
+        hopper.sim.power_on()
+        await asyncio.sleep(10)
+        assert hopper.ejected == 0
+        await hall.press("109", 5)
+        await hall.paid_out()
+        assert hall.balls().counted == hopper.ejected == 5
+
+
 async def test_only_the_time_since_the_press_counts_as_an_interruption(
     hall: Hall, hopper: HopperMachine
 ) -> None:
@@ -348,7 +457,7 @@ async def test_a_lost_command_is_sent_again_and_a_machine_that_never_takes_it_is
         assert hall.balls().counted == hopper.ejected == 10
 
 
-async def test_a_motor_that_runs_for_ever_without_a_ball_is_said(tmp_path: Path) -> None:
+async def test_a_motor_that_runs_for_ever_without_a_ball_is_stopped_and_said(tmp_path: Path) -> None:
     machine = PlcMachine()
     hall = Hall(tmp_path / "journal.db", machine)
     async with hall.open():
@@ -359,7 +468,7 @@ async def test_a_motor_that_runs_for_ever_without_a_ball_is_said(tmp_path: Path)
         await asyncio.sleep(70)
         fact = hall.bay().devices[DISPENSER]
         assert (fact.state, fact.reason) == (DeviceState.FAULT, "its motor runs and no ball comes")
-        machine.program.power_dip()
+        assert not machine.running
         await hall.paid_out()
         assert (hall.balls().counted, hall.balls().balance) == (0, 5)
 
@@ -601,7 +710,19 @@ async def test_a_machine_that_ran_empty_is_empty_until_somebody_was_there(tmp_pa
         assert hall.reconciler.view().level is Level.EMPTY
         assert hall.bay().devices[DISPENSER].reason == "empty"
         machine.trays.load = None
-        await bays.submit("109", i.Refill("r1", 500, STAFF))
-        await bays.submit("109", i.ClearFault(DISPENSER, STAFF))
+        await bays.submit("110", i.Refill("r1", 500, STAFF))
         await asyncio.sleep(6)
         assert hall.reconciler.view().level is Level.OK
+        # Filled is seen to.
+        assert {hall.bay(n).devices[DISPENSER].state for n in ("109", "110")} == {DeviceState.OK}
+
+
+async def test_a_refill_clears_no_jam(hall: Hall, hopper: HopperMachine) -> None:
+    async with hall.open() as bays:
+        await hall.world.play("109", "7")
+        hopper.sim.jam_after = 4
+        await hall.press("109", 10)
+        await hall.paid_out()
+        await bays.submit("109", i.Refill("r1", 500, STAFF))
+        await asyncio.sleep(6)
+        assert hall.bay().devices[DISPENSER].state is DeviceState.FAULT

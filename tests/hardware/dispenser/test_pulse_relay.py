@@ -363,6 +363,7 @@ async def test_a_blocked_beam_forbids_the_pulse(kind: BoardKind | None) -> None:
     with pytest.raises(NotStartedError, match="beam is blocked"):
         await rig.driver.pay(rig.payout, mark)
     assert rig.machine.closures == 0
+    assert await rig.driver.progress(rig.payout, mark) == Progress(0, running=False, fault="beam blocked")
     await rig.aclose()
 
 
