@@ -46,11 +46,23 @@ def in_memory() -> Iterator[Path]:
 
 
 @cache
+def _key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65_537, key_size=2048)
+
+
 def private_pem() -> str:
-    key = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ).decode()
+    return (
+        _key()
+        .private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        .decode()
+    )
+
+
+def public_pem() -> str:
+    spki = serialization.PublicFormat.SubjectPublicKeyInfo
+    return _key().public_key().public_bytes(serialization.Encoding.PEM, spki).decode()
 
 
 def phone(number: int) -> str:

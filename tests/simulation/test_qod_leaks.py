@@ -67,7 +67,7 @@ async def test_nothing_outlives_its_play(memory: Path, dialect: DialectName) -> 
 @pytest.mark.parametrize("dialect", DIALECTS)
 async def test_nothing_outlives_its_play_at_full_size(memory: Path, dialect: DialectName) -> None:
     seed = random.SystemRandom().randrange(1_000_000)
-    await play_and_check(memory / "journal.db", dialect, seed, sessions=500)
+    await play_and_check(memory / "journal.db", dialect, seed, sessions=1_000)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
