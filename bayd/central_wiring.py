@@ -3,11 +3,12 @@
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from bayd.clients.central import BearerAuth, CentralClient, CentralTimeouts, Secret
+from bayd.clients.central import AntennaPair, BearerAuth, CentralClient, CentralTimeouts, Secret
 from bayd.core import events as e
 from bayd.credentials import Credentials
 from bayd.journal import Journal
 from bayd.ports import Clock, HttpTransport, Log, Randomness
+from bayd.reconcile.antenna_pairs import AntennaPairPoller
 from bayd.reconcile.bay_state import BayStatePoster
 from bayd.reconcile.bay_status import BayStatusPoster
 from bayd.reconcile.bookings import BookingPoller
@@ -36,6 +37,7 @@ class CentralParts:
         *,
         transport: HttpTransport,
         horizon_ms: int,
+        take_antennas: Callable[[tuple[AntennaPair, ...]], None] | None = None,
         clock: Clock,
         randomness: Randomness,
         log: Log,
@@ -87,6 +89,12 @@ class CentralParts:
             else None
         )
 
+        self.antennas = (
+            AntennaPairPoller(self.client, take_antennas, log)
+            if central.antenna_pairs and take_antennas is not None
+            else None
+        )
+
     @property
     def observers(self) -> list[BayObserver]:
         posters: list[BayObserver] = [self.vault, self.outbox, self.status]
@@ -107,6 +115,8 @@ class CentralParts:
         }
         if self.state is not None:
             roots["bay-state"] = self.state.run()
+        if self.antennas is not None:
+            roots["antenna-pairs"] = self.antennas.run()
         return roots
 
     def section(self) -> dict[str, Any]:
@@ -134,8 +144,8 @@ class CentralParts:
         if outbox.parked:
             text = f"{outbox.parked} items could not be delivered to the central server."
             found.append({"code": "outbox_parked", "since": None, "text": text})
-        for poster in (self.status, self.state):
-            if poster is not None and poster.missing:
-                text = f"The central server does not have the call {poster.missing}: it is done without."
+        for user in (self.status, self.state, self.antennas):
+            if user is not None and user.missing:
+                text = f"The central server does not have the call {user.missing}: it is done without."
                 found.append({"code": "central_capability_missing", "since": None, "text": text})
         return found

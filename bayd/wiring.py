@@ -25,7 +25,6 @@ from bayd.journal.event_codec import BayEventCodec
 from bayd.ports import Clock, Log, Randomness
 from bayd.qod_wiring import QodParts
 from bayd.reader_wiring import ReaderParts, ReaderPlan
-from bayd.reconcile.antenna_pairs import AntennaPairPoller
 from bayd.reconcile.once import SINK
 from bayd.runtime.bay import BayObserver
 from bayd.runtime.clock import SystemClock
@@ -120,8 +119,6 @@ class Daemon:
                     "readers": parts.readers.run(),
                     **{f"dispenser-{name}": d.run() for name, d in parts.dispensers.reconcilers.items()},
                 }
-                if parts.antenna_pairs is not None:
-                    roots["antenna-pairs"] = parts.antenna_pairs.run()
                 for name, root in roots.items():
                     tasks.create_task(_for_ever(name, root), name=name)
                 listener = await self._listen(parts, counts)
@@ -215,6 +212,9 @@ class _Parts:
         self._journal = journal
         self._clock = clock
         self._transport = AiohttpTransport()
+        self.readers = ReaderParts(
+            ReaderPlan.of(configuration), bays, clock=clock, randomness=randomness, log=log
+        )
         self.central = CentralParts(
             settings.central,
             credentials,
@@ -222,17 +222,10 @@ class _Parts:
             bays,
             transport=self._transport,
             horizon_ms=settings.play.booking_horizon_minutes * configuration.minute_ms,
+            take_antennas=self.readers.server_says,
             clock=clock,
             randomness=randomness,
             log=log,
-        )
-        self.readers = ReaderParts(
-            ReaderPlan.of(configuration), bays, clock=clock, randomness=randomness, log=log
-        )
-        self.antenna_pairs = (
-            AntennaPairPoller(self.central.client, self.readers.server_says, log)
-            if settings.central.antenna_pairs
-            else None
         )
         users = {number: bay.dispenser for number, bay in settings.bays.items() if bay.dispenser is not None}
         self.dispensers = DispenserParts(settings.dispensers, users, bays, log)

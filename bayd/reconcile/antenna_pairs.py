@@ -11,6 +11,7 @@ from bayd.ports import Log
 
 _REFRESH_S = 60.0  # antennas are moved by people on ladders
 _RETRY_S = 10.0
+_WITHOUT_S = 3600.0  # a server that does not have the call may be renewed
 
 
 class AntennaPairPoller:
@@ -26,21 +27,21 @@ class AntennaPairPoller:
 
     async def run(self) -> None:
         while True:
-            answered = await self._refresh()
-            await asyncio.sleep(_REFRESH_S if answered else _RETRY_S)
+            rest_s = await self._refresh()
+            await asyncio.sleep(rest_s)
 
-    async def _refresh(self) -> bool:
-        """False: worth asking again soon."""
+    async def _refresh(self) -> float:
+        """When to ask again."""
         try:
             listing = await self._client.antenna_pairs()
         except CapabilityMissing as error:
             if not self.missing:
                 self._log.warning("central_capability_missing", operation=error.operation)
             self.missing = error.operation
-            return True
+            return _WITHOUT_S
         except CentralError as error:
             self._log.debug("antenna_pairs_not_read", reason=str(error))
-            return False
+            return _RETRY_S
         self.missing = ""
         self._take(listing.items)
-        return True
+        return _REFRESH_S
