@@ -72,7 +72,10 @@ def make_routing(
                 ports.setdefault(port, route)
         inventory_ms = reader.scan_time_ms if reader.driver == "uhfreader288" else _R2000_INVENTORY_MS
         routing.routes[name] = ReaderRoutes(
-            dict(sorted(ports.items())), _READS_TO_CONFIRM[reader.driver], inventory_ms
+            dict(sorted(ports.items())),
+            _READS_TO_CONFIRM[reader.driver],
+            inventory_ms,
+            round(reader.round_grace_s * 1000),
         )
     return routing
 

@@ -27,6 +27,7 @@ from hardware.rfid.uhf288_settings import Uhf288Settings
 
 # Within each region: where antennas are measured.
 _R2000_PROBE_INDEX = {Region.ETSI: 3, Region.INDIA: 2, Region.FCC: 33}  # 866.5, 866.0, 915.0 MHz
+_UHF288_OVERRUN_S = 0.075  # part of the grace: a scan may take so much longer than was asked
 _UHF288_PROBE_KHZ = {Region.ETSI: 866_300, Region.INDIA: 866_300, Region.FCC: 915_000}
 
 
@@ -34,7 +35,9 @@ def make_reader(
     settings: Reader, on_event: Callable[[ReaderEvent], None], randomness: Randomness
 ) -> RfidReader:
     """Raises ValueError for a link or a line that cannot be."""
-    opener = opener_for(settings.link, baudrate=settings.baudrate or USUAL_BAUD[settings.driver])
+    opener = opener_for(
+        settings.link, baudrate=settings.baudrate or USUAL_BAUD[settings.driver], rs485=settings.rs485
+    )
     port_count = settings.antenna_ports
     if settings.driver == "uhfreader288":
         chafon = Uhf288Settings(
@@ -42,7 +45,9 @@ def make_reader(
             port_count=port_count,
             scan_time_ms=settings.scan_time_ms,
             reply_timeout_s=settings.reply_timeout_s,
+            poll_grace_s=settings.round_grace_s - _UHF288_OVERRUN_S,
             silent_polls=settings.silent_rounds,
+            reopen_s=settings.reopen_s,
             probe_interval_s=settings.probe_interval_s,
             probe_frequency_khz=_UHF288_PROBE_KHZ[settings.region],
             supervise_interval_s=settings.supervise_interval_s,
@@ -54,7 +59,9 @@ def make_reader(
         form=None if settings.request_form is None else FastSwitchForm(settings.request_form),
         power_mode=PowerMode(settings.power_mode),
         reply_timeout_s=settings.reply_timeout_s,
+        round_grace_s=settings.round_grace_s,
         silent_rounds=settings.silent_rounds,
+        reopen_s=settings.reopen_s,
         deaf_s=settings.deaf_s,
         probe_interval_s=settings.probe_interval_s,
         probe_frequency_index=_R2000_PROBE_INDEX[settings.region],

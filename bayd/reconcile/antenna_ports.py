@@ -21,11 +21,17 @@ class ReaderRoutes:
     ports: Mapping[int, PortRoute]
     stay: int  # inventory rounds per visit: as many reads as confirm a ball
     inventory_ms: int  # the longest that one of them takes
+    grace_ms: int = 500  # what the driver's watchdog gives a round beyond its longest course
 
     @property
     def revisit_ms(self) -> int:
         """The longest that a round over all ports takes."""
         return len(self.ports) * self.stay * self.inventory_ms
+
+    @property
+    def blind_after_ms(self) -> int:
+        """A round that is not over by then is lost to the driver's watchdog (wire/rfid.md, 0xA0, item 7)."""
+        return self.revisit_ms + self.grace_ms
 
 
 @dataclass(frozen=True, slots=True)

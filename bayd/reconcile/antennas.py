@@ -32,7 +32,7 @@ from bayd.core.presence import (
 from bayd.ports import Clock, Instant, Log
 from bayd.reconcile.antenna_ports import PortView, ReaderRoutes, ReaderView, told
 from bayd.reconcile.bay_mail import CREDITS_LIMIT, BayMail
-from bayd.reconcile.listening import PortWatch, blind_after_ms
+from bayd.reconcile.listening import PortWatch
 from bayd.runtime.bay import Outcome as BayOutcome
 from hardware.rfid import (
     AntennaMissing,
@@ -94,7 +94,7 @@ class _Reader:
             del self.watches[port]
         for port, route in routes.ports.items():
             watch = self.watches.setdefault(port, PortWatch(0, now_ms))
-            watch.allow(blind_after_ms(routes.revisit_ms))
+            watch.allow(routes.blind_after_ms)
             if port in before and before[port].place != route.place:
                 watch.move(now_ms)
 
@@ -136,7 +136,7 @@ class AntennaReconciler:
             if name in self._readers:
                 self._readers[name].take(one, now_ms)
             else:
-                watches = {port: PortWatch(blind_after_ms(one.revisit_ms), now_ms) for port in one.ports}
+                watches = {port: PortWatch(one.blind_after_ms, now_ms) for port in one.ports}
                 self._readers[name] = _Reader(one, watches)
         self._at_tee = {}
         for name, one in routes.items():

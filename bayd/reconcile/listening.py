@@ -20,13 +20,7 @@ from collections.abc import Iterable
 
 from bayd.core.presence import PresenceRules
 
-_WATCHDOG_MS = 500  # what the drivers give a round beyond its longest course (wire/rfid.md, 0xA0, item 7)
 _REVISITS_KEPT = 16
-
-
-def blind_after_ms(revisit_ms: int) -> int:
-    """A round that is not over by then is lost, as the driver's watchdog says."""
-    return revisit_ms + _WATCHDOG_MS
 
 
 def presence_rules(revisits_ms: Iterable[int], recount_after_s: int) -> PresenceRules:

@@ -92,6 +92,11 @@ class Reader(BaseModel):
         ge=1,
         description="Of a serial link. Default: the family's own (r2000_a0: 115200, uhfreader288: 57600).",
     )
+    rs485: bool = Field(
+        False,
+        description="The kernel switches the direction of an RS-485 line. Leave it off for adapters that do "
+        "so by themselves, as nearly all do.",
+    )
     address: int = Field(
         255, ge=0, le=255, description="255 speaks to whatever reader is there; set it for several on a line."
     )
@@ -170,6 +175,19 @@ class Reader(BaseModel):
     )
     probe_interval_s: float = Field(
         60, gt=0, le=86_400, description="How often a port without an antenna is looked at again."
+    )
+    round_grace_s: float = Field(
+        0.5,
+        ge=0.1,
+        le=60,
+        description="A round that has not ended so long after the longest it may take is lost, and asked for "
+        "again; its ports are blind meanwhile.",
+    )
+    reopen_s: tuple[Annotated[float, Field(gt=0, le=600)], ...] = Field(
+        (0.5, 1, 2, 3),
+        min_length=1,
+        description="Pauses before a lost link is opened anew, a quarter more or less by chance; the last "
+        "one goes on. An adapter that is plugged in again ends them at once.",
     )
     supervise_interval_s: float = Field(
         5, gt=0, le=3_600, description="How often a reader is asked whether it is there while nobody plays."

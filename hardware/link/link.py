@@ -49,3 +49,8 @@ class LinkOpener(Protocol):
     async def open(self) -> Link:
         """A fresh link. Raises LinkUnavailableError."""
         ...
+
+    async def returned(self) -> None:
+        """Waits until what `open` last tried is there anew: worth another attempt at once. Where that cannot
+        be seen, for ever."""
+        ...

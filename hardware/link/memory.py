@@ -4,6 +4,7 @@ It keeps the promises of the real ones (order, loss, refusal after loss) but tak
 writes the other can read at once.
 """
 
+import asyncio
 from collections.abc import Callable
 
 from hardware.link.inbox import Inbox
@@ -74,6 +75,7 @@ class MemoryOpener:
         self._on_open = on_open
         self._near: MemoryLink | None = None
         self._plugged = True
+        self._back = asyncio.Event()
 
     @property
     def name(self) -> str:
@@ -81,10 +83,12 @@ class MemoryOpener:
 
     def plug(self) -> None:
         self._plugged = True
+        self._back.set()
 
     def unplug(self) -> None:
         """The open link is lost, and no new one opens until `plug`."""
         self._plugged = False
+        self._back.clear()
         if self._near is not None:
             self._near.unplug()
             self._near = None
@@ -96,5 +100,10 @@ class MemoryOpener:
             raise LinkUnavailableError(f"{self._name}: in use already; close the other link first")
         near, far = memory_pair(self._name)
         self._near = near
+        self._back.clear()
         self._on_open(far)
         return near
+
+    async def returned(self) -> None:
+        await self._back.wait()
+        self._back.clear()

@@ -23,11 +23,14 @@ import termios
 import threading
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import serial
+import serial.rs485
 import serial_asyncio
 
+from hardware.link.arrival import Presence, arrival, presence
 from hardware.link.inbox import Inbox
 from hardware.link.link import Link, LinkUnavailableError
 
@@ -182,13 +185,19 @@ class SerialLink(asyncio.Protocol):
 class SerialOpener:
     """Opens one serial port. The path is resolved anew each time: the adapter may have another number."""
 
-    def __init__(self, path: str, *, baudrate: int, parity: str = "N", stopbits: int = 1) -> None:
+    def __init__(
+        self, path: str, *, baudrate: int, parity: str = "N", stopbits: int = 1, rs485: bool = False
+    ) -> None:
+        """`rs485`: the kernel switches the line driver (TIOCSRS485) of an adapter that does not."""
         if not path.startswith("/"):
             raise ValueError(f"link {path!r}: write an absolute path, best one below /dev/serial/by-id/")
         self._path = path
         # Configured but not opened: a wrong baud rate or parity is reported now, not at night.
-        self._make_port = partial(_configure, path, baudrate=baudrate, parity=parity, stopbits=stopbits)
+        self._make_port = partial(
+            _configure, path, baudrate=baudrate, parity=parity, stopbits=stopbits, rs485=rs485
+        )
         self._make_port()
+        self._tried: Presence | None = None  # what was there at the last attempt to open
         self._opening: concurrent.futures.Future[_Port] | None = None
 
     @property
@@ -200,6 +209,7 @@ class SerialOpener:
             raise LinkUnavailableError(
                 f"{self._path}: the previous attempt still hangs in the operating system; unplug the adapter"
             )
+        self._tried = presence(Path(self._path))
         opening = in_daemon_thread(partial(_open, self._make_port()), name=f"open {self._path}")
         self._opening = opening
         try:
@@ -220,6 +230,9 @@ class SerialOpener:
             _close(port)
             raise LinkUnavailableError(f"{self._path}: lost while opening ({error})") from error
 
+    async def returned(self) -> None:
+        await arrival(Path(self._path), self._tried)
+
 
 def in_daemon_thread(call: Callable[[], T], *, name: str) -> concurrent.futures.Future[T]:
     """Run a call that may block for ever where it holds up neither the loop nor the end of the process."""
@@ -237,18 +250,28 @@ def in_daemon_thread(call: Callable[[], T], *, name: str) -> concurrent.futures.
     return future
 
 
-def _configure(path: str, *, baudrate: int, parity: str, stopbits: int) -> _Port:
+def _configure(path: str, *, baudrate: int, parity: str, stopbits: int, rs485: bool) -> _Port:
     port = _Port(None, baudrate=baudrate, parity=parity, stopbits=stopbits)
     port.timeout = port.write_timeout = 0
     port.port = path
     port.exclusive = True
+    if rs485:
+        port.rs485_mode = serial.rs485.RS485Settings()  # RTS drives while sending, nothing is heard of it
     port.dtr = port.rts = True  # set during open: some adapters power their line driver from them
     return port
 
 
 def _open(port: _Port) -> _Port:
     """Blocking. Raises OSError, ValueError or termios.error."""
-    port.open()
+    try:
+        port.open()
+    except ValueError as error:  # pyserial's word for the ioctl's refusal
+        if port.rs485_mode is None:
+            raise
+        raise OSError(
+            errno.ENOTTY,
+            "its driver has no RS-485 mode: take an adapter that switches by itself, rs485 = false",
+        ) from error
     try:
         descriptor = _descriptor(port)
         highest = max(descriptor, port.pipe_abort_read_r or 0, port.pipe_abort_write_r or 0)

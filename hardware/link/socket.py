@@ -105,6 +105,9 @@ class SocketOpener:
         keep_alive(transport.get_extra_info("socket"))
         return link
 
+    async def returned(self) -> None:
+        await asyncio.Event().wait()  # a network does not say who is back
+
 
 def parse_address(link: str) -> tuple[str, int]:
     """Host and port of `socket://host:port` (IPv6 in brackets). Raises ValueError."""

@@ -5,6 +5,7 @@ from enum import Enum
 
 from hardware.rfid.r2000_a0 import PUBLIC_ADDRESS
 from hardware.rfid.r2000_commands import FastSwitchForm
+from hardware.rfid.reconnecting import REOPEN_S
 
 
 class PowerMode(Enum):
@@ -41,6 +42,7 @@ class R2000Settings:
     )
     probe_frequency_index: int = 6  # 868.0 MHz; 7 (902.0 MHz) and up where the region is FCC
     supervise_interval_s: float = 5.0  # how often an idle reader is asked whether it is there
+    reopen_s: tuple[float, ...] = REOPEN_S  # waits before a lost link is opened anew, the last one goes on
 
     def __post_init__(self) -> None:
         if not 1 <= self.port_count <= 16:

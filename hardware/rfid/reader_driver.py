@@ -57,12 +57,13 @@ class ReaderDriver(ABC, Generic[F]):
         *,
         port_count: int,
         probe_interval_s: float,
+        reopen_s: tuple[float, ...],
         jitter: Callable[[], float],
     ) -> None:
         self._opener = opener
         self._emit = on_event
         self._decoder = decoder
-        self._back_off = BackOff(jitter)
+        self._back_off = BackOff(jitter, reopen_s)
         self._plan = AntennaPlan()
         self._plan_changed = asyncio.Event()
         self._lost = False

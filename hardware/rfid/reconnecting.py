@@ -1,7 +1,8 @@
 """Keeping a reader's link open: each loss is reported once, and followed by another attempt, a little later.
 
-The waits are short, because a loose plug is the usual cause and balls go uncounted meanwhile; the jitter
-keeps the readers behind one hub from coming back all in the same instant.
+The waits are short, because a loose plug is the usual cause and balls go uncounted meanwhile; a device that
+is plugged in again ends them at once. The jitter keeps the readers behind one hub from coming back all in
+the same instant.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ from typing import NoReturn
 
 from hardware.link import Link, LinkError, LinkOpener
 
-BACK_OFF_S = (0.5, 1.0, 2.0, 3.0)  # the last one goes on
+REOPEN_S = (0.5, 1.0, 2.0, 3.0)  # the last one goes on
 JITTER = 0.25  # of the wait, more or less
 
 
@@ -21,7 +22,7 @@ class ReaderSilentError(Exception):
 class BackOff:
     """How long to wait before the next attempt."""
 
-    def __init__(self, jitter: Callable[[], float], steps_s: tuple[float, ...] = BACK_OFF_S) -> None:
+    def __init__(self, jitter: Callable[[], float], steps_s: tuple[float, ...] = REOPEN_S) -> None:
         self._jitter = jitter
         self._steps_s = steps_s
         self._step = 0
@@ -52,4 +53,8 @@ async def keep_connected(
                 await link.aclose()
         except (LinkError, ReaderSilentError) as error:
             lost(str(error))
-        await asyncio.sleep(back_off.next_s())
+        try:
+            async with asyncio.timeout(back_off.next_s()):
+                await opener.returned()
+        except TimeoutError:
+            pass

@@ -56,6 +56,7 @@ class Uhf288Reader(ReaderDriver[Frame]):
             Decoder(),
             port_count=self._settings.port_count,
             probe_interval_s=self._settings.probe_interval_s,
+            reopen_s=self._settings.reopen_s,
             jitter=jitter,
         )
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from hardware.rfid.reconnecting import REOPEN_S
 from hardware.rfid.uhf288_commands import PORT_COUNTS, SCAN_TIME_STEP_MS
 from hardware.rfid.uhfreader288 import BROADCAST
 
@@ -24,6 +25,7 @@ class Uhf288Settings:
     connected_return_loss_db: int = 6  # or the reader's own threshold, where that is higher
     probe_frequency_khz: int = 866_300  # in the region of the reader: 915 000 for FCC
     supervise_interval_s: float = 5.0  # how often an idle reader is asked whether it is there
+    reopen_s: tuple[float, ...] = REOPEN_S  # waits before a lost link is opened anew, the last one goes on
 
     def __post_init__(self) -> None:
         if self.port_count not in PORT_COUNTS:

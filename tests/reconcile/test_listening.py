@@ -2,8 +2,9 @@
 
 import pytest
 
-from bayd.core.presence import PresenceRules
-from bayd.reconcile.listening import PortWatch, blind_after_ms, presence_rules
+from bayd.core.presence import PresenceRules, Tee
+from bayd.reconcile.antenna_ports import PortRoute, ReaderRoutes
+from bayd.reconcile.listening import PortWatch, presence_rules
 
 BLIND_AFTER_MS = 1_000
 
@@ -73,4 +74,6 @@ def test_a_slow_round_widens_the_windows_of_presence() -> None:
 
 
 def test_the_longest_round_is_the_drivers_watchdog() -> None:
-    assert blind_after_ms(960) == 1_460
+    ports = {port: PortRoute(Tee(str(port)), 20) for port in range(1, 9)}
+    assert ReaderRoutes(ports, 2, 60).blind_after_ms == 1_460
+    assert ReaderRoutes(ports, 2, 60, grace_ms=200).blind_after_ms == 1_160

@@ -394,6 +394,9 @@ async def test_opening_is_tried_ever_more_rarely_but_a_stop_tries_at_once() -> N
             attempts.append(asyncio.get_running_loop().time())
             raise LinkUnavailableError("/dev/absent: not there")
 
+        async def returned(self) -> None:
+            await asyncio.Event().wait()
+
     driver = CctalkHopper(CctalkBus(Absent()))
     for _ in range(600):
         with pytest.raises(DispenserUnavailableError, match="not there"):

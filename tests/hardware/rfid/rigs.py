@@ -52,6 +52,11 @@ class MemoryRig:
     def plug(self) -> None:
         self._memory.plug()
 
+    def drop(self) -> None:
+        """The link is lost though nobody touched the plug."""
+        if self._far is not None:
+            self._far.unplug()
+
     def close(self) -> None:
         if self.device is not None:
             self.device.close()

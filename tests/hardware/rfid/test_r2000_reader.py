@@ -547,6 +547,9 @@ async def test_the_pauses_between_attempts_grow_and_the_loss_is_told_once(bench:
             attempts.append(loop.time())
             return await opener.open()
 
+        async def returned(self) -> None:
+            await opener.returned()
+
     bench.rig.unplug()
     reader = R2000Reader(Absent(), bench.events, jitter=lambda: 0.5)  # type: ignore[arg-type]
     async with running(reader):
@@ -554,6 +557,20 @@ async def test_the_pauses_between_attempts_grow_and_the_loss_is_told_once(bench:
     pauses = [round(after - before, 3) for before, after in pairwise(attempts)]
     assert pauses == [0.5, 1.0, 2.0, 3.0, 3.0, 3.0]
     assert len(bench.events.all) == 1
+
+
+async def test_the_pauses_can_be_set_and_a_replug_ends_them(bench: Bench) -> None:
+    bench.rig.unplug()
+    settings = R2000Settings(reopen_s=(7.0, 60.0))
+    reader = R2000Reader(bench.rig.opener, bench.events, settings, jitter=lambda: 0.5)
+    reader.set_plan(plan(7))
+    async with running(reader):
+        await asyncio.sleep(20)
+        assert bench.rig.opened_at == []
+        bench.rig.plug()
+        await asyncio.sleep(1)
+        assert bench.rig.opened_at == [pytest.approx(20)]
+        assert bench.events.reads
 
 
 async def test_unplugged_and_plugged_again_it_reads_on(bench: Bench) -> None:
@@ -576,8 +593,7 @@ async def test_after_a_time_of_work_the_first_attempt_comes_soon_again(bench: Be
     async with running(bench.reader):
         for _ in range(4):
             await asyncio.sleep(5)
-            bench.rig.unplug()
-            bench.rig.plug()
+            bench.rig.drop()
             lost_at = loop.time()
             await asyncio.sleep(1)
             assert bench.rig.opened_at[-1] == pytest.approx(lost_at + 0.5, abs=0.01)

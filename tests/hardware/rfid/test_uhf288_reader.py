@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 
@@ -435,6 +436,6 @@ async def test_a_wrong_checksum_costs_one_poll(bench: Bench) -> None:
         ({"q": 16}, "q 16"),
     ],
 )
-async def test_wrong_settings_are_refused_by_name(wrong: dict[str, int], text: str) -> None:
+async def test_wrong_settings_are_refused_by_name(wrong: dict[str, Any], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         Uhf288Settings(**wrong)
