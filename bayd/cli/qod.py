@@ -112,27 +112,36 @@ def list_known(config: Path, as_json: bool) -> None:
 @_CONFIG
 @_JSON
 def reap(everything: bool, dry_run: bool, config: Path, as_json: bool) -> None:
-    """Delete what the journal knows and no bay plays with. Exit 69 when one could not be deleted."""
+    """Delete what no bay plays with: sessions that the journal knows and, where the operator can be asked
+    for the sessions of a device, those that it does not know. Exit 69 when one could not be deleted, or a
+    device not be asked for.
+    """
     settings, terms = _settings(config)
-    doomed = [known for known in _known(settings) if everything or not known.wanted]
-    ids = [(known, known.qos_id) for known in doomed if known.qos_id is not None]
+    # First the operator, then the journal: what a daemon creates meanwhile is in the journal by then.
+    found, unasked = asyncio.run(_find_all(terms, settings))
+    known = _known(settings)
+    doomed = [each for each in known if everything or not each.wanted]
+    doomed += _strangers(known, found, everything=everything)
+    ids = [(each, each.qos_id) for each in doomed if each.qos_id is not None]
     failed = {} if dry_run or not ids else asyncio.run(_delete_all(terms, [qos_id for _, qos_id in ids]))
     rows = [
-        {**_row(known), "deleted": not dry_run and qos_id not in failed, "error": failed.get(qos_id, "")}
-        for known, qos_id in ids
+        {**_row(each), "deleted": not dry_run and qos_id not in failed, "error": failed.get(qos_id, "")}
+        for each, qos_id in ids
     ]
-    lost = [_row(known) for known in doomed if known.qos_id is None]
+    lost = [_row(each) for each in doomed if each.qos_id is None]
     if as_json:
-        click.echo(json.dumps({"sessions": rows, "lost": lost}))
+        click.echo(json.dumps({"sessions": rows, "lost": lost, "not_asked": unasked}))
     else:
         for row in rows:
             outcome = row["error"] or ("deleted" if row["deleted"] else "would be deleted")
             click.echo(f"bay {row['bay']}  {row['session_id']}  {outcome}")
         for row in lost:
             click.echo(f"bay {row['bay']}  its id is lost: it ends by {row['over_by']} at the latest")
-        if not rows and not lost:
+        for bay, reason in unasked.items():
+            click.echo(f"bay {bay}  its sessions are not known: {reason}")
+        if not rows and not lost and not unasked:
             click.echo("nothing to delete")
-    if failed:
+    if failed or unasked:
         sys.exit(EX_UNAVAILABLE)
 
 
@@ -223,13 +232,64 @@ async def _delete_all(terms: "Qod", ids: list[str]) -> dict[str, str]:
     return failed
 
 
+async def _find_all(
+    terms: "Qod", settings: "Settings"
+) -> "tuple[dict[str, list[SessionInfo]], dict[str, str]]":
+    """By bay, what the operator shows of its flow; and why a bay could not be asked for. Nothing, where the
+    dialect has no such call.
+    """
+    from bayd.clients.qod import QodError
+    from bayd.reconcile.qod_flow import dialect_of, flow_of
+
+    found: dict[str, list[SessionInfo]] = {}
+    unasked: dict[str, str] = {}
+    flows = {
+        number: flow_of(number, terms, bay.qod)
+        for number, bay in settings.bays.items()
+        if bay.qod is not None
+    }
+    if not dialect_of(terms).can_retrieve or not flows:
+        return found, unasked
+
+    async def go(session: "SessionService") -> None:
+        for number, flow in flows.items():
+            try:
+                shown = await session.retrieve_sessions(flow.device)
+            except QodError as error:
+                unasked[number] = str(error)
+            else:
+                found[number] = [info for info in shown if flow.has(info)]
+
+    await _with_client(terms, go)
+    return found, unasked
+
+
+def _strangers(
+    known: "list[KnownSession]", found: "dict[str, list[SessionInfo]]", *, everything: bool
+) -> "list[KnownSession]":
+    """At the operator, and not in the journal: left by a crash, or made by hand."""
+    from bayd.reconcile.qod_known import KnownSession
+
+    ids = {each.qos_id for each in known}
+    creating = {each.bay for each in known if each.state == "creating"}
+    return [
+        KnownSession(
+            number, info.session_id, "not in the journal", info.started_at_ms, info.duration, wanted=False
+        )
+        for number, shown in found.items()
+        if everything or number not in creating  # a daemon is at it just now
+        for info in shown
+        if info.session_id not in ids
+    ]
+
+
 def _row(known: "KnownSession") -> dict[str, Any]:
     return {
         "bay": known.bay,
         "session_id": known.qos_id,
         "state": known.state,
         "created_at": _rfc3339(known.created_wall_ms),
-        "over_by": _rfc3339(known.created_wall_ms + known.duration_s * 1000),
+        "over_by": _rfc3339(known.over_by_ms),
         "wanted": known.wanted,
     }
 

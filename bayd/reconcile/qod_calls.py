@@ -21,7 +21,6 @@ from bayd.clients.qod import (
     RefusedError,
     RetryLaterError,
     SessionInfo,
-    StatusInfo,
 )
 from bayd.core import qos_events as q
 from bayd.core.instant import Instant
@@ -111,7 +110,7 @@ class OperatorCalls:
             found = await self._sessions.retrieve_sessions(self._flow.device)
         except QodError as error:
             return self._missed("find", error)
-        mine = [info for info in found if self._is_ours(info)]
+        mine = [info for info in found if self._flow.has(info)]
         if not mine:
             return q.QosNothingFound(self._bay, self._now().boot_ms)
         # One that the network has ended still blocks the flow: it comes last, and is deleted then.
@@ -161,15 +160,6 @@ class OperatorCalls:
         now_ms = self._now().boot_ms
         granted_s = info.duration if info.qos_status != QosStatus.UNAVAILABLE else None
         return q.QosCreated(self._bay, info.session_id, info.qos_status, expires_at_ms, granted_s, now_ms)
-
-    def _is_ours(self, info: SessionInfo) -> bool:
-        """On our flow, and alive or in the way. The operator shows only sessions of our own client."""
-        over = info.qos_status == QosStatus.UNAVAILABLE
-        if over and info.status_info in (StatusInfo.DURATION_EXPIRED, StatusInfo.DELETE_REQUESTED):
-            return False
-        assert self._flow is not None
-        server, profile = info.application_server, info.qos_profile
-        return server in (None, self._flow.application_server) and profile in (None, self._flow.profile)
 
     def _expires_at_ms(self, state: State, info: SessionInfo) -> int | None:
         known = state.expires_at_ms if isinstance(state, Available | Extending) else None

@@ -18,6 +18,9 @@ from bayd.clients.qod import (
     Dialect,
     InvalidInputError,
     QodClient,
+    QosStatus,
+    SessionInfo,
+    StatusInfo,
     get_dialect,
 )
 from bayd.core.qos import Terms
@@ -49,6 +52,14 @@ class Flow:
             webhook=webhook,
             duration=asked_s,
         )
+
+    def has(self, info: SessionInfo) -> bool:
+        """On this flow, and alive or in the way. The operator shows only sessions of our own client."""
+        over = info.qos_status == QosStatus.UNAVAILABLE
+        if over and info.status_info in (StatusInfo.DURATION_EXPIRED, StatusInfo.DELETE_REQUESTED):
+            return False
+        server, profile = info.application_server, info.qos_profile
+        return server in (None, self.application_server) and profile in (None, self.profile)
 
 
 def flow_of(number: str, qod: Qod, bay: BayQod) -> Flow:

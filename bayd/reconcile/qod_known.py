@@ -24,10 +24,17 @@ _DAY_MS = 86_400_000  # no lease is longer
 class KnownSession:
     bay: str
     qos_id: str | None  # None: lost
-    state: str  # as the bay has it; "forgotten": it holds another one, or none
-    created_wall_ms: int
-    duration_s: int
+    state: str  # as the bay has it; "forgotten": it holds another one, or none; "not in the journal"
+    created_wall_ms: int | None
+    duration_s: int | None
     wanted: bool  # the bay plays with it
+
+    @property
+    def over_by_ms(self) -> int | None:
+        """On the wall clock; None: nobody can say."""
+        if self.created_wall_ms is None or self.duration_s is None:
+            return None
+        return self.created_wall_ms + self.duration_s * 1000
 
 
 def read_known(journal: Path, now_wall_ms: int) -> list[KnownSession]:

@@ -205,3 +205,50 @@ async def test_what_cannot_be_deleted_is_said(desk: Desk) -> None:
     result = await desk.run("reap", "--all")
     assert result.exit_code == 69
     assert "refuses" in result.output
+
+
+async def test_what_the_operator_has_and_the_journal_does_not_is_reaped(desk: Desk) -> None:
+    """Made by hand and forgotten, or left by a crash whose journal is gone."""
+    await desk.note("101")
+    made = (await desk.json("create", "101", "--minutes", "30"))["session_id"]
+    dry = await desk.json("reap", "--dry-run")
+    assert [(row["session_id"], row["state"], row["deleted"]) for row in dry["sessions"]] == [
+        (made, "not in the journal", False)
+    ]
+    assert dry["sessions"][0]["over_by"] is not None
+    assert await desk.live() == [made]
+    reaped = await desk.run("reap")
+    assert (reaped.exit_code, f"{made}  deleted" in reaped.output) == (0, True)
+    assert await desk.live() == []
+    assert "nothing to delete" in (await desk.run("reap")).output
+
+
+async def test_a_session_that_a_daemon_is_creating_is_left_alone(desk: Desk) -> None:
+    made = (await desk.json("create", "101", "--minutes", "30"))["session_id"]
+    now_ms = SystemClock().now().boot_ms
+    intent = q.QosCreateIntended("101", "7", "x-1", "flow", 1_800, now_ms)
+    created = q.QosCreated("101", made, "AVAILABLE", None, 1_800, now_ms)
+    await desk.note("101", *playing("7", created, intent)[:-1])
+    reaped = await desk.json("reap")
+    assert reaped["sessions"] == []
+    assert [row["state"] for row in reaped["lost"]] == ["creating"]
+    assert await desk.live() == [made]
+    forced = await desk.json("reap", "--all")
+    assert [row["session_id"] for row in forced["sessions"]] == [made]
+    assert await desk.live() == []
+
+
+async def test_a_device_that_cannot_be_asked_for_is_said(desk: Desk) -> None:
+    await desk.note("101")
+    async with aiohttp.ClientSession() as http:
+        fault = {"kind": "refuse", "operation": "retrieve", "status": 403, "times": None}
+        async with http.post(f"{desk.origin}/_faults", json=fault) as answer:
+            assert answer.status == 200
+    result = await desk.run("reap")
+    assert (result.exit_code, "bay 101  its sessions are not known" in result.output) == (69, True)
+
+
+async def test_a_session_id_that_is_none_is_wrong_usage(desk: Desk) -> None:
+    for command in (("get", "../sessions"), ("delete", "a b"), ("extend", "..", "--minutes", "5")):
+        result = await desk.run(*command)
+        assert (result.exit_code, "session_id" in result.output) == (2, True), command
