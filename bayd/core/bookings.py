@@ -26,7 +26,8 @@ def granted_minutes(first_minutes: int, minutes: int, extended_minutes: int | No
 def server_said(bay: Bay, said: i.ServerSaid, now: Instant, rules: Rules) -> Verdict:
     session = bay.session
     if session is not None and session.session_id == said.session_id:
-        return _booked_till(bay, said) + _of_play(bay, session, said, now, rules)
+        seen = _seen_here(bay, session, said) + _booked_till(bay, said)
+        return seen + _of_play(bay, session, said, now, rules)
     if said.session_id in bay.ended_ids:
         return ()
     booking = bay.find_booking(said.session_id)
@@ -50,6 +51,8 @@ def moved_away(bay: Bay, said: i.ServerMovedAway, now: Instant) -> Verdict:
     if bay.find_booking(said.session_id) is not None:
         return (e.BookingWithdrawn(said.session_id, EndReason.MOVED),)
     if bay.session is not None and bay.session.session_id == said.session_id:
+        if said.to in bay.session.server_bays:
+            return ()  # our own move is on its way there
         text = f"The server shows the session that plays here at bay {said.to}."
         return _conflict(bay, "moved_at_server", said.session_id, text, now)
     return ()
@@ -189,8 +192,20 @@ def _game(session: PlaySession, said: i.ServerSaid) -> tuple[e.Event, ...]:
     return (e.GameSelected(session.session_id, game, own=False),)
 
 
+def _seen_here(bay: Bay, session: PlaySession, said: i.ServerSaid) -> tuple[e.Event, ...]:
+    """After a move of ours. Moved to and fro it may be an old picture: then nothing is concluded from it."""
+    here = bay.number
+    if said.shown_at != here or not session.server_bays or here in session.server_bays:
+        return ()
+    return (e.ServerMoveSeen(session.session_id),)
+
+
 def _booked_till(bay: Bay, said: i.ServerSaid) -> tuple[e.Event, ...]:
-    if said.bay_booked is None or said.bay_booked == bay.booked_till:
+    if (
+        said.bay_booked is None
+        or said.bay_booked == bay.booked_till
+        or said.shown_at not in (None, bay.number)
+    ):
         return ()
     return (e.BookedTillSeen(said.bay_booked),)
 

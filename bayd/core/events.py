@@ -13,13 +13,16 @@ from bayd.core.model import (
     Balls,
     Booking,
     DeviceState,
+    Due,
     EndReason,
     Game,
     OwnExtension,
     Payment,
     PayoutEnd,
+    PlaySession,
     StartedBy,
     Tariff,
+    UnknownBalls,
 )
 
 # Bookings
@@ -238,6 +241,42 @@ class SessionEnded:
     balls: Balls
     grace_until_ms: int
     own_extensions: tuple[OwnExtension, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SessionMovedAway:
+    """To another bay of this PC; in one transaction with `SessionMovedIn` there."""
+
+    session_id: str
+    to: str
+    own: bool  # moved here, to be told to the server; else the server said so
+    minutes: int  # granted so far
+    by: str
+    reason: str
+    at_ms: int
+    wall_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionMovedIn:
+    """With everything that it was at the other bay."""
+
+    session: PlaySession
+    come_from: str
+    number: str | None  # the server's, of a walk-in that has one
+    unsettled: tuple[UnknownBalls, ...]
+    dues: tuple[Due, ...]
+    by: str
+    reason: str
+    at_ms: int
+    wall_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServerMoveSeen:
+    """The server shows the session at this bay, too."""
+
+    session_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -538,6 +577,9 @@ Event = (
     | ArrearsChanged
     | WarningGiven
     | SessionEnded
+    | SessionMovedAway
+    | SessionMovedIn
+    | ServerMoveSeen
     | GraceEnded
     | GameSelected
     | GameCleared

@@ -17,6 +17,7 @@ from bayd.core.model import (
     Due,
     EndedSession,
     EndReason,
+    MovedSession,
     OwnExtension,
     Payment,
     PinAttempt,
@@ -28,6 +29,7 @@ from bayd.core.phases import next_phase
 from bayd.core.qos_budget import Spent
 
 _READER = "reader"
+_OF_MOVES = ("moved_at_server", "move_not_told")
 
 # Changes with every change of what `evolve` makes of the same events: a snapshot of another number is
 # not used, the events are read again.
@@ -43,7 +45,13 @@ _LAST_READS_MS = 10_000  # after the end: what lay on the tee is decided about, 
 def evolve(bay: Bay, event: e.Event) -> Bay:
     """Raises IllegalTransitionError where the event does not fit the phase."""
     changed = _apply(bay, event)
-    phase = next_phase(bay.phase, event, booked=bool(changed.bookings))
+    session = changed.session
+    phase = next_phase(
+        bay.phase,
+        event,
+        booked=bool(changed.bookings),
+        paused=session is not None and session.paused_at_ms is not None,
+    )
     return replace(changed, phase=phase, version=bay.version + 1)
 
 
@@ -144,9 +152,19 @@ def _apply(bay: Bay, event: e.Event) -> Bay:
                 ),
                 grace_until_ms=event.grace_until_ms,
                 ended_ids=_remember(bay.ended_ids, event.session_id),
+                moved=None,
                 help_since_ms=None,
                 booked_till=False,
             )
+        case e.SessionMovedAway():
+            return _moved_away(bay, event)
+        case e.SessionMovedIn():
+            return _moved_in(bay, event)
+        case e.ServerMoveSeen(session_id):
+            conflicts = tuple(
+                c for c in bay.conflicts if c.session_id != session_id or c.code not in _OF_MOVES
+            )
+            return replace(_in_session(bay, server_bays=()), conflicts=conflicts)
         case e.GraceEnded():
             return replace(bay, grace_until_ms=None)
         case e.GameSelected(session_id, game, own):
@@ -278,6 +296,33 @@ def _started(bay: Bay, event: e.SessionStarted) -> Bay:
     )
 
 
+def _moved_away(bay: Bay, event: e.SessionMovedAway) -> Bay:
+    session_id = event.session_id
+    return replace(
+        bay,
+        session=None,
+        moved=MovedSession(session_id, event.to, event.at_ms),
+        unsettled=tuple(flag for flag in bay.unsettled if flag.session_id != session_id),
+        dues=tuple(due for due in bay.dues if due.session_id != session_id),
+        conflicts=tuple(c for c in bay.conflicts if c.session_id != session_id),
+        help_since_ms=None,
+        booked_till=False,
+    )
+
+
+def _moved_in(bay: Bay, event: e.SessionMovedIn) -> Bay:
+    numbers = bay.numbers if event.number is None else {**bay.numbers, event.number: event.session.session_id}
+    return replace(
+        bay,
+        session=event.session,
+        moved=None,
+        unsettled=(*bay.unsettled, *event.unsettled),
+        dues=(*bay.dues, *event.dues),
+        numbers=numbers,
+        grace_until_ms=None,
+    )
+
+
 def _extended(bay: Bay, event: e.SessionExtended) -> Bay:
     session = _session(bay)
     own = session.own_extensions
@@ -344,5 +389,6 @@ def _shifted(bay: Bay, shift_ms: int, hold_shift_ms: int) -> Bay:
         grace_until_ms=play(bay.grace_until_ms),
         next_verified_at_ms=play(bay.next_verified_at_ms),
         help_since_ms=play(bay.help_since_ms),
+        moved=None if bay.moved is None else replace(bay.moved, at_ms=bay.moved.at_ms + shift_ms),
         credits=tuple(replace(c, at_ms=c.at_ms + shift_ms) for c in bay.credits),
     )

@@ -46,6 +46,7 @@ class ServerSaid:
     game_known: bool = True  # False: this answer does not say, or cannot be read
     bay_booked: bool | None = None  # `bookedTill` of the bay is set; None: this answer does not say
     as_of_wall_ms: int | None = None  # how late it is at least, where our wall clock cannot tell
+    shown_at: str | None = None  # the bay; None: where it is known here
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +259,16 @@ class Pause:
 @dataclass(frozen=True, slots=True)
 class Resume:
     actor: Actor
+    session_id: str | None = None  # the one that was meant; None: whichever plays
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """The session goes to another bay of this PC. Decided about both: `moving.decide_move`, not `decide`."""
+
+    to: str
+    actor: Actor  # the system: the server has moved it already
+    reason: str
     session_id: str | None = None  # the one that was meant; None: whichever plays
 
 

@@ -219,6 +219,7 @@ class PlaySession:
     asked: tuple[Asked, ...] = ()  # lately
     unread: bool = False  # the antenna was away for a while: what was read proves nothing
     paused_for: str = ""  # the device whose fault stopped the clock: it runs on when that is cleared
+    server_bays: tuple[str, ...] = ()  # where the server may still show it, since it was moved here
 
     @property
     def balls_left(self) -> int | None:
@@ -257,6 +258,15 @@ class EndedSession:
     reconcile_at_ms: int | None = None  # when its books are compared; None: done, or nothing to compare
     reconciled: Reconciled | None = None
     unread: bool = False  # the antenna was away for a while
+
+
+@dataclass(frozen=True, slots=True)
+class MovedSession:
+    """Where the last guest of this bay went, until another one's session is over."""
+
+    session_id: str
+    to: str
+    at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,6 +350,7 @@ class Bay:
     bookings: tuple[Booking, ...] = ()  # oldest first
     session: PlaySession | None = None
     last: EndedSession | None = None
+    moved: MovedSession | None = None
     grace_until_ms: int | None = None
     next_session_id: str | None = None  # its PIN was verified before the end of the present one
     next_started_by: StartedBy | None = None

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from bayd.core import events as e
 from bayd.core.model import Phase
 
+_IN_PLAY = frozenset({Phase.PLAYING, Phase.PAUSED})  # PAUSED where the clock stands
 _REST = frozenset({Phase.FREE, Phase.BOOKED})  # BOOKED where a booking waits
 
 TRANSITIONS: Mapping[tuple[Phase, type[e.Event]], frozenset[Phase]] = {
@@ -21,6 +22,10 @@ TRANSITIONS: Mapping[tuple[Phase, type[e.Event]], frozenset[Phase]] = {
     (Phase.PAUSED, e.SessionResumed): frozenset({Phase.PLAYING}),
     (Phase.PLAYING, e.SessionEnded): frozenset({Phase.GRACE}),
     (Phase.PAUSED, e.SessionEnded): frozenset({Phase.GRACE}),
+    (Phase.PLAYING, e.SessionMovedAway): _REST,
+    (Phase.PAUSED, e.SessionMovedAway): _REST,
+    (Phase.FREE, e.SessionMovedIn): _IN_PLAY,
+    (Phase.GRACE, e.SessionMovedIn): _IN_PLAY,
     (Phase.GRACE, e.GraceEnded): _REST,
     (Phase.FREE, e.BayHeld): frozenset({Phase.HELD}),
     (Phase.BOOKED, e.BayHeld): frozenset({Phase.HELD}),
@@ -39,6 +44,8 @@ TURNING: frozenset[type[e.Event]] = frozenset(
         e.SessionPaused,
         e.SessionResumed,
         e.SessionEnded,
+        e.SessionMovedAway,
+        e.SessionMovedIn,
         e.GraceEnded,
         e.BayHeld,
         e.BayReleased,
@@ -55,8 +62,8 @@ class IllegalTransitionError(Exception):
         super().__init__(f"{type(event).__name__} cannot happen in phase {phase}")
 
 
-def next_phase(phase: Phase, event: e.Event, *, booked: bool) -> Phase:
-    """The phase after `event`. `booked`: a booking waits afterwards.
+def next_phase(phase: Phase, event: e.Event, *, booked: bool, paused: bool = False) -> Phase:
+    """The phase after `event`. `booked`: a booking waits afterwards; `paused`: the session's clock stands.
 
     Raises IllegalTransitionError.
     """
@@ -67,6 +74,8 @@ def next_phase(phase: Phase, event: e.Event, *, booked: bool) -> Phase:
         return phase
     if len(targets) == 1:
         return next(iter(targets))
+    if targets == _IN_PLAY:
+        return Phase.PAUSED if paused else Phase.PLAYING
     return Phase.BOOKED if booked else Phase.FREE
 
 

@@ -199,10 +199,10 @@ def _end(
         grace_until_ms=at_ms + rules.grace_ms,
         own_extensions=session.own_extensions,
     )
-    return (*closing, ended, *_after_end(bay, at_ms, now, rules))
+    return (*closing, ended, *after_end(bay, at_ms, now, rules))
 
 
-def _after_end(bay: Bay, at_ms: int, now: Instant, rules: Rules) -> tuple[e.Event, ...]:
+def after_end(bay: Bay, at_ms: int, now: Instant, rules: Rules) -> tuple[e.Event, ...]:
     """Out of service as planned, or the next session at once when its PIN was right already."""
     if bay.service_stop_pending is not None:
         return (e.BayTakenOutOfService("staff", bay.service_stop_pending),)

@@ -39,6 +39,7 @@ from bayd.runtime.requests import (
     OutcomeUnknownError,
     Request,
 )
+from bayd.runtime.turns import Turn
 
 __all__ = [
     "AnswerMaker",
@@ -99,6 +100,7 @@ class BayTask:
         self._log = log
         self._meter = meter
         self._waiting: deque[Request] = deque()
+        self._turns: deque[Turn] = deque()
         self._arrived = asyncio.Event()
         self._wish = desired(self.bay, rules)
         self._pending: Desired | None = None  # told while something is not durable yet
@@ -175,6 +177,29 @@ class BayTask:
             raise self._busy()
         return await mine.reply
 
+    def ask_for_turn(self) -> Turn:
+        """Before what waits; the bay takes nothing else until it is given back."""
+        turn = Turn()
+        self._turns.append(turn)
+        self._arrived.set()
+        return turn
+
+    def foresee(self, after: Bay) -> None:
+        """By whoever has the turn: `after` will be the state once it is durable."""
+        self._pending = narrowed(self._wish, desired(after, self.rules))
+        self._tell(self._narrowest(self._pending))
+
+    def take(self, after: Bay, events: Sequence[e.Event], seqs: tuple[int, ...]) -> None:
+        """What the journal holds is the bay's state."""
+        self.bay = after
+        self.last_seq = seqs[-1] if seqs else self.last_seq
+        self._wish = desired(after, self.rules)
+        self._settle_wish()
+        self._since_snapshot += len(events)
+        if self._since_snapshot >= _SNAPSHOT_EVERY:
+            self._since_snapshot = 0
+            self._tasks.create_task(self._save_snapshot(self.last_seq, after), name=f"snapshot-{self.number}")
+
     def change_rules(self, rules: Rules, *, dispenser: str | None) -> None:
         """Other rules from the next input on; what has begun keeps the numbers that its events carry."""
         self.rules = replace(rules, dispenser=dispenser)
@@ -187,6 +212,9 @@ class BayTask:
         async with asyncio.TaskGroup() as self._tasks:
             while True:
                 request = await self._next()
+                if isinstance(request, Turn):
+                    await self._lend(request)
+                    continue
                 try:
                     await self._handle(request)
                 except (OutcomeUnknownError, NotWrittenError) as error:
@@ -201,6 +229,14 @@ class BayTask:
                     if not request.settled.done():
                         request.settled.set_result(None)
 
+    async def _lend(self, turn: Turn) -> None:
+        if turn.granted.cancelled():
+            return
+        turn.granted.set_result(None)
+        self._pending = self._wish
+        await self._watch(turn.returned)
+        self._settle_wish()
+
     async def _recover(self) -> None:
         """After a defect: as before; where not even the time can be decided, everything is off."""
         try:
@@ -211,14 +247,16 @@ class BayTask:
             self._tell(narrowed(self._wish, desired(Bay(self.number), self.rules)))
             await asyncio.sleep(_RETRY_S)
 
-    async def _next(self) -> Request:
-        """The next input, or the passing of time when a deadline is over."""
+    async def _next(self) -> Request | Turn:
+        """The next input, a turn to lend, or the passing of time when a deadline is over."""
         while True:
             now_ms = self._clock.now().boot_ms
             wake_ms = next_wake_ms(self.bay, self.rules)
             if wake_ms is not None and wake_ms <= now_ms:
                 loop = asyncio.get_running_loop()
                 return Request(i.TimeCame(), None, now_ms, loop.create_future(), loop.create_future())
+            if self._turns:
+                return self._turns.popleft()
             while self._waiting:
                 request = self._waiting.popleft()
                 if request.lasts or now_ms - request.since_ms < self.rules.intent_ttl_ms:
@@ -264,20 +302,9 @@ class BayTask:
             if not in_time and not request.lasts:
                 await self._expire(batch)
                 return
-            self._take(after, decision.events, seqs)
+            self.take(after, decision.events, seqs)
             request.succeed(Outcome(decision, after, answer))
             return
-
-    def _take(self, after: Bay, events: Sequence[e.Event], seqs: tuple[int, ...]) -> None:
-        """What the journal holds is the bay's state."""
-        self.bay = after
-        self.last_seq = seqs[-1] if seqs else self.last_seq
-        self._wish = desired(after, self.rules)
-        self._settle_wish()
-        self._since_snapshot += len(events)
-        if self._since_snapshot >= _SNAPSHOT_EVERY:
-            self._since_snapshot = 0
-            self._tasks.create_task(self._save_snapshot(self.last_seq, after), name=f"snapshot-{self.number}")
 
     async def _commit(self, batch: Batch[e.Event], request: Request) -> tuple[bool, tuple[int, ...]]:
         """Whether it became durable in time, and where it stands in the journal. Raises NotWrittenError."""
@@ -348,7 +375,7 @@ class BayTask:
                 self._log.error("expiry_not_recorded", bay=self.number)
                 await self._watch(asyncio.sleep(_RETRY_S))
                 continue
-            self._take(evolve(self.bay, event), (event,), seqs)
+            self.take(evolve(self.bay, event), (event,), seqs)
             return
 
     async def _save_snapshot(self, seq: int, bay: Bay) -> None:

@@ -11,6 +11,7 @@ from bayd.core.rules import Rules
 from bayd.journal import AliveMark, Batch, Journal, NotWrittenError, Writer
 from bayd.ports import Clock, Log, Randomness
 from bayd.runtime.bay import AnswerMaker, BayMeter, BayObserver, BayTask, Outcome
+from bayd.runtime.mover import Mover
 
 _ALIVE_EVERY_S = 10.0
 _RETRY_S = 1.0
@@ -51,6 +52,7 @@ class Range:
             )
             for number, bay_rules in rules.items()
         }
+        self._mover = Mover(journal, clock=clock, randomness=randomness, log=log)
 
     def observe(self, observer: BayObserver) -> None:
         """Before `run`: an observer sees every bay once at the start and after each change."""
@@ -64,9 +66,18 @@ class Range:
         """Raises UnknownBayError."""
         return self._task(number).rules
 
-    async def submit(self, number: str, request: i.Input, make_answer: AnswerMaker | None = None) -> Outcome:
+    async def submit(
+        self, number: str, request: i.Input | i.Move, make_answer: AnswerMaker | None = None
+    ) -> Outcome:
         """See `BayTask.submit`. Raises UnknownBayError too."""
-        return await self._task(number).submit(request, make_answer)
+        task = self._task(number)
+        if isinstance(request, i.Move):
+            return await self._mover.submit(task, self.bays.get(request.to), request, make_answer)
+        moved = task.bay.moved
+        if isinstance(request, i.BallHeard) and moved is not None and request.at_ms <= moved.at_ms:
+            # Heard before its player went, decided about afterwards: it counts where the session is now.
+            task = self.bays.get(moved.to, task)
+        return await task.submit(request, make_answer)
 
     async def report(self, number: str, fact: i.Input) -> Outcome | None:
         """Tell a bay a fact; it may be lost with a broken disk, which is logged."""
@@ -85,6 +96,7 @@ class Range:
                 tasks.create_task(bay.run(), name=f"bay-{bay.number}")
             for bay in self.bays.values():
                 bay.announce()
+            tasks.create_task(self._mover.run(), name="mover")
             self.ready.set()
             tasks.create_task(self._keep_alive_mark(), name="alive-mark")
 

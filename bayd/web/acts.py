@@ -102,6 +102,13 @@ class PlayerBody(_Body):
     session_user_id: Id
 
 
+class MoveBody(_Body):
+    to: Annotated[str, StringConstraints(min_length=1, max_length=40)] = Field(
+        description="The number of another bay of this PC, where nobody plays and nobody is booked."
+    )
+    reason: Reason
+
+
 class DeviceBody(_Body):
     device: Annotated[str, StringConstraints(pattern=r"^(reader|dispenser|screen)$")]
 
@@ -120,7 +127,7 @@ class Act:
 
     body: type[_Body]
     roles: frozenset[Role]
-    make: Callable[..., i.Input]
+    make: Callable[..., i.Input | i.Move]
     summary: str
 
 
@@ -207,6 +214,9 @@ ACTS: Mapping[str, Act] = {
         ReasonBody, _STAFF, lambda b, a, _: i.DeclineExtension(a, b.reason), "Decline a request for more time"
     ),
     "end": Act(OptionalReasonBody, _EVERYBODY, _end, "End the session"),
+    "move": Act(
+        MoveBody, _STAFF, lambda b, a, _: i.Move(b.to, a, b.reason), "Take the session to another bay"
+    ),
     "pause": Act(ReasonBody, _STAFF, lambda b, a, _: i.Pause(a, b.reason), "Stop the clock"),
     "resume": Act(NoBody, _STAFF, lambda _b, a, _: i.Resume(a), "Let the clock run on"),
     "player": Act(

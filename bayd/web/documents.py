@@ -156,6 +156,7 @@ class BayDocument(_Document):
     number: str
     phase: Phase
     session: SessionView | None
+    moved_to: str | None = Field(description="The bay where the last guest of this one plays on.")
     booked: Count = Field(description="Bookings that wait for their PIN.")
     next_game: int | None = Field(description="Of the oldest booking.")
     balls: BallsView = Field(description="Of the session in play, else of the last one.")

@@ -24,6 +24,7 @@ ACTS_BY_ROLE: dict[str, tuple[dict[str, Any], str, set[str]]] = {
     "extend/decline": (REASON, "asked", {"staff"}),
     "dues/settle": ({"due_id": "op", "payment": "cash", **REASON}, "owing", {"staff"}),
     "end": (REASON, "playing", {"screen", "staff"}),
+    "move": ({"to": "110", **REASON}, "playing", {"staff"}),
     "pause": (REASON, "playing", {"staff"}),
     "resume": ({}, "paused", {"staff"}),
     "player": ({"session_user_id": 3}, "playing", {"screen", "staff"}),
