@@ -34,6 +34,9 @@ from hardware.link import LinkError
 # Between two questions. With the answer's own time it must stay below the time that a ball covers the beam,
 # and below the gap to the next one: some 20 ms on a line at 19200 baud, enough for a feeder of single balls.
 BEAM_POLL_S = 0.002
+BEAM_LATE_S = (
+    0.05  # a ball covers the beam for about so long: between looks further apart one may have passed
+)
 REMEMBERED = 64  # payouts whose outcome is kept
 
 
@@ -278,6 +281,7 @@ class PulseRelay:
     async def _count_balls(self, beam: Beam, pulsed: asyncio.Event) -> Progress:
         loop = asyncio.get_running_loop()
         balls, blocked, changed_at = 0, False, loop.time()
+        looked_at, late = None, False
         while not pulsed.is_set() or loop.time() < changed_at + self._settings.payout_s:
             if not pulsed.is_set():
                 changed_at = loop.time()
@@ -285,9 +289,14 @@ class PulseRelay:
                 now_blocked = await beam.is_blocked()
             except (ExchangeError, LinkError, MalformedReplyError):
                 return Progress(None, running=False, fault="beam not readable")
+            # While the contact is closed the line is the board's, and the tray has not tipped yet.
+            late = late or (looked_at is not None and loop.time() - looked_at > BEAM_LATE_S)
+            looked_at = loop.time() if pulsed.is_set() else None
             if now_blocked != blocked:
                 blocked, changed_at = now_blocked, loop.time()
                 balls += blocked
             await asyncio.sleep(BEAM_POLL_S)
+        if late:
+            return Progress(None, running=False, fault="beam read too slowly to count")
         fault = "jam" if blocked else "empty" if balls == 0 else None
         return Progress(balls, running=False, fault=fault)

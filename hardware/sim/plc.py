@@ -111,9 +111,8 @@ class PlcProgram:
             loop = asyncio.get_running_loop()
             self._scan = loop.call_later(self.behaviour.scan_s, self._run_scan)
 
-    def power_dip(self) -> None:
+    def power_off(self) -> None:
         """Stops everything; registers are cleared except the total, if that is kept."""
-        loop = asyncio.get_running_loop()
         for timer in (self._motor, self._scan):
             if timer is not None:
                 timer.cancel()
@@ -125,7 +124,13 @@ class PlcProgram:
         self._show_level()
         self.resets += 1
         self.powered = False
-        loop.call_later(self.behaviour.restart_s, self._power_up)
+
+    def power_on(self) -> None:
+        asyncio.get_running_loop().call_later(self.behaviour.restart_s, self._power_up)
+
+    def power_dip(self) -> None:
+        self.power_off()
+        self.power_on()
 
     def forget_faults(self) -> None:
         self.jam_after = self.reset_after = None

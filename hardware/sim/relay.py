@@ -109,14 +109,15 @@ class SerialBoardSim:
         self.kind = kind
         self.machines = machines
         self.send = send
-        self.deaf = False  # hears nothing
         self.dumb = False  # obeys and says nothing
+        self.reply_delay_s = 0.005
         self.deaf_to_on = False  # a worn relay: ON does nothing, and the board says so
         self.cut_after_on: Callable[[], None] | None = None  # the plug is pulled with a contact closed
         self._heard = bytearray()
+        self._powered = True
 
     def receive(self, data: bytes) -> None:
-        if self.deaf:
+        if not self._powered:
             return
         self._heard += data
         match self.kind:
@@ -127,11 +128,15 @@ class SerialBoardSim:
             case BoardKind.NUMATO:
                 self._hear_numato()
 
-    def lose_power(self) -> None:
+    def power_off(self) -> None:
         """Relays fall off."""
+        self._powered = False
         self._heard.clear()
         for machine in self.machines:
             machine.contact(closed=False)
+
+    def power_on(self) -> None:
+        self._powered = True
 
     def _switch(self, channel: int, *, on: bool) -> None:
         if not 1 <= channel <= len(self.machines) or (on and self.deaf_to_on):
@@ -143,7 +148,7 @@ class SerialBoardSim:
 
     def _say(self, data: bytes) -> None:
         if not self.dumb:
-            asyncio.get_running_loop().call_later(0.005, self.send, data)
+            asyncio.get_running_loop().call_later(self.reply_delay_s, self.send, data)
 
     def _hear_lcus(self) -> None:
         while self._heard:
@@ -208,11 +213,18 @@ class WaveshareSim:
     def powered(self) -> bool:
         return self._powered
 
-    def power_dip(self) -> None:
+    def power_off(self) -> None:
+        """Relays fall off."""
         for at in range(len(self.machines)):
             self._switch(at, on=False)
         self._powered = False
-        asyncio.get_running_loop().call_later(0.5, self._power_up)
+
+    def power_on(self) -> None:
+        self._powered = True
+
+    def power_dip(self) -> None:
+        self.power_off()
+        asyncio.get_running_loop().call_later(0.5, self.power_on)
 
     def obey(self, function: int, data: bytes) -> bytes:
         address = int.from_bytes(data[:2], "big")
@@ -236,9 +248,6 @@ class WaveshareSim:
             case _:
                 return exception(function, 1)
         return bytes((function,)) + data[:4]
-
-    def _power_up(self) -> None:
-        self._powered = True
 
     def _switch(self, at: int, *, on: bool) -> None:
         timer = self._timers.pop(at, None)

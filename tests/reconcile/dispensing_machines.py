@@ -6,6 +6,7 @@ Each keeps the truth that no fault touches, and says what its driver cannot know
 import asyncio
 import random
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 from hardware.dispenser import Dispenser
 from hardware.sim.hopper import Fault, HopperSim
@@ -59,6 +60,14 @@ class Machine(ABC):
         return ""
 
 
+def power_cut(chance: random.Random, off: Callable[[], None], on: Callable[[], None]) -> None:
+    """At some moment, for some time: the press is paid when it comes back, or owed."""
+    loop = asyncio.get_running_loop()
+    off_at = loop.time() + chance.uniform(0, 2)
+    loop.call_at(off_at, off)
+    loop.call_at(off_at + chance.choice([0.2, 3.0, 40.0]), on)
+
+
 class HopperMachine(Machine):
     def __init__(self) -> None:
         self._rig = HopperRig()
@@ -97,6 +106,8 @@ class HopperMachine(Machine):
                 asyncio.get_running_loop().call_later(chance.uniform(0, 2), self.sim.power_dip)
             case 3:
                 self.sim.load = chance.randint(0, balls)
+            case 4:
+                power_cut(chance, self.sim.power_off, self.sim.power_on)
 
     def forget_trouble(self) -> None:
         self.sim.forget_faults()
@@ -145,6 +156,8 @@ class PlcMachine(Machine):
                 asyncio.get_running_loop().call_later(chance.uniform(0, 2), self.program.power_dip)
             case 3:
                 self.program.refill(chance.randint(0, balls))
+            case 4:
+                power_cut(chance, self.program.power_off, self.program.power_on)
 
     def forget_trouble(self) -> None:
         self._rig.line.forget_faults()
@@ -193,7 +206,7 @@ class RelayMachine(Machine):
         """An LCUS board never answers: of its line only what the host itself notices can be told."""
         loop, rig = asyncio.get_running_loop(), self._rig
         silent = self._kind in (BoardKind.LCUS, BoardKind.LCUS_ECHO, BoardKind.LCUS_STATUS)
-        choice = chance.choice([0, 1] if silent else [0, 1, 2, 3, 4, 5])
+        choice = chance.choice([0, 1] if silent else [0, 1, 2, 3, 4, 5, 6, 7])
         match choice:
             case 0 if self._kind is not None:
                 rig.board.cut_after_on = self._pull_the_plug
@@ -205,8 +218,13 @@ class RelayMachine(Machine):
                 rig.lose_reply()
             case 4:
                 self._harm(chance, sent=False)
-            case _:
+            case 5:
                 self._harm(chance, sent=True)
+            case 6:
+                board = rig.waveshare if self._kind is None else rig.board
+                power_cut(chance, board.power_off, board.power_on)
+            case _:
+                self._answer_after(chance.choice([0.1, 0.5]))
         if self.beam and chance.random() < 0.3:
             # Trays that hold fewer, or more than they should.
             self.trays.load = chance.randint(0, balls)
@@ -216,6 +234,7 @@ class RelayMachine(Machine):
         if self._kind is not None:
             self._rig.board.cut_after_on = None
         self._rig.plug()
+        self._answer_after(0.005)
         self.trays.load = None
 
     def repair(self) -> None:
@@ -224,6 +243,13 @@ class RelayMachine(Machine):
     def story(self) -> str:
         trays = self.trays
         return f"pulses {trays.pulses} closures {trays.closures} ejected {trays.ejected}"
+
+    def _answer_after(self, delay_s: float) -> None:
+        """0.5 s is more than any patience."""
+        if self._kind is None:
+            self._rig.line.reply_delay_s = delay_s
+        else:
+            self._rig.board.reply_delay_s = delay_s
 
     def _pull_the_plug(self) -> None:
         self._rig.unplug()

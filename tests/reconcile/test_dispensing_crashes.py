@@ -7,6 +7,7 @@ a flag.
 
 import asyncio
 import random
+import sys
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -165,15 +166,18 @@ async def tortured(path: Path, name: str, seed: int, dispenses: int) -> Counter[
 
 @pytest.mark.parametrize("name", MACHINES)
 async def test_owed_is_paid_plus_balance_whatever_happens(tmp_path: Path, name: str) -> None:
-    seen = await tortured(tmp_path, name, 1, 20)
-    assert seen["killed at a commit"] > 3
-    assert seen["trouble"] > 5
+    seen = await tortured(tmp_path, name, 1, 15)
+    assert seen["killed at a commit"] > 2
+    assert seen["trouble"] > 4
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("name", MACHINES)
 async def test_two_thousand_dispenses(tmp_path: Path, name: str) -> None:
     seen = await tortured(tmp_path, name, 2, 2_000)
+    sys.stdout.write(
+        f"{name}: 2,000 presses, {', '.join(f'{n} {what}' for what, n in sorted(seen.items()))}\n"
+    )
     assert seen["killed at a commit"] > 500
     assert seen["two bays"] > 300
     assert (seen["flags"] > 0) == (not MACHINES[name]().counts)

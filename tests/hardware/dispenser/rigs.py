@@ -245,7 +245,8 @@ class RelayRig(Rig):
         self._has_beam = beam
         if kind is None:
             self.line = ModbusLine(nowhere)
-            self.line.attach(1, WaveshareSim(self.machines))
+            self.waveshare = WaveshareSim(self.machines)
+            self.line.attach(1, self.waveshare)
             self.wire = MemoryWire("/dev/relays", self.line)
         else:
             self.board = SerialBoardSim(kind, self.machines, nowhere)

@@ -272,11 +272,11 @@ async def test_a_board_that_is_not_there_is_found_out_before_the_pulse() -> None
     rig = RelayRig(BoardKind.KMTRONIC)
     await rig.driver.connect()
     mark = await rig.driver.mark()
-    rig.board.deaf = True
+    rig.board.power_off()
     with pytest.raises(NotStartedError, match="no answer"):
         await rig.driver.pay(rig.payout, mark)
     assert await rig.driver.progress(rig.payout, mark) == Progress(0, running=False)
-    rig.board.deaf = False
+    rig.board.power_on()
     await rig.driver.pay(rig.payout, mark)
     await asyncio.sleep(10)
     assert (await rig.driver.progress(rig.payout, mark)).paid == rig.ejected == rig.payout
@@ -364,6 +364,19 @@ async def test_a_blocked_beam_forbids_the_pulse(kind: BoardKind | None) -> None:
         await rig.driver.pay(rig.payout, mark)
     assert rig.machine.closures == 0
     assert await rig.driver.progress(rig.payout, mark) == Progress(0, running=False, fault="beam blocked")
+    await rig.aclose()
+
+
+@pytest.mark.virtual_time
+async def test_a_beam_that_is_read_too_slowly_counts_nothing() -> None:
+    """Between two looks a ball may have passed: what was seen is no count."""
+    rig = RelayRig(BoardKind.NUMATO, beam=True)
+    await rig.driver.connect()
+    mark = await rig.driver.mark()
+    rig.machine.on_ball = lambda index: setattr(rig.board, "reply_delay_s", 0.1 if index < 3 else 0.005)
+    await rig.driver.pay(rig.payout, mark)
+    progress = await rig.driver.progress(rig.payout, mark)
+    assert progress == Progress(None, running=False, fault="beam read too slowly to count")
     await rig.aclose()
 
 
