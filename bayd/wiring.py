@@ -39,6 +39,7 @@ from bayd.settings.local_socket import socket_of
 from bayd.web.access import Access
 from bayd.web.app import check_listen, make_app
 from bayd.web.bays import BayApi
+from bayd.web.browsers import WebSessions
 from bayd.web.events import EventStreams
 from bayd.web.feed import EventFeed
 from bayd.web.listener import Listener
@@ -46,6 +47,9 @@ from bayd.web.local_socket import LocalSocket
 from bayd.web.metrics import Counts, Metrics, Sources
 from bayd.web.openapi import description_route
 from bayd.web.outbox import OutboxPage
+from bayd.web.pages.files import StaticFiles
+from bayd.web.pages.screen import ScreenPages
+from bayd.web.pairing import Pairing
 from bayd.web.status import StatusPages
 from bayd.web.views import BayViews
 
@@ -93,6 +97,7 @@ class Daemon:
             )
             stack.push_async_callback(parts.aclose)
             await parts.central.load()
+            await parts.sessions.load()
             observers: list[BayObserver] = [
                 parts.readers.antennas,
                 parts.readers.unread,
@@ -186,11 +191,24 @@ class Daemon:
         addresses = check_listen(http.listen, trusted_lan=http.allow_plain_http == "trusted-lan")
         parts.feed.listen(counts.happened)
         outbox = OutboxPage(parts.central.outbox.items)
-        pages = (parts.api, parts.status, parts.streams, outbox, Metrics(counts, parts.sources()))
-        routes = [route for page in pages for route in page.routes()]
+        metrics = Metrics(counts, parts.sources())
+        calls = (parts.api, parts.status, parts.streams, outbox, metrics, parts.pairing, *self._pages(parts))
+        routes = [route for served in calls for route in served.routes()]
         routes.append(description_route(routes, bayd.__version__))
         app = make_app(routes, parts.access, self._log, meter=counts, at_stop=[parts.streams.close])
         return await Listener.open(app, addresses, self._log, local=parts.local_socket.open())
+
+    def _pages(self, parts: "_Parts") -> "tuple[StaticFiles, ScreenPages]":
+        settings = self._configuration.settings
+        files = StaticFiles()
+        screen = ScreenPages(
+            files,
+            parts.bays.bays,
+            site_name=settings.site.name,
+            currency=settings.site.currency,
+            settings=settings.screens,
+        )
+        return files, screen
 
 
 class _Parts:
@@ -208,7 +226,7 @@ class _Parts:
     ) -> None:
         settings = configuration.settings
         self._configuration = configuration
-        self._bays = bays
+        self.bays = bays
         self._journal = journal
         self._clock = clock
         self._transport = AiohttpTransport()
@@ -230,7 +248,8 @@ class _Parts:
         users = {number: bay.dispenser for number, bay in settings.bays.items() if bay.dispenser is not None}
         self.dispensers = DispenserParts(settings.dispensers, users, bays, log)
         self.local_socket = LocalSocket(socket_of(settings.http, settings.state, os.environ), log)
-        self.access = Access(credentials.api_tokens, settings.http.allowed_hosts, clock)
+        self.sessions = WebSessions(journal, clock, randomness)
+        self.access = Access(credentials.api_tokens, self.sessions, settings.http.allowed_hosts, clock)
         self.qod = QodParts(configuration, credentials, bays, clock=clock, randomness=randomness, log=log)
         views = BayViews(bays, clock, qod_state=self.qod.state, queue_place=self.dispensers.queue_place)
         self.api = BayApi(
@@ -260,10 +279,19 @@ class _Parts:
             views=views,
             log=log,
         )
+        self.sessions.on_ended(self.streams.session_ended)
+        self.pairing = Pairing(
+            self.sessions,
+            bays.bays,
+            connected=self.streams.follows,
+            clock=clock,
+            randomness=randomness,
+            log=log,
+        )
 
     def sources(self) -> Sources:
         return Sources(
-            bays=self._bays,
+            bays=self.bays,
             journal=self._journal,
             clock=self._clock,
             version=bayd.__version__,

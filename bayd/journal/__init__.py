@@ -35,6 +35,7 @@ from bayd.journal.records import (
     Pruned,
     Recorded,
     StoredPin,
+    StoredWebSession,
 )
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "Reader",
     "Recorded",
     "StoredPin",
+    "StoredWebSession",
     "ThreadJournalExecutor",
     "UnreadableEventError",
     "Writer",

@@ -22,6 +22,7 @@ from bayd.journal.records import (
     Parked,
     Recorded,
     StoredPin,
+    StoredWebSession,
 )
 from bayd.ports import Instant
 
@@ -129,6 +130,13 @@ class Reader(Generic[E]):
             "SELECT session_id, digest, expires_wall_ms FROM pins WHERE bay = ? ORDER BY session_id", (bay,)
         )
         return [StoredPin(*row) for row in rows]
+
+    def web_sessions(self) -> list[StoredWebSession]:
+        """Oldest first."""
+        rows = self._all(
+            "SELECT id, digest, role, name, bay, since_wall_ms FROM web_sessions ORDER BY since_wall_ms, id"
+        )
+        return [StoredWebSession(*row) for row in rows]
 
     def cursor(self, sink: str, bay: str) -> int:
         """The last event of the bay that the sink is done with; 0 at the beginning."""
@@ -268,6 +276,15 @@ class Writer(Reader[E]):
 
     def purge_pin(self, bay: str, session_id: str) -> None:
         self._conn.execute("DELETE FROM pins WHERE bay = ? AND session_id = ?", (bay, session_id))
+
+    def store_web_session(self, session: StoredWebSession) -> None:
+        self._conn.execute(
+            "INSERT OR REPLACE INTO web_sessions VALUES (?, ?, ?, ?, ?, ?)",
+            (session.id, session.digest, session.role, session.name, session.bay, session.since_wall_ms),
+        )
+
+    def remove_web_session(self, session_id: str) -> None:
+        self._conn.execute("DELETE FROM web_sessions WHERE id = ?", (session_id,))
 
     def advance(self, sink: str, bay: str, seq: int) -> None:
         """Move the sink's cursor forward; it never goes back."""

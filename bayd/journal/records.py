@@ -83,6 +83,18 @@ class StoredPin:
     expires_wall_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class StoredWebSession:
+    """A browser that was let in, by the digest of the token in its cookie."""
+
+    id: str
+    digest: bytes = field(repr=False)
+    role: str
+    name: str
+    bay: str | None  # the one bay that a screen may touch
+    since_wall_ms: int
+
+
 class CallState(StrEnum):
     """How far a call to the outside has come."""
 

@@ -92,6 +92,15 @@ _FIRST = (
         at_wall_ms INTEGER NOT NULL,
         PRIMARY KEY (sink, seq)
     ) STRICT""",
+    # Browsers that were let in. The digest of 256 random bits gives nobody the token.
+    """CREATE TABLE web_sessions (
+        id TEXT PRIMARY KEY,
+        digest BLOB NOT NULL UNIQUE,
+        role TEXT NOT NULL,
+        name TEXT NOT NULL,
+        bay TEXT,
+        since_wall_ms INTEGER NOT NULL
+    ) STRICT""",
 )
 
 

@@ -7,6 +7,7 @@ from bayd.settings.configuration import Configuration, Settings
 from bayd.settings.loading import load
 from bayd.settings.play import Balls, BaySettings, Play
 from bayd.settings.qod import BayQod, Qod, QodWebhook
+from bayd.settings.screens import Screens
 from bayd.settings.site import Http, Site, State
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Play",
     "Qod",
     "QodWebhook",
+    "Screens",
     "Settings",
     "Site",
     "State",

@@ -12,6 +12,7 @@ from bayd.settings.dispensers import Dispenser
 from bayd.settings.play import Balls, BaySettings, Play
 from bayd.settings.qod import Qod
 from bayd.settings.readers import Reader
+from bayd.settings.screens import Screens
 from bayd.settings.site import Http, Site, State
 
 
@@ -25,6 +26,7 @@ class Settings(BaseSettings):
     site: Site = Site()
     http: Http = Http()
     state: State = State()
+    screens: Screens = Screens()
     central: Central = Central()
     qod: Qod | None = None
     readers: Mapping[str, Reader] = Field({}, description="By the reader's id at the central server.")

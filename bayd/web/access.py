@@ -1,4 +1,4 @@
-"""Who may do what: bearer tokens by role, and the checks that keep other people's pages out."""
+"""Who may do what: tokens and web sessions by role, and the checks that keep other people's pages out."""
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
@@ -11,12 +11,29 @@ from aiohttp import web
 from bayd.core.inputs import Actor, Role
 from bayd.credentials import ApiToken
 from bayd.ports import Clock
+from bayd.web.browsers import COOKIE, WebSessions
 from bayd.web.limits import Buckets, RateLimits, client_address
 from bayd.web.local_socket import Peer, peer_of
 from bayd.web.problems import Problem, ProblemError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+# A URL is kept in histories, logs and proxies: what opens something never stands in one.
+_SECRET_PARAMETERS = frozenset(
+    {
+        "access_token",
+        "api_key",
+        "apikey",
+        "auth",
+        "authorization",
+        "code",
+        "password",
+        "pin",
+        "secret",
+        "token",
+    }
+)
 _SEES_NAMES = frozenset({Role.SCREEN, Role.STAFF})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 # What browsers and proxies send: neither belongs at the local socket, whose caller it would hide.
@@ -31,6 +48,7 @@ class Caller:
     address: str
     actor: Actor | None = None
     bay: str | None = None  # the one bay that a screen may touch
+    web_session: str | None = None  # the id of the browser's session; None: a token, or anybody
 
     @property
     def known(self) -> Actor:
@@ -61,16 +79,18 @@ class Caller:
 
 
 class Access:
-    """The tokens, how often each may ask, and the hosts under which this service may be addressed."""
+    """The tokens and web sessions, how often each may ask, and the hosts under which we may be addressed."""
 
     def __init__(
         self,
         tokens: Sequence[ApiToken],
+        sessions: WebSessions,
         allowed_hosts: Sequence[str],
         clock: Clock,
         limits: RateLimits | None = None,
     ) -> None:
         self._tokens = tuple(tokens)
+        self._sessions = sessions
         self._allowed_hosts = frozenset(host.lower().strip("[]") for host in allowed_hosts)
         limits = limits or RateLimits()
         self._requests = Buckets(limits.requests, clock)
@@ -89,7 +109,8 @@ class Access:
         if roles is None:
             return caller
         if caller.actor is None:
-            raise ProblemError(Problem(HTTPStatus.UNAUTHORIZED, "token_missing", "A bearer token is needed."))
+            text = "A bearer token is needed, or a browser that was let in."
+            raise ProblemError(Problem(HTTPStatus.UNAUTHORIZED, "token_missing", text))
         if caller.actor.role not in roles:
             text = f"The role {caller.actor.role.value} may not do this."
             raise ProblemError(Problem(HTTPStatus.FORBIDDEN, "role_not_allowed", text))
@@ -101,7 +122,9 @@ class Access:
         address = client_address(request.remote) if peer is None else peer.name
         headers = request.headers.getall("Authorization", [])
         if not headers:
-            return Caller(address, None if peer is None else peer.actor(roles))
+            if peer is not None:
+                return Caller(address, peer.actor(roles))
+            return self._browser(request, address)
         scheme, _, presented = headers[0].partition(" ")
         presented = presented.strip()
         # Every token is compared, so that the time tells nothing about which one is near.
@@ -112,6 +135,17 @@ class Access:
                 Problem(HTTPStatus.UNAUTHORIZED, "token_unknown", "This token is not known here.")
             )
         return Caller(address, matching[0].actor, matching[0].bay)
+
+    def _browser(self, request: web.Request, address: str) -> Caller:
+        """The caller of a web session. An unknown cookie is a session that is over: anybody."""
+        session = self._sessions.find(request.cookies.get(COOKIE, ""))
+        if session is None:
+            return Caller(address)
+        if request.method not in _SAFE_METHODS and "Origin" not in request.headers:
+            # A browser says where a change comes from; the cookie alone is no consent.
+            text = "A change by a browser's session needs its Origin header."
+            raise ProblemError(Problem(HTTPStatus.FORBIDDEN, "origin_missing", text, "Origin"))
+        return Caller(address, session.actor, session.bay, session.id)
 
     @web.middleware
     async def same_origin(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -130,6 +164,10 @@ class Access:
         if origins and (len(origins) > 1 or not self._is_ours(origins[0], host)):
             text = "Requests of other sites are refused."
             raise ProblemError(Problem(HTTPStatus.FORBIDDEN, "origin_refused", text, "Origin"))
+        for name in request.query:
+            if name.lower() in _SECRET_PARAMETERS:
+                text = "Secrets never stand in a URL: send a header or a body."
+                raise ProblemError(Problem(HTTPStatus.BAD_REQUEST, "secret_in_url", text, name))
         return await handler(request)
 
     def _is_ours(self, origin: str, host: tuple[str, int | None]) -> bool:

@@ -21,53 +21,53 @@ Id = Annotated[int, Field(ge=1, le=_INT64_MAX)]
 Paid = Annotated[str, StringConstraints(pattern=r"^(cash|card|desk|on_account)$")]
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
 
-class NoBody(_Body):
+class NoBody(Body):
     """Nothing needs to be said."""
 
 
-class ReasonBody(_Body):
+class ReasonBody(Body):
     reason: Reason
 
 
-class OptionalReasonBody(_Body):
+class OptionalReasonBody(Body):
     reason: OptionalReason = ""
 
 
-class PinBody(_Body):
+class PinBody(Body):
     pin: Annotated[str, StringConstraints(pattern=r"^[0-9]{6}$")]
 
 
-class DispenseBody(_Body):
+class DispenseBody(Body):
     balls: int = Field(ge=1, le=10_000)
 
 
-class TestDispenseBody(_Body):
+class TestDispenseBody(Body):
     balls: int = Field(ge=1, le=1_000)
     reason: Reason
 
 
-class SettleBody(_Body):
+class SettleBody(Body):
     payout_id: Annotated[str, StringConstraints(min_length=1, max_length=100)]
     came_out: int = Field(ge=0, le=10_000, description="Of the unknown balls; the rest is owed.")
     reason: Reason
 
 
-class RefillBody(_Body):
+class RefillBody(Body):
     balls: int | None = Field(None, ge=0, le=1_000_000, description="In the machine now. Default: full.")
 
 
-class ExtendBody(_Body):
+class ExtendBody(Body):
     minutes: int = Field(ge=1, le=1440)
     amount: int | None = Field(None, ge=0, le=_INT64_MAX, description="In the server's unit; staff only.")
     reason: OptionalReason = ""
     payment: Paid | None = Field(None, description="Staff only. Default: the desk settles it.")
 
 
-class ApproveBody(_Body):
+class ApproveBody(Body):
     payment: Paid = Field(description="`cash`, `card`: taken at the bay; `on_account`: a due of this bay.")
     amount: int | None = Field(
         None, ge=0, le=_INT64_MAX, description="Default: the price that the customer was shown."
@@ -75,7 +75,7 @@ class ApproveBody(_Body):
     reason: OptionalReason = ""
 
 
-class DueBody(_Body):
+class DueBody(Body):
     due_id: Annotated[str, StringConstraints(min_length=1, max_length=100)]
     payment: Annotated[str, StringConstraints(pattern=r"^(cash|card|desk)$")] = Field(
         description="`cash`, `card`: taken at the bay; `desk`: paid there, and entered there."
@@ -83,37 +83,37 @@ class DueBody(_Body):
     reason: Reason
 
 
-class WalkInBody(_Body):
+class WalkInBody(Body):
     minutes: int = Field(ge=1, le=1440)
     amount: int = Field(ge=0, le=_INT64_MAX, description="Taken at the bay, in the server's unit.")
     reason: Reason
 
 
-class DeliveryBody(_Body):
+class DeliveryBody(Body):
     seq: Id = Field(description="Of the item in the outbox.")
     reason: Reason
 
 
-class GameBody(_Body):
+class GameBody(Body):
     game_id: Id
 
 
-class PlayerBody(_Body):
+class PlayerBody(Body):
     session_user_id: Id
 
 
-class MoveBody(_Body):
+class MoveBody(Body):
     to: Annotated[str, StringConstraints(min_length=1, max_length=40)] = Field(
         description="The number of another bay of this PC, where nobody plays and nobody is booked."
     )
     reason: Reason
 
 
-class DeviceBody(_Body):
+class DeviceBody(Body):
     device: Annotated[str, StringConstraints(pattern=r"^(reader|dispenser|screen)$")]
 
 
-class StopServiceBody(_Body):
+class StopServiceBody(Body):
     reason: Reason
     force: bool = False
 
@@ -125,7 +125,7 @@ class Act:
     It raises ProblemError for what the role may not ask for although it may make the call.
     """
 
-    body: type[_Body]
+    body: type[Body]
     roles: frozenset[Role]
     make: Callable[..., i.Input | i.Move]
     summary: str

@@ -3,7 +3,7 @@
 Times are RFC 3339 for people, seconds for programs.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -257,6 +257,33 @@ class OutboxDocument(_Document):
     """All that the central server has not been told, first what was set aside."""
 
     items: list[OutboxItemView]
+
+
+class ScreenView(_Document):
+    """A browser that serves one bay."""
+
+    id: str = Field(description="For `screens/unbind`; no secret.")
+    bay: str
+    since: Time = Field(description="When it was paired.")
+    connected: bool = Field(description="It follows what happens at its bay now.")
+
+
+class ScreensDocument(_Document):
+    screens: list[ScreenView]
+
+
+class PairingCodeDocument(_Document):
+    """What a screen shows until staff have entered it."""
+
+    code: str
+    expires_s: Count
+
+
+class PairingDocument(_Document):
+    """How far a screen's pairing is."""
+
+    state: Literal["waiting", "bound"]
+    bay: str | None = Field(description="Whose screen it is now.")
 
 
 class LivenessDocument(_Document):

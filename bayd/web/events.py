@@ -22,6 +22,7 @@ from bayd.journal import JournalError, Recorded
 from bayd.ports import Log
 from bayd.runtime.range import Range
 from bayd.web.access import Caller
+from bayd.web.browsers import WebSession
 from bayd.web.documents import BayDocument, BaysDocument, EventDocument
 from bayd.web.feed import EventFeed
 from bayd.web.problems import Problem, ProblemError
@@ -98,6 +99,10 @@ class EventStreams:
     def viewers(self) -> int:
         return len(self._viewers)
 
+    def follows(self, session_id: str) -> bool:
+        """Whether this web session has a stream open."""
+        return any(viewer.caller.web_session == session_id for viewer in self._viewers)
+
     def routes(self) -> list[Route]:
         return [
             Route(
@@ -126,6 +131,13 @@ class EventStreams:
                 is_stream=True,
             )
         ]
+
+    def session_ended(self, session: WebSession) -> None:
+        """The streams of a browser that was put out end at once."""
+        for viewer in tuple(self._viewers):
+            if viewer.caller.web_session == session.id:
+                self._viewers.discard(viewer)
+                viewer.cut_off()
 
     def close(self) -> None:
         """Every stream ends behind what it was given; no other begins."""

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from bayd.web.access import Caller
+from bayd.web.browsers import COOKIE
 from bayd.web.documents import BaysDocument, EventDocument, ProblemDocument
 from bayd.web.problems import CONTENT_TYPE
 from bayd.web.routes import JSON, Answer, Parameter, Route
@@ -51,7 +52,10 @@ def describe(routes: Sequence[Route], version: str) -> Json:
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer"},
+                "browser": {"type": "apiKey", "in": "cookie", "name": COOKIE},
+            },
         },
     }
 
@@ -113,7 +117,7 @@ def _operation(route: Route) -> Json:
     if route.roles is not None:
         roles = ", ".join(sorted(role.value for role in route.roles))
         operation["description"] = f"For the roles {roles}."
-        operation["security"] = [{"token": []}]
+        operation["security"] = [{"token": []}, {"browser": []}]
     return operation
 
 

@@ -5,7 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from bayd.journal import AliveMark, Answer, Call, CallState, Journal, Parked, Pruned, StoredPin
+from bayd.journal import (
+    AliveMark,
+    Answer,
+    Call,
+    CallState,
+    Journal,
+    Parked,
+    Pruned,
+    StoredPin,
+    StoredWebSession,
+)
 from bayd.journal.pruning import CHUNK, DAY_MS
 from bayd.ports import Instant
 from tests.journal.world import HandClock, note, opened, rows
@@ -20,6 +30,22 @@ async def test_the_last_sign_of_life_survives(path: Path, executor: str) -> None
         await journal.write_alive(Instant(20_000, NOW + 10_000, synchronised=False))
     async with opened(path, executor, clock=HandClock(boot_id="boot-4")) as journal:
         assert await journal.read_alive() == AliveMark("boot-3", 20_000, NOW + 10_000, False)
+
+
+# Browsers that were let in
+
+
+async def test_web_sessions_are_kept_until_they_are_removed(path: Path, executor: str) -> None:
+    screen = StoredWebSession("a1", b"d" * 32, "screen", "screen", "109", NOW + 1)
+    desk = StoredWebSession("b2", b"e" * 32, "staff", "anna", None, NOW)
+    assert "ddd" not in repr(screen)
+    async with opened(path, executor) as journal:
+        await journal.transact(lambda writer: writer.store_web_session(screen))
+        await journal.transact(lambda writer: writer.store_web_session(desk))
+    async with opened(path, executor) as journal:
+        assert await journal.query(lambda reader: reader.web_sessions()) == [desk, screen]
+        await journal.transact(lambda writer: writer.remove_web_session("b2"))
+        assert await journal.query(lambda reader: reader.web_sessions()) == [screen]
 
 
 # PIN hashes

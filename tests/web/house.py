@@ -25,9 +25,11 @@ from bayd.journal.event_codec import BayEventCodec
 from bayd.ports import JournalExecutor
 from bayd.runtime.bay import AnswerMaker, Outcome
 from bayd.runtime.range import Range
+from bayd.settings import Screens
 from bayd.web.access import Access
 from bayd.web.app import make_app
 from bayd.web.bays import BayApi
+from bayd.web.browsers import COOKIE, WebSessions
 from bayd.web.events import EventStreams, StreamLimits
 from bayd.web.feed import EventFeed
 from bayd.web.limits import RateLimits
@@ -36,6 +38,9 @@ from bayd.web.local_socket import LocalSocket
 from bayd.web.metrics import Counts, Metrics, Sources
 from bayd.web.openapi import describe, description_route
 from bayd.web.outbox import OutboxPage
+from bayd.web.pages.files import StaticFiles
+from bayd.web.pages.screen import ScreenPages
+from bayd.web.pairing import Pairing
 from bayd.web.routes import Route
 from bayd.web.status import StatusPages
 from bayd.web.views import BayViews
@@ -153,6 +158,7 @@ class House:
         self.limits = RateLimits()
         self.allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1")
         self.stream_limits = StreamLimits()
+        self.screens = Screens()
         self.patience_s = 5.0
         self.body_within_s = 10.0
         self.stalled: str | None = None
@@ -167,6 +173,7 @@ class House:
         self.promises: Promises
         self.listener: Listener
         self.api: BayApi
+        self.sessions: WebSessions
         self.http: aiohttp.ClientSession
         self.port = 0
         self.socket: Path | None = None  # of the local tools
@@ -274,7 +281,22 @@ class House:
             views=views,
             clock=self.clock,
         )
-        access = Access(TOKENS, self.allowed_hosts, self.clock, self.limits)
+        self.sessions = WebSessions(self.journal, self.clock, self.randomness)
+        await self.sessions.load()
+        self.sessions.on_ended(self.streams.session_ended)
+        pairing = Pairing(
+            self.sessions,
+            self.bays.bays,
+            connected=self.streams.follows,
+            clock=self.clock,
+            randomness=self.randomness,
+            log=self.log,
+        )
+        files = StaticFiles()
+        screen = ScreenPages(
+            files, self.bays.bays, site_name="Example range", currency="INR", settings=self.screens
+        )
+        access = Access(TOKENS, self.sessions, self.allowed_hosts, self.clock, self.limits)
 
         async def list_items() -> list[Item]:
             if self.outbox is None:
@@ -282,8 +304,9 @@ class House:
             return self.outbox
 
         outbox = OutboxPage(list_items)
-        pages = (self.api, status, self.streams, outbox, Metrics(self.counts, sources))
-        self.routes = [route for page in pages for route in page.routes()]
+        metrics = Metrics(self.counts, sources)
+        served = (self.api, status, self.streams, outbox, metrics, pairing, files, screen)
+        self.routes = [route for one in served for route in one.routes()]
         self.routes.append(description_route(self.routes, VERSION))
         self.promises = _promises(self.routes)
         app = make_app(self.routes, access, self.log, meter=self.counts, at_stop=[self.streams.close])
@@ -318,6 +341,12 @@ class House:
         if described:
             self.promises.check(method, path, reply.status, reply.headers, reply.text)
         return reply
+
+    async def let_in(self, role: Role = Role.SCREEN, bay: str | None = "109") -> str:
+        """The Cookie header of a browser that was let in."""
+        name = "screen" if role is Role.SCREEN else "anna"
+        _, token = await self.sessions.begin(Actor(role, name), bay)
+        return f"{COOKIE}={token}"
 
     async def press(
         self,

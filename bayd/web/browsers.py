@@ -1,0 +1,121 @@
+"""Browsers that were let in: a web session is a random token in an HttpOnly cookie, kept here as its digest.
+
+A web session gives the same caller as a bearer token: the bay's screen, a member of staff. The token is
+never in a URL, in a page or in storage that a script can read. A screen's lasts until it is unbound; one of
+staff may be given an end.
+
+A cookie travels by itself, so what it may change is asked for with an `Origin` of ours (see `Access`), and
+`SameSite=Strict` keeps it out of other sites' requests altogether.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from bayd.core import events as e
+from bayd.core.inputs import Actor, Role
+from bayd.journal import Journal, StoredWebSession
+from bayd.ports import Clock, Randomness
+
+COOKIE = "bayd_session"
+_AGE_S = 400 * 86_400  # as long as browsers keep any cookie (RFC 6265bis, section 5.5)
+_TOKEN_CHARS = 64
+
+Ended = Callable[["WebSession"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class WebSession:
+    """`id` names it for people and calls; it is no secret."""
+
+    id: str
+    actor: Actor
+    bay: str | None  # the one bay that a screen may touch
+    since_wall_ms: int
+
+
+class WebSessions:
+    """All of them, in memory and in the journal. `load` before anybody is identified."""
+
+    def __init__(self, journal: Journal[e.Event], clock: Clock, randomness: Randomness) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._randomness = randomness
+        self._by_digest: dict[bytes, WebSession] = {}
+        self._ended: list[Ended] = []
+
+    async def load(self) -> None:
+        """Raises JournalUnavailableError."""
+        for kept in await self._journal.query(lambda reader: reader.web_sessions()):
+            self._by_digest[kept.digest] = WebSession(
+                kept.id, Actor(Role(kept.role), kept.name), kept.bay, kept.since_wall_ms
+            )
+
+    def on_ended(self, callback: Ended) -> None:
+        """Call back when a session ends: what it still holds open is to be closed."""
+        self._ended.append(callback)
+
+    def find(self, token: str) -> WebSession | None:
+        """A look-up by digest: the time it takes tells nothing about a token that is near."""
+        if len(token) != _TOKEN_CHARS or not token.isascii():
+            return None
+        return self._by_digest.get(_digest(token))
+
+    def of_bay(self, bay: str) -> WebSession | None:
+        """The screen of this bay."""
+        return next((s for s in self._by_digest.values() if s.bay == bay), None)
+
+    def get(self, session_id: str) -> WebSession | None:
+        return next((s for s in self._by_digest.values() if s.id == session_id), None)
+
+    @property
+    def screens(self) -> tuple[WebSession, ...]:
+        found = [s for s in self._by_digest.values() if s.actor.role is Role.SCREEN]
+        return tuple(sorted(found, key=lambda session: (session.bay or "", session.since_wall_ms)))
+
+    async def begin(self, actor: Actor, bay: str | None = None) -> tuple[WebSession, str]:
+        """A new session and the token for its cookie; durable. Raises JournalError."""
+        token = self._randomness.new_id() + self._randomness.new_id()
+        session = WebSession(self._randomness.new_id()[-12:], actor, bay, self._clock.now().wall_ms)
+        kept = StoredWebSession(
+            session.id, _digest(token), actor.role.value, actor.name, bay, session.since_wall_ms
+        )
+        await self._journal.transact(lambda writer: writer.store_web_session(kept))
+        self._by_digest[kept.digest] = session
+        return session, token
+
+    async def end(self, session: WebSession) -> None:
+        """At once for whoever asks next, and durably. Raises JournalError."""
+        self._by_digest = {d: s for d, s in self._by_digest.items() if s.id != session.id}
+        for callback in self._ended:
+            callback(session)
+        await self._journal.transact(lambda writer: writer.remove_web_session(session.id))
+
+
+def set_cookie(request: web.Request, response: web.StreamResponse, name: str, value: str, age_s: int) -> None:
+    """HttpOnly and same-site; `Secure` wherever the browser came by TLS, also through a proxy."""
+    response.set_cookie(
+        name,
+        value,
+        max_age=age_s,
+        path="/",
+        httponly=True,
+        samesite="Strict",
+        secure=_is_secure(request),
+    )
+
+
+def let_in(request: web.Request, response: web.StreamResponse, token: str) -> None:
+    """Give the browser its session."""
+    set_cookie(request, response, COOKIE, token, _AGE_S)
+
+
+def _is_secure(request: web.Request) -> bool:
+    # The page's own origin, which the browser says of itself and `Access` has compared with our names.
+    return request.secure or request.headers.get("Origin", "").startswith("https://")
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

@@ -1,0 +1,97 @@
+"""`/bay/109`, a bay's screen, and `/screen`, a screen that does not know its bay yet.
+
+The document is the same for everybody and says nothing about the bay: the script asks for the bay's state
+as the screen that it is. A browser that was not let in shows a pairing code instead.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from urllib.parse import quote
+
+from aiohttp import web
+
+from bayd.settings import Screens
+from bayd.web.access import Caller
+from bayd.web.pages.files import StaticFiles
+from bayd.web.pages.markup import el
+from bayd.web.pages.shell import Page, page_response
+from bayd.web.routes import Answer, Route
+
+LANGUAGES: Mapping[str, str] = {"en": "English", "hi": "हिन्दी"}
+
+
+class ScreenPages:
+    """`bays` are the numbers that exist; `site_name` is shown on every screen."""
+
+    def __init__(
+        self,
+        files: StaticFiles,
+        bays: Mapping[str, object],
+        *,
+        site_name: str,
+        currency: str,
+        settings: Screens,
+    ) -> None:
+        self._files = files
+        self._bays = bays
+        self._site_name = site_name
+        self._currency = currency
+        self._settings = settings
+
+    def routes(self) -> list[Route]:
+        answers = {HTTPStatus.OK: Answer("The page", media_types=("text/html",))}
+        return [
+            Route("GET", "/bay/{bay}", self.show_bay, "A bay's screen", answers, described=False),
+            Route("GET", "/screen", self.show_unbound, "A screen without a bay", answers, described=False),
+        ]
+
+    async def show_bay(self, request: web.Request, caller: Caller) -> web.StreamResponse:
+        number = request.match_info["bay"]
+        if caller.bay is not None and caller.bay != number:
+            return _to_bay(caller.bay)
+        if number not in self._bays:
+            return self._no_such_bay()
+        return self._page(number)
+
+    async def show_unbound(self, _request: web.Request, caller: Caller) -> web.StreamResponse:
+        if caller.bay is not None:
+            return _to_bay(caller.bay)
+        return self._page("")
+
+    def _page(self, bay: str) -> web.Response:
+        settings = self._settings
+        files = self._files
+        data = {
+            "bay": bay,
+            "site": self._site_name,
+            "currency": self._currency,
+            "language": settings.language,
+            "theme": settings.theme,
+            **{f"catalogue_{code}": files.url(f"i18n/bay.{code}.json") for code in LANGUAGES},
+        }
+        title = f"{self._site_name}: {bay}" if bay else self._site_name
+        page = Page(
+            title or "bayd",
+            [
+                el("main", id="screen", class_="screen"),
+                el("div", id="said", class_="unseen", aria_live="polite"),
+            ],
+            settings.language,
+            ("bay.css",),
+            "bay/main.js",
+            data,
+        )
+        return page_response(page, files)
+
+    def _no_such_bay(self) -> web.Response:
+        body = el("main", el("h1", "There is no such bay here"), class_="message")
+        page = Page("No such bay", [body], data={"theme": self._settings.theme})
+        return page_response(page, self._files, HTTPStatus.NOT_FOUND)
+
+
+def _to_bay(number: str) -> web.Response:
+    """A screen belongs to one bay, whatever is in its address bar."""
+    location = f"/bay/{quote(number, safe='')}"
+    return web.Response(
+        status=HTTPStatus.SEE_OTHER, headers={"Location": location, "Cache-Control": "no-store"}
+    )

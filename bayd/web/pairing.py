@@ -1,0 +1,297 @@
+"""Screens and their bays: a screen without a bay shows a code, staff enter it, the screen is let in.
+
+The code says which of the waiting browsers is meant; it opens nothing. What is opened with is a second
+secret, in an HttpOnly cookie of the browser that asked for the code: whoever reads the code off the screen,
+or types it again later, has nothing. A code is good for ten minutes and for one bay.
+
+The session of the screen begins when the browser comes for it, and only then does it take the place of
+another screen: a browser that was switched off meanwhile has replaced nobody.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated
+
+from aiohttp import web
+from pydantic import Field, StringConstraints
+
+from bayd.core.inputs import Actor, Role
+from bayd.journal import JournalError
+from bayd.ports import Clock, Log, Randomness
+from bayd.web.access import Caller
+from bayd.web.acts import Body, NoBody, Reason
+from bayd.web.bodies import read_body
+from bayd.web.browsers import WebSession, WebSessions, let_in, set_cookie
+from bayd.web.documents import PairingCodeDocument, PairingDocument, ScreensDocument, ScreenView
+from bayd.web.limits import Buckets, Rate, client_address
+from bayd.web.problems import Problem, ProblemError
+from bayd.web.routes import Answer, Route
+from bayd.web.views import rfc3339
+
+PAIRING_COOKIE = "bayd_pairing"
+# Neither vowels, of which words are made, nor what is mistaken for something else across a room.
+CODE_ALPHABET = "CDFGHJKMNPQRTVWXY34679"
+CODE_CHARS = 6
+CODE_LIFE_S = 600
+_WAITING_LIMIT = 1024
+_CODES = Rate(1 / 5, 20)  # asked for from one address
+_WRONG_CODES = Rate(1 / 6, 10)  # entered by one member of staff
+_SCREEN = Actor(Role.SCREEN, "screen")
+
+
+class PairBody(Body):
+    code: Annotated[str, StringConstraints(strip_whitespace=True, to_upper=True, max_length=20)] = Field(
+        description="As the screen shows it; spaces and case do not matter."
+    )
+    bay: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    replace: bool = Field(False, description="Also when the bay has a screen already, which is put out.")
+
+
+class UnbindBody(Body):
+    id: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    reason: Reason
+
+
+@dataclass(slots=True)
+class _Waiting:
+    code: str
+    secret: str
+    expires_boot_ms: int
+    bay: str | None = None  # given by staff
+    by: str = ""
+    session: WebSession | None = None  # given to the browser
+
+
+class Pairing:
+    """The calls around screens. `bays` are the numbers that exist; `connected`: the sessions that follow."""
+
+    def __init__(
+        self,
+        sessions: WebSessions,
+        bays: Mapping[str, object],
+        *,
+        connected: Callable[[str], bool],
+        clock: Clock,
+        randomness: Randomness,
+        log: Log,
+    ) -> None:
+        self._sessions = sessions
+        self._bays = bays
+        self._connected = connected
+        self._clock = clock
+        self._randomness = randomness
+        self._log = log
+        self._waiting: dict[str, _Waiting] = {}  # by secret
+        self._asked = Buckets(_CODES, clock)
+        self._wrong = Buckets(_WRONG_CODES, clock)
+
+    def routes(self) -> list[Route]:
+        staff = frozenset({Role.STAFF})
+        body_refusals = {
+            HTTPStatus.REQUEST_TIMEOUT: "The body did not come in time",
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large",
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is not plain JSON",
+            HTTPStatus.UNPROCESSABLE_ENTITY: "`field` is wrong",
+        }
+        unavailable = {HTTPStatus.SERVICE_UNAVAILABLE: "It cannot be recorded or kept now"}
+        return [
+            Route(
+                "GET",
+                "/api/v1/screens",
+                self.show,
+                "The screens that are paired",
+                {HTTPStatus.OK: Answer("By bay", ScreensDocument)},
+                roles=frozenset({Role.STAFF, Role.TECHNICIAN}),
+                tag="screens",
+            ),
+            Route(
+                "POST",
+                "/api/v1/screens/code",
+                self.give_code,
+                "A browser without a bay asks for a code to show",
+                {HTTPStatus.OK: Answer("The code; a cookie goes with it", PairingCodeDocument)},
+                body=NoBody,
+                refusals={**body_refusals, **unavailable},
+                tag="screens",
+            ),
+            Route(
+                "POST",
+                "/api/v1/screens/claim",
+                self.claim,
+                "The browser asks whether staff have entered its code",
+                {
+                    HTTPStatus.OK: Answer(
+                        "`bound`: the cookie that came with it is the screen's", PairingDocument
+                    )
+                },
+                body=NoBody,
+                refusals={
+                    **body_refusals,
+                    **unavailable,
+                    HTTPStatus.CONFLICT: "No code of this browser is known: ask for one",
+                },
+                tag="screens",
+            ),
+            Route(
+                "POST",
+                "/api/v1/screens/pair",
+                self.pair,
+                "Enter a screen's code and its bay. Repeating it changes nothing",
+                {HTTPStatus.OK: Answer("The screen comes for it within seconds", PairingDocument)},
+                roles=staff,
+                body=PairBody,
+                refusals={
+                    **body_refusals,
+                    HTTPStatus.NOT_FOUND: "No screen shows this code, or there is no such bay",
+                    HTTPStatus.CONFLICT: "The code was used, or the bay has a screen (see `replace`)",
+                },
+                tag="screens",
+            ),
+            Route(
+                "POST",
+                "/api/v1/screens/unbind",
+                self.unbind,
+                "Put a screen out: it shows a code again",
+                {HTTPStatus.OK: Answer("The screens that are left", ScreensDocument)},
+                roles=staff,
+                body=UnbindBody,
+                refusals={**body_refusals, **unavailable, HTTPStatus.NOT_FOUND: "There is no such screen"},
+                tag="screens",
+            ),
+        ]
+
+    async def show(self, _request: web.Request, _caller: Caller) -> web.StreamResponse:
+        return _answer(self._document().model_dump_json())
+
+    async def give_code(self, request: web.Request, caller: Caller) -> web.StreamResponse:
+        await read_body(request, NoBody)
+        self._asked.take(client_address(request.remote))
+        self._forget_old()
+        # A browser that asks again has lost sight of its first code.
+        self._waiting.pop(request.cookies.get(PAIRING_COOKIE, ""), None)
+        if len(self._waiting) >= _WAITING_LIMIT:
+            raise ProblemError(
+                Problem(
+                    HTTPStatus.SERVICE_UNAVAILABLE,
+                    "too_many_codes",
+                    "Too many screens wait.",
+                    retry_after_s=60,
+                )
+            )
+        waiting = _Waiting(
+            self._fresh_code(),
+            self._randomness.new_id() + self._randomness.new_id(),
+            self._clock.now().boot_ms + CODE_LIFE_S * 1000,
+        )
+        self._waiting[waiting.secret] = waiting
+        self._log.info("screen_code_given", address=caller.address)
+        response = _answer(PairingCodeDocument(code=waiting.code, expires_s=CODE_LIFE_S).model_dump_json())
+        set_cookie(request, response, PAIRING_COOKIE, waiting.secret, CODE_LIFE_S)
+        return response
+
+    async def pair(self, request: web.Request, caller: Caller) -> web.StreamResponse:
+        body = await read_body(request, PairBody)
+        self._forget_old()
+        if body.bay not in self._bays:
+            raise ProblemError(
+                Problem(HTTPStatus.NOT_FOUND, "unknown_bay", "There is no such bay here.", "bay")
+            )
+        code = "".join(body.code.split())
+        waiting = next((w for w in self._waiting.values() if w.code == code), None)
+        if waiting is None:
+            self._wrong.take(caller.name)
+            text = "No screen shows this code now: look again, a code lasts ten minutes."
+            raise ProblemError(Problem(HTTPStatus.NOT_FOUND, "unknown_code", text, "code"))
+        if waiting.bay not in (None, body.bay):
+            text = "This code was used for another bay: the screen will show a new one."
+            raise ProblemError(Problem(HTTPStatus.CONFLICT, "code_used", text, "code"))
+        present = self._sessions.of_bay(body.bay)
+        if present is not None and present != waiting.session and not body.replace:
+            text = "This bay has a screen: send `replace` to put that one out."
+            raise ProblemError(Problem(HTTPStatus.CONFLICT, "bay_has_screen", text, "bay"))
+        if waiting.bay is None:
+            waiting.bay, waiting.by = body.bay, caller.known.name
+            self._log.info("screen_code_entered", bay=body.bay, by=waiting.by)
+        return _answer(PairingDocument(state="bound", bay=waiting.bay).model_dump_json())
+
+    async def claim(self, request: web.Request, _caller: Caller) -> web.StreamResponse:
+        await read_body(request, NoBody)
+        self._forget_old()
+        waiting = self._waiting.get(request.cookies.get(PAIRING_COOKIE, ""))
+        if waiting is None or self._was_put_out(waiting):
+            text = "No code of this browser is known: ask for one."
+            raise ProblemError(Problem(HTTPStatus.CONFLICT, "no_code", text))
+        if waiting.bay is None:
+            return _answer(PairingDocument(state="waiting", bay=None).model_dump_json())
+        try:
+            token = await self._let_in(waiting, waiting.bay)
+        except JournalError:
+            raise _unrecorded() from None
+        response = _answer(PairingDocument(state="bound", bay=waiting.bay).model_dump_json())
+        let_in(request, response, token)
+        return response
+
+    async def unbind(self, request: web.Request, caller: Caller) -> web.StreamResponse:
+        body = await read_body(request, UnbindBody)
+        session = self._sessions.get(body.id)
+        if session is None or session.bay is None:
+            raise ProblemError(
+                Problem(HTTPStatus.NOT_FOUND, "unknown_screen", "There is no such screen.", "id")
+            )
+        try:
+            await self._sessions.end(session)
+        except JournalError:
+            raise _unrecorded() from None
+        self._log.info("screen_unbound", bay=session.bay, by=caller.known.name, reason=body.reason)
+        return _answer(self._document().model_dump_json())
+
+    async def _let_in(self, waiting: _Waiting, bay: str) -> str:
+        """The token of a new session. An earlier one of this browser, whose cookie got lost, ends with it."""
+        former = [s for s in self._sessions.screens if s.bay == bay]
+        waiting.session, token = await self._sessions.begin(_SCREEN, bay)
+        for session in former:
+            await self._sessions.end(session)
+        self._log.info("screen_paired", bay=bay, by=waiting.by, replaced=len(former))
+        return token
+
+    def _was_put_out(self, waiting: _Waiting) -> bool:
+        """Staff have unbound the screen meanwhile: its old secret gives it nothing more."""
+        return waiting.session is not None and self._sessions.get(waiting.session.id) is None
+
+    def _document(self) -> ScreensDocument:
+        return ScreensDocument(
+            screens=[
+                ScreenView(
+                    id=session.id,
+                    bay=session.bay or "",
+                    since=rfc3339(session.since_wall_ms),
+                    connected=self._connected(session.id),
+                )
+                for session in self._sessions.screens
+            ]
+        )
+
+    def _forget_old(self) -> None:
+        now_ms = self._clock.now().boot_ms
+        self._waiting = {s: w for s, w in self._waiting.items() if w.expires_boot_ms > now_ms}
+
+    def _fresh_code(self) -> str:
+        shown = {waiting.code for waiting in self._waiting.values()}
+        while True:
+            number = int(self._randomness.new_id(), 16)
+            code = ""
+            for _ in range(CODE_CHARS):
+                number, digit = divmod(number, len(CODE_ALPHABET))
+                code += CODE_ALPHABET[digit]
+            if code not in shown:
+                return code
+
+
+def _unrecorded() -> ProblemError:
+    text = "The disk refuses or hangs: try again."
+    return ProblemError(Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not_recorded", text))
+
+
+def _answer(body: str) -> web.Response:
+    return web.Response(text=body, content_type="application/json", headers={"Cache-Control": "no-store"})

@@ -1,0 +1,27 @@
+// Short tones made on the spot: nothing to load, and silent where the machine has no sound.
+
+let audio = null;
+
+/** Browsers let a page sound only after it was touched, unless they are told otherwise (kiosk mode is). */
+export function allowSound() {
+  audio ??= typeof AudioContext === "undefined" ? null : new AudioContext();
+  if (audio?.state === "suspended") audio.resume().catch(() => {});
+}
+
+/** Notes in hertz, one after the other. */
+export function chime(notes = [660, 880]) {
+  allowSound();
+  if (audio === null || audio.state !== "running") return;
+  notes.forEach((hertz, place) => {
+    const at = audio.currentTime + place * 0.22;
+    const tone = audio.createOscillator();
+    const loudness = audio.createGain();
+    tone.frequency.value = hertz;
+    loudness.gain.setValueAtTime(0, at);
+    loudness.gain.linearRampToValueAtTime(0.35, at + 0.02);
+    loudness.gain.exponentialRampToValueAtTime(0.001, at + 0.5);
+    tone.connect(loudness).connect(audio.destination);
+    tone.start(at);
+    tone.stop(at + 0.55);
+  });
+}

@@ -1,0 +1,99 @@
+// The newest state of the bays, as the daemon tells it, and whether it still is.
+//
+// The stream opens with all states, or goes on behind the last event without a gap (Last-Event-ID, which the
+// browser sends by itself). Every message carries the whole state of its bay: drawing the newest is right
+// however many were missed. The daemon says "alive" every few seconds; when nothing at all comes for longer
+// than `STALE_AFTER_MS`, or the connection breaks, what is shown is stale and is called so at once.
+
+const STALE_AFTER_MS = 12_000;
+const LOOK_EVERY_MS = 1_000;
+const FIRST_PAUSE_MS = 1_000;
+const LONGEST_PAUSE_MS = 8_000;
+
+/** Handlers: `changed(bay, document, event or null)`, `linked(isFresh)`, `refused(status)`. */
+export class Live {
+  constructor(handlers, query = "") {
+    this.handlers = handlers;
+    this.address = `/api/v1/events${query}`;
+    this.fresh = null;
+    this.heardAt = performance.now();
+    this.pauseMs = FIRST_PAUSE_MS;
+    this.source = null;
+    this.timer = null;
+    this.open();
+    this.watch = setInterval(() => this.look(), LOOK_EVERY_MS);
+    // A machine that wakes up, or a tab that comes back, must not show the past for a moment.
+    this.onvisible = () => document.visibilityState === "visible" && this.look();
+    document.addEventListener("visibilitychange", this.onvisible);
+  }
+
+  close() {
+    clearInterval(this.watch);
+    clearTimeout(this.timer);
+    document.removeEventListener("visibilitychange", this.onvisible);
+    this.source?.close();
+    this.source = null;
+  }
+
+  open() {
+    this.timer = null;
+    this.heardAt = performance.now();
+    const source = new EventSource(this.address);
+    this.source = source;
+    source.addEventListener("bays", (message) => {
+      for (const [bay, state] of Object.entries(JSON.parse(message.data).bays)) {
+        this.handlers.changed(bay, state, null);
+      }
+      this.heard();
+    });
+    source.addEventListener("message", (message) => {
+      const event = JSON.parse(message.data);
+      this.handlers.changed(event.bay, event.state, event);
+      this.heard();
+    });
+    source.addEventListener("alive", () => this.heard());
+    source.addEventListener("error", () => this.broken(source));
+  }
+
+  heard() {
+    this.heardAt = performance.now();
+    this.pauseMs = FIRST_PAUSE_MS;
+    this.tell(true);
+  }
+
+  tell(fresh) {
+    if (this.fresh === fresh) return;
+    this.fresh = fresh;
+    this.handlers.linked(fresh);
+  }
+
+  look() {
+    if (this.source === null || performance.now() - this.heardAt < STALE_AFTER_MS) return;
+    this.source.close();
+    this.broken(this.source);
+  }
+
+  /** The browser comes back by itself after a break, but not after a refusal. */
+  async broken(source) {
+    if (source !== this.source) return;
+    this.tell(false);
+    if (source.readyState !== EventSource.CLOSED) return;
+    this.source = null;
+    const refused = await this.refusal();
+    if (this.timer !== null || this.source !== null) return;
+    if (refused !== null) this.handlers.refused(refused);
+    const pause = this.pauseMs * (0.75 + Math.random() / 2); // a hundred screens do not come back as one
+    this.pauseMs = Math.min(2 * this.pauseMs, LONGEST_PAUSE_MS);
+    this.timer = setTimeout(() => this.open(), pause);
+  }
+
+  /** EventSource does not say why it was refused. */
+  async refusal() {
+    try {
+      const response = await fetch("/api/v1/session", { cache: "no-store", signal: AbortSignal.timeout(5000) });
+      return response.status;
+    } catch {
+      return null;
+    }
+  }
+}
