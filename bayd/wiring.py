@@ -47,6 +47,7 @@ from bayd.web.local_socket import LocalSocket
 from bayd.web.metrics import Counts, Metrics, Sources
 from bayd.web.openapi import description_route
 from bayd.web.outbox import OutboxPage
+from bayd.web.own_session import OwnSession
 from bayd.web.pages.files import StaticFiles
 from bayd.web.pages.screen import ScreenPages
 from bayd.web.pairing import Pairing
@@ -192,13 +193,13 @@ class Daemon:
         parts.feed.listen(counts.happened)
         outbox = OutboxPage(parts.central.outbox.items)
         metrics = Metrics(counts, parts.sources())
-        calls = (parts.api, parts.status, parts.streams, outbox, metrics, parts.pairing, *self._pages(parts))
+        calls = (parts.api, parts.status, parts.streams, outbox, metrics, *self._pages(parts))
         routes = [route for served in calls for route in served.routes()]
         routes.append(description_route(routes, bayd.__version__))
         app = make_app(routes, parts.access, self._log, meter=counts, at_stop=[parts.streams.close])
         return await Listener.open(app, addresses, self._log, local=parts.local_socket.open())
 
-    def _pages(self, parts: "_Parts") -> "tuple[StaticFiles, ScreenPages]":
+    def _pages(self, parts: "_Parts") -> "tuple[OwnSession, Pairing, StaticFiles, ScreenPages]":
         settings = self._configuration.settings
         files = StaticFiles()
         screen = ScreenPages(
@@ -208,7 +209,7 @@ class Daemon:
             currency=settings.site.currency,
             settings=settings.screens,
         )
-        return files, screen
+        return OwnSession(parts.sessions), parts.pairing, files, screen
 
 
 class _Parts:

@@ -21,6 +21,7 @@ from bayd.settings import (
     Play,
     Qod,
     QodWebhook,
+    Screens,
     Settings,
     Site,
     State,
@@ -38,6 +39,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 TABLES: dict[tuple[str, ...], type[BaseModel]] = {
     ("site",): Site,
     ("http",): Http,
+    ("screens",): Screens,
     ("state",): State,
     ("central",): Central,
     ("qod",): Qod,

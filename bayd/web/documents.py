@@ -286,6 +286,14 @@ class PairingDocument(_Document):
     bay: str | None = Field(description="Whose screen it is now.")
 
 
+class SessionDocument(_Document):
+    """Who asks, as whom the daemon knows them."""
+
+    role: Literal["screen", "staff", "technician"]
+    name: str
+    bay: str | None = Field(description="The one bay that a screen may touch.")
+
+
 class LivenessDocument(_Document):
     status: str
 

@@ -34,6 +34,8 @@ _ID_PATTERN = "^[0-9]{1,18}$"
 _SEND_BUFFER_BYTES = 64 * 1024  # in the kernel; what a viewer does not read is to show soon
 _RETRY_MS = 2_000
 
+# A message, because a page is not told of comments: who hears nothing for long knows that it is cut off.
+_ALIVE = b"event: alive\ndata: {}\n\n"
 _HEADERS = {
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-store",
@@ -48,7 +50,7 @@ class StreamLimits:
     buffer: int = 256  # messages of one viewer that wait to be written
     viewers: int = 256
     viewers_per_caller: int = 8
-    heartbeat_s: float = 15.0  # a silent connection is soon forgotten by middleboxes
+    heartbeat_s: float = 5.0  # a screen that hears nothing for twice as long calls itself stale
     stall_s: float = 30.0  # a write that takes longer has nobody who reads
 
 
@@ -113,7 +115,8 @@ class EventStreams:
                 {
                     HTTPStatus.OK: Answer(
                         "Server-sent events. `bays` (data: BaysDocument) opens a stream that continues no"
-                        " other; every other message has EventDocument as its data.",
+                        " other; `alive` says every few seconds that nothing happens; every other message has"
+                        " EventDocument as its data.",
                         media_types=("text/event-stream",),
                     )
                 },
@@ -187,7 +190,7 @@ class EventStreams:
                 async with asyncio.timeout(self._limits.heartbeat_s):
                     await viewer.changed.wait()
             except TimeoutError:
-                await self._write(viewer, response, b": alive\n\n")
+                await self._write(viewer, response, _ALIVE)
 
     async def _write(self, viewer: _Viewer, response: web.StreamResponse, data: bytes) -> None:
         """Raises ConnectionError, also when nobody reads."""

@@ -28,6 +28,8 @@ class RateLimits:
     requests: Rate = Rate(50, 200)
     unknown_tokens: Rate = Rate(1, 20)
     pins: Rate = Rate(1 / 6, 10)  # at one bay; the lock-out after wrong ones is the core's
+    codes: Rate = Rate(1 / 5, 20)  # asked for by screens of one address
+    wrong_codes: Rate = Rate(1 / 6, 10)  # entered by one member of staff
 
 
 class Buckets:

@@ -24,7 +24,7 @@ from bayd.web.acts import Body, NoBody, Reason
 from bayd.web.bodies import read_body
 from bayd.web.browsers import WebSession, WebSessions, let_in, set_cookie
 from bayd.web.documents import PairingCodeDocument, PairingDocument, ScreensDocument, ScreenView
-from bayd.web.limits import Buckets, Rate, client_address
+from bayd.web.limits import Buckets, RateLimits, client_address
 from bayd.web.problems import Problem, ProblemError
 from bayd.web.routes import Answer, Route
 from bayd.web.views import rfc3339
@@ -35,8 +35,6 @@ CODE_ALPHABET = "CDFGHJKMNPQRTVWXY34679"
 CODE_CHARS = 6
 CODE_LIFE_S = 600
 _WAITING_LIMIT = 1024
-_CODES = Rate(1 / 5, 20)  # asked for from one address
-_WRONG_CODES = Rate(1 / 6, 10)  # entered by one member of staff
 _SCREEN = Actor(Role.SCREEN, "screen")
 
 
@@ -75,7 +73,9 @@ class Pairing:
         clock: Clock,
         randomness: Randomness,
         log: Log,
+        limits: RateLimits | None = None,
     ) -> None:
+        limits = limits or RateLimits()
         self._sessions = sessions
         self._bays = bays
         self._connected = connected
@@ -83,8 +83,8 @@ class Pairing:
         self._randomness = randomness
         self._log = log
         self._waiting: dict[str, _Waiting] = {}  # by secret
-        self._asked = Buckets(_CODES, clock)
-        self._wrong = Buckets(_WRONG_CODES, clock)
+        self._asked = Buckets(limits.codes, clock)
+        self._wrong = Buckets(limits.wrong_codes, clock)
 
     def routes(self) -> list[Route]:
         staff = frozenset({Role.STAFF})

@@ -31,15 +31,16 @@ def chromium() -> Iterator[str]:
     """Its DevTools address, by which Playwright finds it."""
     with tempfile.TemporaryDirectory(prefix="bayd-browser-", ignore_cleanup_errors=True) as profile:
         environment = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
-        process = subprocess.Popen(
-            [EXECUTABLE, *_FLAGS, f"--user-data-dir={profile}", "about:blank"],
-            stdout=subprocess.DEVNULL,
-            stderr=(Path(profile) / "said.log").open("wb"),
-            env={**environment, "HOME": profile},
-            start_new_session=True,
-        )
+        log = Path(profile) / "said.log"
+        with log.open("wb") as said:
+            process = subprocess.Popen(
+                [EXECUTABLE, *_FLAGS, f"--user-data-dir={profile}", "about:blank"],
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+                env={**environment, "HOME": profile},
+            )
         try:
-            yield _address(process, Path(profile) / "said.log")
+            yield _address(process, log)
         finally:
             process.terminate()
             try:

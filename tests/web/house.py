@@ -38,6 +38,7 @@ from bayd.web.local_socket import LocalSocket
 from bayd.web.metrics import Counts, Metrics, Sources
 from bayd.web.openapi import describe, description_route
 from bayd.web.outbox import OutboxPage
+from bayd.web.own_session import OwnSession
 from bayd.web.pages.files import StaticFiles
 from bayd.web.pages.screen import ScreenPages
 from bayd.web.pairing import Pairing
@@ -291,6 +292,7 @@ class House:
             clock=self.clock,
             randomness=self.randomness,
             log=self.log,
+            limits=self.limits,
         )
         files = StaticFiles()
         screen = ScreenPages(
@@ -305,7 +307,17 @@ class House:
 
         outbox = OutboxPage(list_items)
         metrics = Metrics(self.counts, sources)
-        served = (self.api, status, self.streams, outbox, metrics, pairing, files, screen)
+        served = (
+            self.api,
+            status,
+            self.streams,
+            outbox,
+            metrics,
+            OwnSession(self.sessions),
+            pairing,
+            files,
+            screen,
+        )
         self.routes = [route for one in served for route in one.routes()]
         self.routes.append(description_route(self.routes, VERSION))
         self.promises = _promises(self.routes)

@@ -38,7 +38,7 @@ class _Running:
         self._loop = asyncio.get_running_loop()
         self._over = asyncio.Event()
         house = House(self._path)
-        house.limits = RateLimits(_MANY, _MANY, _MANY)
+        house.limits = RateLimits(_MANY, _MANY, _MANY, _MANY, _MANY)
         async with house.open(), asyncio.TaskGroup() as tasks:
             await house.play("109")
             await house.book("110", "8")
@@ -104,11 +104,12 @@ def _operations() -> list[tuple[str, str]]:
         "/openapi.json",
         "/api/v1/outbox",
         "/api/v1/screens",
+        "/api/v1/session",
         STREAM,
         bay,
     )
     screens = [("POST", f"/api/v1/screens/{name}") for name in ("code", "claim", "pair", "unbind")]
-    return [("GET", path) for path in pages] + acts + screens
+    return [("GET", path) for path in pages] + acts + screens + [("POST", "/api/v1/session/end")]
 
 
 def _explore(running: _Running, described: Any, method: str, path: str, examples: int) -> int:

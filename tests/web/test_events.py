@@ -32,11 +32,11 @@ class Message:
 
 
 class Viewer:
-    """Reads a stream as the standard says; comments are counted."""
+    """Reads a stream as the standard says; signs of life are counted, not handed on."""
 
     def __init__(self, answer: Any) -> None:
         self._answer = answer
-        self.comments = 0
+        self.alive = 0
         self.retry = ""
 
     async def next(self) -> Message | None:
@@ -45,13 +45,15 @@ class Viewer:
         async with asyncio.timeout(PATIENCE_S):
             async for raw in self._answer.content:
                 line = raw.decode().rstrip("\n")
-                if line.startswith(":"):
-                    self.comments += 1
-                elif line:
+                if line:
                     name, _, value = line.partition(": ")
                     fields[name] = value
                 elif "data" in fields:
                     event = fields.get("event", "message")
+                    if event == "alive":
+                        self.alive += 1
+                        fields.clear()
+                        continue
                     return Message(fields.get("id", ""), event, json.loads(fields["data"]))
                 else:
                     self.retry = fields.pop("retry", self.retry)
@@ -255,7 +257,7 @@ async def test_a_silent_stream_shows_that_it_lives(closed_house: House) -> None:
         await viewer.next()
         waiting = asyncio.gather(viewer.next())
         async with asyncio.timeout(PATIENCE_S):
-            while viewer.comments < 3:  # noqa: ASYNC110 # the other side is a server
+            while viewer.alive < 3:  # noqa: ASYNC110 # the other side is a server
                 await asyncio.sleep(0.01)
         await press_help(house, 1)
         (message,) = await waiting

@@ -4,20 +4,23 @@ The document is the same for everybody and says nothing about the bay: the scrip
 as the screen that it is. A browser that was not let in shows a pairing code instead.
 """
 
+import json
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import get_args
 from urllib.parse import quote
 
 from aiohttp import web
 
 from bayd.settings import Screens
+from bayd.settings.screens import Language
 from bayd.web.access import Caller
 from bayd.web.pages.files import StaticFiles
 from bayd.web.pages.markup import el
 from bayd.web.pages.shell import Page, page_response
 from bayd.web.routes import Answer, Route
 
-LANGUAGES: Mapping[str, str] = {"en": "English", "hi": "हिन्दी"}
+LANGUAGES = get_args(Language)
 
 
 class ScreenPages:
@@ -67,7 +70,7 @@ class ScreenPages:
             "currency": self._currency,
             "language": settings.language,
             "theme": settings.theme,
-            **{f"catalogue_{code}": files.url(f"i18n/bay.{code}.json") for code in LANGUAGES},
+            "catalogues": json.dumps({code: files.url(f"i18n/bay.{code}.json") for code in LANGUAGES}),
         }
         title = f"{self._site_name}: {bay}" if bay else self._site_name
         page = Page(
