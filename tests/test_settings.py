@@ -177,6 +177,8 @@ def test_a_faulty_file_of_conf_d_is_named(tmp_path: Path) -> None:
 
 # Single faults. Each gives one line; none may end in a traceback.
 
+QOD = '[qod]\nbase_url = "https://operator.example.com/qod/v0"\napplication_server = "203.0.113.10"\n'
+
 FAULTS = {
     "unknown table": ("[sight]\n", "sight: is no setting"),
     "unknown key of a bay": ("[bays.109]\nrfid = false\nrfd = true\n", "bays.109.rfd: is no setting"),
@@ -241,6 +243,14 @@ FAULTS = {
     "a policy that is none": (
         GOOD + '[play]\nextension = "perhaps"\n',
         "play.extension: should be 'ask', 'on_account' or 'staff_only'",
+    ),
+    "a webhook in the clear": (
+        GOOD + QOD + '[qod.webhook]\nurl = "http://bay.example.com/qod"\n',
+        "qod.webhook.url: must be https://: operators send events, and the token that opens it, nowhere else",
+    ),
+    "a webhook with a key in its address": (
+        GOOD + QOD + '[qod.webhook]\nurl = "https://bay.example.com/qod?key=s3cret"\n',
+        "qod.webhook.url: scheme, host and path only, such as https://bay.example.com/qod",
     ),
     "a reader beside a hopper": (
         GOOD + '[dispensers.east]\nlink = "socket://127.0.0.1:4001"\n',

@@ -112,6 +112,20 @@ def test_an_address_beyond_loopback_without_tls_is_78(tmp_path: Path) -> None:
     assert checked.err.count("http.listen") >= 1
 
 
+def test_a_webhook_beyond_loopback_without_tls_is_78(tmp_path: Path) -> None:
+    more = (
+        '[qod]\nbase_url = "http://127.0.0.1:1/qod/v0"\napplication_server = "203.0.113.10"\n'
+        '[qod.webhook]\nurl = "https://bay.example.com/qod"\nlisten = "0.0.0.0:8471"\n'
+    )
+    config = configuration(tmp_path, 8470, more)
+    checked = bayd_here("check-config", config)
+    assert checked.code == 78
+    assert checked.err.startswith("qod.webhook.listen: 0.0.0.0:8471 is beyond loopback")
+    assert "trusted-lan" in checked.err
+    config.write_text(config.read_text().replace("0.0.0.0", "127.0.0.1"))
+    assert bayd_here("check-config", config).code == 0
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.1:99999", ":8470", "127.0.0.1:http"])
 def test_an_address_that_is_none_is_78(tmp_path: Path, address: str) -> None:
     config = configuration(tmp_path, 8470)

@@ -15,7 +15,7 @@ from bayd.reference.qod.sessions import Cause as OperatorCause
 from bayd.reference.qod.sessions import end
 from bayd.settings import BayQod
 from tests.simulation.qod_operator import Fault
-from tests.simulation.qod_world import DIALECTS, SCREEN, STAFF, DialectName, QodWorld, in_memory
+from tests.simulation.qod_world import DIALECTS, SCREEN, SECRETS, STAFF, DialectName, QodWorld, in_memory
 from tests.simulation.world import HeldExecutor
 
 pytestmark = pytest.mark.virtual_time
@@ -687,7 +687,6 @@ async def test_no_number_and_no_secret_reaches_journal_log_or_status(
             await hall.end()
         told = [str(hall.world.log.lines), str(hall.reconciler.view()), repr(hall.screens)]
         told += [str(await hall.journal()), str(hall.reconciler._lines), str(hall.client.__dict__)]
-    secrets = ["5550100000", "a-secret", "access-token", "PRIVATE KEY", "203.0.113.10"]
     assert hall.world.log.lines
-    for secret in secrets:
+    for secret in SECRETS:
         assert not [text for text in told if secret in text], secret

@@ -2,7 +2,12 @@
 
 import asyncio
 import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 from bayd.core.rules import Rules
 from bayd.credentials import Credentials
@@ -11,9 +16,9 @@ from bayd.reference.qod import ClientRegistration
 from bayd.runtime.clock import SystemClock
 from bayd.runtime.randomness import SystemRandomness
 from bayd.settings import Configuration, load
-from tests.reference.qod.harness import running
+from tests.reference.qod.harness import Running, running
 from tests.reference.qod.test_events import RealClock
-from tests.simulation.world import World
+from tests.simulation.world import SimLog, World
 
 SECRET = "a-client-secret-of-the-tests"
 WITHIN_S = 20.0  # without events the operator is asked after 30 s
@@ -39,44 +44,89 @@ def configure(directory: Path, operator: str) -> Configuration:
     return load(file, {})
 
 
-async def until(parts: QodParts, state: str) -> None:
-    async with asyncio.timeout(WITHIN_S):
-        while parts.state("101") != state:  # noqa: ASYNC110 # the operator's clock is the real one
-            await asyncio.sleep(0.02)
+@dataclass
+class Told:
+    parts: QodParts
+    log: SimLog
+
+    @property
+    def webhook(self) -> dict[str, int]:
+        counts: dict[str, int] = self.parts.section()["webhook"]
+        return counts
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(WITHIN_S):
+            while not holds():  # noqa: ASYNC110 # the operator's clock is the real one
+                await asyncio.sleep(0.02)
 
 
-async def test_who_is_told_asks(tmp_path: Path) -> None:
-    """Events doubled and late; the network ends the session, and the bay knows before it would have asked."""
-    clients = {"bayd": ClientRegistration(secret=SECRET)}
+@asynccontextmanager
+async def told(tmp_path: Path, configuration: Configuration) -> AsyncIterator[Told]:
+    """The daemon's part at work, and a bay that plays."""
+    world = World(tmp_path / "journal.db", {"101": Rules()})
+    world.clock = SystemClock()  # type: ignore[assignment] # the operator's events have times
+    async with world.up() as bays:
+        credentials = Credentials(qod_client_id="bayd", qod_client_secret=SECRET)
+        parts = QodParts(
+            configuration, credentials, bays, clock=world.clock, randomness=SystemRandomness(), log=world.log
+        )
+        bays.observe(parts)
+        async with asyncio.TaskGroup() as tasks:
+            running_parts = tasks.create_task(parts.run(), name="qod")
+            await world.play("101")
+            yield Told(parts, world.log)
+            running_parts.cancel()
+        await parts.aclose()
+    assert SECRET not in str(world.log.lines)
+    assert "+15550100" not in str(world.log.lines)
+
+
+@pytest.fixture
+async def operator(tmp_path: Path) -> AsyncIterator[Running]:
     async with running(
         tmp_path / "operator.db",
         clock=RealClock(),
         dialect="camara-1.1",
         faults=True,
-        clients=clients,
+        clients={"bayd": ClientRegistration(secret=SECRET)},
         requested_delay_s=0.2,
     ) as operator:
-        world = World(tmp_path / "journal.db", {"101": Rules()})
-        world.clock = clock = SystemClock()  # type: ignore[assignment] # the operator's events have times
-        configuration = configure(tmp_path, operator.url)
-        credentials = Credentials(qod_client_id="bayd", qod_client_secret=SECRET)
-        async with world.up() as bays:
-            parts = QodParts(
-                configuration, credentials, bays, clock=clock, randomness=SystemRandomness(), log=world.log
-            )
-            bays.observe(parts)
-            async with asyncio.TaskGroup() as tasks:
-                running_parts = tasks.create_task(parts.run(), name="qod")
-                await operator.order("event", copies=3)
-                await world.play("101")
-                await until(parts, "available")
-                async with asyncio.timeout(WITHIN_S):
-                    while parts.section()["webhook"]["doubled"] < 2:  # noqa: ASYNC110
-                        await asyncio.sleep(0.02)
-                await operator.order("terminate_now")
-                await until(parts, "ended")
-                running_parts.cancel()
-            await parts.aclose()
-        (row,) = await operator.ledger()
-        assert row["cause"] == "NETWORK_TERMINATED"
-        assert SECRET not in str(world.log.lines)
+        yield operator
+
+
+async def test_who_is_told_asks(tmp_path: Path, operator: Running) -> None:
+    """Events come doubled; the network ends the session, and the bay knows before it would have asked."""
+    await operator.order("event", copies=3)
+    async with told(tmp_path, configure(tmp_path, operator.url)) as bay:
+        await bay.until(lambda: bay.parts.state("101") == "available")
+        await bay.until(lambda: bay.webhook["doubled"] == 2)
+        await operator.order("terminate_now")
+        await bay.until(lambda: bay.parts.state("101") == "ended")
+        assert bay.webhook["refused"] == 0
+    (row,) = await operator.ledger()
+    assert row["cause"] == "NETWORK_TERMINATED"
+
+
+async def test_events_out_of_their_order_bring_nothing_back(tmp_path: Path, operator: Running) -> None:
+    """That it is AVAILABLE arrives after that it is not."""
+    await operator.order("event", status="AVAILABLE", after_the_next=True)
+    async with told(tmp_path, configure(tmp_path, operator.url)) as bay:
+        await bay.until(lambda: bay.parts.state("101") == "available")
+        await operator.order("terminate_now")
+        await bay.until(lambda: bay.webhook["looked_at"] + bay.webhook["ignored"] == 2)
+        await bay.until(lambda: bay.parts.state("101") == "ended")
+    (row,) = await operator.ledger()
+    assert row["cause"] == "NETWORK_TERMINATED"
+
+
+async def test_a_door_that_cannot_be_opened_costs_no_low_latency(tmp_path: Path, operator: Running) -> None:
+    configuration = configure(tmp_path, operator.url)
+    qod = configuration.settings.qod
+    assert qod is not None and qod.webhook is not None
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", int(qod.webhook.listen.rpartition(":")[2])))
+        taken.listen()
+        async with told(tmp_path, configuration) as bay:
+            await bay.until(lambda: bay.parts.state("101") == "available")
+            assert [warning["code"] for warning in bay.parts.warnings()] == ["qod_webhook_off"]
+    assert "qod_webhook_off" in bay.log.events()

@@ -123,7 +123,8 @@ class SimOperator:
         if path == self.dialect.token_path:
             self._tokens += 1
             return _json(
-                200, {"access_token": f"t-{self._tokens}", "token_type": "Bearer", "expires_in": 3600}
+                200,
+                {"access_token": f"access-token-{self._tokens}", "token_type": "Bearer", "expires_in": 3600},
             )
         operation, session_id = self._route(method, path.removeprefix(self.dialect.base_path))
         fields: dict[str, Any] = json.loads(body) if body else {}

@@ -187,6 +187,9 @@ class QodWorld:
         return name_of(self.lease(bay))
 
 
+SECRETS = ("1555010", "a-secret", "access-token", "PRIVATE KEY", "203.0.113.10")
+
+
 class _Jittery:
     def __init__(
         self, new_id: Callable[[], str], new_uuid: Callable[[], str], jitter: Callable[[], float]

@@ -8,7 +8,7 @@ import pytest
 
 from tests.simulation.qod_audit import Audit, audit, read_books
 from tests.simulation.qod_evening import QodEvening
-from tests.simulation.qod_world import DIALECTS, DialectName, in_memory
+from tests.simulation.qod_world import DIALECTS, SECRETS, DialectName, in_memory
 
 pytestmark = [pytest.mark.virtual_time, pytest.mark.timeout(900)]
 
@@ -56,6 +56,10 @@ async def play_and_check(path: Path, dialect: DialectName, seed: int, sessions: 
     assert result.sessions > sessions / 2
     assert evening.crashes >= sessions / 10
     assert result.outside_s.get("other", 0.0) == 0.0
+    # Errors of every kind were logged by now; none names a device, a token or a key.
+    logged = str(evening.hall.world.log.lines) + str(evening.hall.reconciler.view())
+    assert "qod_call_failed" in logged
+    assert [secret for secret in SECRETS if secret in logged] == []
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
