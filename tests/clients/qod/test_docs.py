@@ -12,6 +12,7 @@ from tests.reference.qod import scenarios
 from tests.reference.qod import test_camara as operator_tests
 
 ROOT = Path(__file__).parents[3]
+TEST_BY_PATH = re.compile(r"`(tests/[\w/]+\.py)(?:::(test_\w+))?`")
 CLIENT_TEST = re.compile(r"`(test_\w+\.py)::(test_\w+)`")
 GUIDE = (ROOT / "docs" / "qod.md").read_text()
 
@@ -64,6 +65,14 @@ def test_every_published_scenario_has_its_row_and_its_tests() -> None:
         assert set(re.findall(r"`(test_\w+)`", operator)) == shown[scenario], scenario
         assert ("*1.1*" in operator) == (scenario in scenarios.AS_IN_1_1), scenario
         assert client != "*1.2 only*", scenario
+
+
+def test_every_test_named_by_its_path_exists() -> None:
+    named = TEST_BY_PATH.findall(GUIDE)
+    assert len(named) >= 5
+    for file, test in named:
+        text = (ROOT / file).read_text()
+        assert not test or re.search(rf"^(async )?def {test}\(", text, re.MULTILINE), f"{file}::{test}"
 
 
 def test_every_client_test_of_the_table_exists() -> None:
