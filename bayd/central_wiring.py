@@ -1,14 +1,21 @@
 """The central server's side of one PC, put together, and what the status says of it."""
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Protocol
 
-from bayd.clients.central import AntennaPair, BearerAuth, CentralClient, CentralTimeouts, Secret
+from bayd.clients.central import (
+    AntennaPair,
+    BearerAuth,
+    CentralClient,
+    CentralTimeouts,
+    Secret,
+    ServerScore,
+)
 from bayd.core import events as e
 from bayd.credentials import Credentials
 from bayd.journal import Journal
 from bayd.ports import Clock, HttpTransport, Log, Randomness
-from bayd.reconcile.antenna_pairs import AntennaPairPoller
+from bayd.reconcile.asked_listing import AskedListing
 from bayd.reconcile.bay_state import BayStatePoster
 from bayd.reconcile.bay_status import BayStatusPoster
 from bayd.reconcile.bookings import BookingPoller
@@ -22,7 +29,20 @@ from bayd.runtime.bay import AnswerMaker, BayObserver
 from bayd.runtime.range import Range
 from bayd.settings import Central
 
+_ANTENNAS_S = 60.0  # between two looks: antennas are moved by people on ladders
+_SCORES_S = 300.0
+
 AnswerOf = Callable[[str, str | None], AnswerMaker | None]
+
+
+class Ears(Protocol):
+    """What wants to know which antennas the server has, and what a ball at them is worth."""
+
+    def server_says(self, pairs: tuple[AntennaPair, ...]) -> None: ...
+
+    def has_targets(self) -> bool: ...
+
+    def server_scores(self, scores: tuple[ServerScore, ...]) -> None: ...
 
 
 class CentralParts:
@@ -37,7 +57,7 @@ class CentralParts:
         *,
         transport: HttpTransport,
         horizon_ms: int,
-        take_antennas: Callable[[tuple[AntennaPair, ...]], None] | None = None,
+        ears: Ears | None = None,
         clock: Clock,
         randomness: Randomness,
         log: Log,
@@ -89,11 +109,15 @@ class CentralParts:
             else None
         )
 
-        self.antennas = (
-            AntennaPairPoller(self.client, take_antennas, log)
-            if central.antenna_pairs and take_antennas is not None
-            else None
-        )
+        self._listings: dict[str, AskedListing[Any]] = {}
+        if ears is not None:
+            self._listings["scores"] = AskedListing(
+                self.client.scores, ears.server_scores, every_s=_SCORES_S, wanted=ears.has_targets, log=log
+            )
+        if ears is not None and central.antenna_pairs:
+            self._listings["antenna-pairs"] = AskedListing(
+                self.client.antenna_pairs, ears.server_says, every_s=_ANTENNAS_S, log=log
+            )
 
     @property
     def observers(self) -> list[BayObserver]:
@@ -115,8 +139,7 @@ class CentralParts:
         }
         if self.state is not None:
             roots["bay-state"] = self.state.run()
-        if self.antennas is not None:
-            roots["antenna-pairs"] = self.antennas.run()
+        roots |= {name: listing.run() for name, listing in self._listings.items()}
         return roots
 
     def section(self) -> dict[str, Any]:
@@ -144,7 +167,7 @@ class CentralParts:
         if outbox.parked:
             text = f"{outbox.parked} items could not be delivered to the central server."
             found.append({"code": "outbox_parked", "since": None, "text": text})
-        for user in (self.status, self.state, self.antennas):
+        for user in (self.status, self.state, *self._listings.values()):
             if user is not None and user.missing:
                 text = f"The central server does not have the call {user.missing}: it is done without."
                 found.append({"code": "central_capability_missing", "since": None, "text": text})

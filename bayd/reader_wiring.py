@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from bayd.clients.central import AntennaPair
+from bayd.clients.central import AntennaPair, ServerScore
 from bayd.core.model import DeviceState
-from bayd.core.presence import PresenceEngine, PresenceRules, Route, Tee
+from bayd.core.presence import Pit, PresenceEngine, PresenceRules, Route, Tee
 from bayd.ports import Clock, Log, Randomness
 from bayd.reader_routes import RouteRefusal, make_routing, why_unusable
 from bayd.reconcile.antenna_ports import PortView, ReaderView, told
@@ -190,6 +190,18 @@ class ReaderParts:
                 self._pairs[name] = pair
         self._unusable = tuple(unusable)
         self._reroute()
+
+    def has_targets(self) -> bool:
+        """Whether any antenna hangs at a target."""
+        ports = (route for reader in self._routing.routes.values() for route in reader.ports.values())
+        return any(isinstance(route.place, Pit) for route in ports)
+
+    def server_scores(self, scores: Iterable[ServerScore]) -> None:
+        """What a ball at each target antenna is worth in each game, by its location."""
+        points: dict[str, dict[int, int]] = {}
+        for score in scores:
+            points.setdefault(score.antenna.location or score.antenna.name, {})[score.game_id] = score.score
+        self.antennas.points = points
 
     def _reroute(self) -> None:
         old_routes = self._routing.routes

@@ -241,7 +241,7 @@ class _Parts:
             bays,
             transport=self._transport,
             horizon_ms=settings.play.booking_horizon_minutes * configuration.minute_ms,
-            take_antennas=self.readers.server_says,
+            ears=self.readers,
             clock=clock,
             randomness=randomness,
             log=log,

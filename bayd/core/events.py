@@ -506,13 +506,14 @@ class BallRead:
 
 @dataclass(frozen=True, slots=True)
 class PitReached:
-    """A counted ball came into a target; once for each credit and target."""
+    """A counted ball came by an antenna of a target; once for each credit and antenna."""
 
     epc: str
     pit: str
     session_id: str
     player_id: int | None
     at_ms: int
+    points: int | None = None  # None: the rules name none, or another antenna of the target was first
 
 
 # Facts beside the phase

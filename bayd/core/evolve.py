@@ -33,7 +33,7 @@ _OF_MOVES = ("moved_at_server", "move_not_told")
 
 # Changes with every change of what `evolve` makes of the same events: a snapshot of another number is
 # not used, the events are read again.
-REDUCER_VERSION = 8
+REDUCER_VERSION = 9
 
 _ENDED_IDS_KEPT = 512  # more sessions than a bay can end within the booking horizon
 _CONFLICTS_KEPT = 20
@@ -223,8 +223,11 @@ def _apply(bay: Bay, event: e.Event) -> Bay:
         case e.BallRead(epc, session_id, player_id, at_ms, forget_before_ms):
             kept = tuple(c for c in bay.credits if c.at_ms >= forget_before_ms and c.epc != epc)
             counted = ball_counters.count(bay, session_id, read=1)
-            return replace(counted, credits=(*kept, Credit(epc, at_ms, session_id, player_id)))
-        case e.PitReached(epc, pit):
+            credit = Credit(epc, at_ms, session_id, player_id, game_id=_game_of(bay, session_id))
+            return replace(counted, credits=(*kept, credit))
+        case e.PitReached(epc, pit, session_id, points=points):
+            hit = next((c.has_hit(pit) for c in bay.credits if c.epc == epc), True)
+            bay = ball_counters.count(bay, session_id, shots=0 if hit else 1, points=points or 0)
             seen = (replace(c, pits=(*c.pits, pit)) if c.epc == epc else c for c in bay.credits)
             return replace(bay, credits=tuple(seen))
 
@@ -392,3 +395,11 @@ def _shifted(bay: Bay, shift_ms: int, hold_shift_ms: int) -> Bay:
         moved=None if bay.moved is None else replace(bay.moved, at_ms=bay.moved.at_ms + shift_ms),
         credits=tuple(replace(c, at_ms=c.at_ms + shift_ms) for c in bay.credits),
     )
+
+
+def _game_of(bay: Bay, session_id: str) -> int | None:
+    """What is being played in this session."""
+    session = bay.session
+    if session is None or session.session_id != session_id or session.game is None:
+        return None
+    return session.game.id

@@ -1,7 +1,7 @@
 """What reaches a bay: presses, the server's word, device reports, the passing of time."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bayd.core import qos_events as q
@@ -371,6 +371,7 @@ class BallInPit:
     epc: str
     pit: str
     at_ms: int
+    points: Mapping[int, int] = field(default_factory=dict)  # game -> what this target is worth in it
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,8 @@ class Balls:
     read: int = 0  # credited by RFID
     surplus: int = 0  # left the machine beyond what was asked for: a tray that held more
     granted: int = 0  # given back at the end, because far fewer were read than counted
+    shots: int = 0  # balls that were read and then seen in a target, once for each target
+    points: int = 0  # what these are worth by the central server's rules, as far as it told them
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +333,16 @@ class Credit:
     session_id: str
     player_id: int | None
     pits: tuple[str, ...] = ()
+    game_id: int | None = None  # that was being played
+
+    def has_hit(self, pit: str) -> bool:
+        """Its target has seen the ball already, by any of its antennas."""
+        return any(target_of(seen) == target_of(pit) for seen in self.pits)
+
+
+def target_of(pit: str) -> str:
+    """The target of a pit antenna: "S1" of "S1_1" (Pit component: a target has antennas, each a location)."""
+    return pit.rpartition("_")[0] or pit
 
 
 @dataclass(frozen=True, slots=True)

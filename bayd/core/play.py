@@ -249,7 +249,13 @@ def ball_in_pit(bay: Bay, report: i.BallInPit) -> Verdict:
         return Refusal("not_counted", "This ball was not counted at this bay lately.")
     if report.pit in counted.pits:
         return Refusal("sighted_already", "This shot was seen in this target already.")
-    return (e.PitReached(report.epc, report.pit, counted.session_id, counted.player_id, report.at_ms),)
+    points = None
+    if counted.game_id is not None and not counted.has_hit(report.pit):
+        points = report.points.get(counted.game_id)
+    reached = e.PitReached(
+        report.epc, report.pit, counted.session_id, counted.player_id, report.at_ms, points
+    )
+    return (reached,)
 
 
 def _is_within(session: PlaySession, minutes: int, now_ms: int, rules: Rules) -> bool:

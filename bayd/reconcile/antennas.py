@@ -123,6 +123,7 @@ class AntennaReconciler:
         self._listening = False
         self._due_ms: int | None = None  # when the run task will look at presence
         self._look = asyncio.Event()
+        self.points: Mapping[str, Mapping[int, int]] = {}  # target antenna -> game -> points
         self.mail = BayMail(bays, log, credits_limit=credits_limit)
         self.reroute(routes)
 
@@ -329,4 +330,4 @@ class AntennaReconciler:
                 case PitSighting(pit, epc, None):
                     self._log.info("pit_sighting_unattributed", pit=pit, epc=epc)
                 case PitSighting(pit, epc, bay, at_ms) if bay is not None:
-                    self.mail.credit(bay, i.BallInPit(epc, pit, at_ms))
+                    self.mail.credit(bay, i.BallInPit(epc, pit, at_ms, self.points.get(pit, {})))

@@ -101,6 +101,8 @@ def _balls(balls: Balls) -> dict[str, int]:
         "balance": balls.balance,
         "unknown": balls.unknown,
         "read": balls.read,
+        "shots": balls.shots,
+        "points": balls.points,
     }
 
 

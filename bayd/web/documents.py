@@ -82,6 +82,8 @@ class BallsView(_Document):
     paying: Count = Field(description="Being paid out now.")
     surplus: Count = Field(description="Left the machine beyond what was asked.")
     granted: Count = Field(description="Given back after the comparison at the end.")
+    shots: Count = Field(description="Read, and then seen in a target.")
+    points: int = Field(description="Of these shots, by the central server's rules for the game.")
     queue_place: Count | None = Field(description="Payouts before this one; null: nothing is being paid.")
     choices: list[Count] = Field(description="What the screen offers; empty: any number.")
     step: Count = Field(description="The machine pays multiples of it.")

@@ -191,6 +191,8 @@ def _balls(bay: Bay, rules: Rules, queue_place: int) -> BallsView:
         paying=0 if bay.payout is None else bay.payout.left,
         surplus=balls.surplus,
         granted=balls.granted,
+        shots=balls.shots,
+        points=balls.points,
         queue_place=None if bay.payout is None else queue_place,
         choices=list(choices(bay, rules)),
         step=rules.dispenser_step,

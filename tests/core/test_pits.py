@@ -2,6 +2,7 @@
 
 from bayd.core import inputs as i
 from bayd.core.events import BallRead, PitReached
+from bayd.core.model import Game
 from tests.core.playbook import STAFF, booked, playing, seen
 
 
@@ -40,6 +41,28 @@ def test_a_ball_that_was_never_counted_here_scores_for_nobody() -> None:
     evening = playing()
     evening.at(10).when(i.BallHeard("E1", 9_800))
     evening.at(11).when(i.BallInPit("E2", "S1_1", 10_900)).refused("not_counted")
+
+
+def test_a_shot_is_worth_what_the_rules_say_for_the_game_that_was_played() -> None:
+    worth = {1: 2, 3: 5}
+    evening = playing()
+    evening.at(8).when(i.BallHeard("E0", 7_800))  # before a game was chosen
+    evening.at(9).when(i.SelectGame(Game(3, "GAME 3", 20), STAFF))
+    evening.at(10).when(i.BallHeard("E1", 9_800))
+    evening.at(11).when(i.BallHeard("E2", 10_800))
+    evening.at(12).when(i.BallHeard("E3", 11_800))
+    evening.at(13).when(i.BallInPit("E0", "S1_1", 12_900, worth)).then(seen(PitReached, points=None))
+    evening.at(14).when(i.BallInPit("E1", "S1_1", 13_900, worth)).then(seen(PitReached, points=5))
+    # The other antenna of the same target hears it too.
+    evening.at(15).when(i.BallInPit("E1", "S1_2", 14_900, worth)).then(seen(PitReached, points=None))
+    evening.at(16).when(i.BallInPit("E2", "S2_1", 15_900, {1: 9})).then(seen(PitReached, points=None))
+    assert evening.bay.session is not None
+    assert (evening.bay.session.balls.shots, evening.bay.session.balls.points) == (3, 5)
+    # The last ball lands after the end.
+    evening.at(17).when(i.End(STAFF, "closing"))
+    evening.at(18).when(i.BallInPit("E3", "S1_1", 17_900, worth)).then(seen(PitReached, points=5))
+    assert evening.bay.last is not None
+    assert (evening.bay.last.balls.shots, evening.bay.last.balls.points) == (4, 10)
 
 
 def test_after_ten_minutes_a_ball_in_a_target_is_nobodys() -> None:

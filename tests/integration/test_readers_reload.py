@@ -10,10 +10,11 @@ from aiohttp.test_utils import TestServer
 
 from bayd.clients.central import CentralClient
 from bayd.clients.transport import AiohttpTransport
-from bayd.core.model import DeviceState
+from bayd.core.inputs import Actor, Role, SelectGame
+from bayd.core.model import DeviceState, Game
 from bayd.core.rules import Rules
 from bayd.reader_wiring import ReaderPlan
-from bayd.reconcile.antenna_pairs import AntennaPairPoller
+from bayd.reconcile.asked_listing import AskedListing
 from bayd.reference.central import make_app
 from tests.integration.readers_at_work import SimulatedReader, credits_in, reader_side, until
 from tests.simulation.world import SimLog, World
@@ -114,7 +115,9 @@ async def test_the_servers_word_moves_antennas_and_what_it_cannot_be_is_shown(
     async with reader_side(world, settings, frozenset(BALLS)) as (_, parts), asyncio.TaskGroup() as tasks:
         for number in BAYS:
             await world.play(number, f"7{number}")
-        poller = tasks.create_task(AntennaPairPoller(client, parts.server_says, log).run(), name="pairs")
+        poller = tasks.create_task(
+            AskedListing(client.antenna_pairs, parts.server_says, every_s=60, log=log).run(), name="pairs"
+        )
         await until(lambda: {port for port, _, _ in west.listened[-4:]} == {1, 3})
         west.lay(3, BALLS[0])
         west.lay(1, BALLS[1])
@@ -133,6 +136,35 @@ async def test_the_servers_word_moves_antennas_and_what_it_cannot_be_is_shown(
         # A server that has lost its list takes no antenna away.
         parts.server_says(())
         assert parts.antennas.view("aabbccddeeff0011").ports.keys() == {1, 3}
+        poller.cancel()
+    await transport.aclose()
+
+
+async def test_a_shot_is_worth_what_the_server_says(
+    world: World, west: SimulatedReader, central_url: str
+) -> None:
+    """Targets of the reference server: an antenna of S2 is worth four points in each game."""
+    transport, log = AiohttpTransport(), SimLog()
+    client = CentralClient(transport, central_url, log=log)
+    settings = {"west": west.settings({"1": "101"})}
+    async with reader_side(world, settings, frozenset(BALLS)) as (bays, parts), asyncio.TaskGroup() as tasks:
+        asked = AskedListing(
+            client.scores, parts.server_scores, every_s=60, wanted=parts.has_targets, log=log
+        )
+        await world.play("101", "7")
+        await bays.submit("101", SelectGame(Game(3, "GAME 3", 30), Actor(Role.STAFF, "anna")))
+        assert not parts.has_targets(), "nobody asks for points where there is no target"
+        parts.reload(ReaderPlan({"west": west.settings({"1": "101", "8": "pit:S2_1"})}, frozenset(BALLS)))
+        poller = tasks.create_task(asked.run(), name="scores")
+        await until(lambda: parts.antennas.points)
+        west.lay(1, BALLS[0])
+        await until(lambda: _read(world, "101") == 1)
+        west.lift(BALLS[0])
+        west.lay(8, BALLS[0])
+        await until(lambda: (session := bays.get("101").session) is not None and session.balls.shots == 1)
+        session = bays.get("101").session
+        assert session is not None
+        assert session.balls.points == 4
         poller.cancel()
     await transport.aclose()
 

@@ -8,7 +8,7 @@ import pytest
 
 from bayd.clients.central import AntennaPair, CentralClient
 from bayd.ports import HttpResponse, TransportError
-from bayd.reconcile.antenna_pairs import AntennaPairPoller
+from bayd.reconcile.asked_listing import AskedListing
 from tests.simulation.world import SimLog
 
 pytestmark = pytest.mark.virtual_time
@@ -55,12 +55,11 @@ WEST = {
 
 async def heard(
     server: Server, seconds: float
-) -> tuple[list[tuple[AntennaPair, ...]], AntennaPairPoller, SimLog]:
+) -> tuple[list[tuple[AntennaPair, ...]], AskedListing[AntennaPair], SimLog]:
     taken: list[tuple[AntennaPair, ...]] = []
     log = SimLog()
-    poller = AntennaPairPoller(
-        CentralClient(server, "http://central.example.com", log=log), taken.append, log
-    )
+    client = CentralClient(server, "http://central.example.com", log=log)
+    poller = AskedListing(client.antenna_pairs, taken.append, every_s=60, log=log)
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(poller.run(), name="antenna-pairs")
         await asyncio.sleep(seconds)
