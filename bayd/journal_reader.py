@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bayd.journal import Reader
+from bayd.journal import AuditRow, Reader
 from bayd.journal.disk import open_reading
 
 # Of people: a customer's display name, who pressed, and what they wrote.
@@ -71,6 +71,11 @@ class JournalReader:
         with _translated():
             (found,) = self._connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
         return int(found)
+
+    def audit(self, from_wall_ms: int, to_wall_ms: int) -> list[AuditRow]:
+        """What people did from then until before then."""
+        with _translated():
+            return self._reader.audit(from_wall_ms, to_wall_ms)
 
     def last(self, count: int, bay: str | None = None, kinds: frozenset[str] = frozenset()) -> list[Line]:
         """The newest `count`, oldest first. Looks back in ever longer steps: most journals are long."""

@@ -26,6 +26,7 @@ from bayd.ports import Clock, Log, Randomness
 from bayd.qod_wiring import QodParts
 from bayd.reader_wiring import ReaderParts, ReaderPlan
 from bayd.reconcile.once import SINK
+from bayd.reconcile.qod_purse import timezone_of
 from bayd.runtime.bay import BayObserver
 from bayd.runtime.clock import SystemClock
 from bayd.runtime.housekeeping import Housekeeping
@@ -38,6 +39,7 @@ from bayd.settings import Configuration, ConfigurationError, load
 from bayd.settings.local_socket import socket_of
 from bayd.web.access import Access
 from bayd.web.app import check_listen, make_app
+from bayd.web.audit import AuditPage
 from bayd.web.bays import BayApi
 from bayd.web.browsers import WebSessions
 from bayd.web.events import EventStreams
@@ -191,9 +193,15 @@ class Daemon:
         http = self._configuration.settings.http
         addresses = check_listen(http.listen, trusted_lan=http.allow_plain_http == "trusted-lan")
         parts.feed.listen(counts.happened)
-        outbox = OutboxPage(parts.central.outbox.items)
-        metrics = Metrics(counts, parts.sources())
-        calls = (parts.api, parts.status, parts.streams, outbox, metrics, *self._pages(parts))
+        calls = (
+            parts.api,
+            parts.status,
+            parts.streams,
+            OutboxPage(parts.central.outbox.items),
+            parts.audit,
+            Metrics(counts, parts.sources()),
+            *self._pages(parts),
+        )
         routes = [route for served in calls for route in served.routes()]
         routes.append(description_route(routes, bayd.__version__))
         app = make_app(routes, parts.access, self._log, meter=counts, at_stop=[parts.streams.close])
@@ -273,6 +281,7 @@ class _Parts:
             views=views,
             clock=clock,
         )
+        self.audit = AuditPage(journal.audit, timezone_of(settings.site.timezone))
         self.feed = EventFeed(bays, journal, log)
         self.streams = EventStreams(
             bays,

@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +66,45 @@ def events(
         sys.exit(EX_UNAVAILABLE)
     except KeyboardInterrupt:
         pass  # the way to end --follow
+
+
+@click.command()
+@_CONFIG
+@click.option("--day", help="As 2026-11-22, in the site's time zone. Default: today.")
+@click.option("--csv", "as_csv", is_flag=True, help="As a table to keep.")
+@click.option("--json", "as_json", is_flag=True)
+def audit(config: Path, day: str | None, as_csv: bool, as_json: bool) -> None:
+    """What staff and technicians did on one day: who, why, before, after. Reads the file."""
+    from zoneinfo import ZoneInfo
+
+    from bayd.journal_reader import JournalUnreadableError, reading
+    from bayd.web.audit import as_csv as table_of
+    from bayd.web.audit import day_bounds_ms, views
+
+    settings = _load(config).settings
+    zone = ZoneInfo(settings.site.timezone)
+    try:
+        wanted = datetime.now(zone).date() if day is None else date.fromisoformat(day)
+    except ValueError:
+        raise click.BadParameter("a day is written as 2026-11-22", param_hint="--day") from None
+    try:
+        with reading(settings.state.dir / "journal.db") as journal:
+            rows = views(journal.audit(*day_bounds_ms(wanted, zone)), zone)
+    except JournalUnreadableError as error:
+        click.echo(str(error), err=True)
+        sys.exit(EX_UNAVAILABLE)
+    if as_csv:
+        click.echo(table_of(rows), nl=False)
+    elif as_json:
+        click.echo(json.dumps([row.model_dump() for row in rows], indent=2, ensure_ascii=False))
+    else:
+        for row in rows:
+            changes = "  ".join(f"{name} {row.before[name]} -> {after}" for name, after in row.after.items())
+            click.echo(
+                f"{row.at}  bay {row.bay}  {row.who} ({row.role})  {row.act}  {row.reason!r}  {changes}"
+            )
+        if not rows:
+            click.echo(f"nobody did anything on {wanted.isoformat()}")
 
 
 @click.command()

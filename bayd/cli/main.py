@@ -12,7 +12,7 @@ import bayd
 from bayd.cli.balls import balls
 from bayd.cli.config import config_group, environment_with_credentials, init
 from bayd.cli.doctor import doctor
-from bayd.cli.journal import dump, events
+from bayd.cli.journal import audit, dump, events
 from bayd.cli.qod import qod
 from bayd.cli.reader import reader
 
@@ -36,6 +36,7 @@ main.add_command(qod)
 main.add_command(init)
 main.add_command(doctor)
 main.add_command(events)
+main.add_command(audit)
 main.add_command(dump)
 main.add_command(config_group)
 

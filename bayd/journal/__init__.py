@@ -25,6 +25,7 @@ from bayd.journal.journal import Journal
 from bayd.journal.records import (
     AliveMark,
     Answer,
+    AuditRow,
     Batch,
     Call,
     CallState,
@@ -42,6 +43,7 @@ __all__ = [
     "AliveMark",
     "Answer",
     "AnswerExistsError",
+    "AuditRow",
     "Batch",
     "BatchExpiredError",
     "Call",

@@ -4,16 +4,19 @@ Everything here runs on the writer's thread. A `Writer` is handed to a function 
 savepoint; it must not be kept.
 """
 
+import json
 import sqlite3
 from collections.abc import Collection, Iterable
 from typing import Any, Generic, TypeVar
 
+from bayd.core.audit import AuditNote
 from bayd.journal import pruning
 from bayd.journal.errors import AnswerExistsError, BatchExpiredError, UnreadableEventError
 from bayd.journal.records import (
     OPEN_CALL_STATES,
     AliveMark,
     Answer,
+    AuditRow,
     Batch,
     Call,
     CallState,
@@ -96,6 +99,23 @@ class Reader(Generic[E]):
                 f"event {seq} ({kind} version {version}) cannot be read ({type(error).__name__}):"
                 " was it written by another release?"
             ) from error
+
+    def audit(self, from_wall_ms: int, to_wall_ms: int) -> list[AuditRow]:
+        """What people did from then until before then, oldest first."""
+        rows = self._all(
+            "SELECT bay, wall_ms, synchronised, who, role, act, asked, reason, before, after FROM audit"  # noqa: S608
+            f" WHERE wall_ms >= ? AND wall_ms < ? AND {_NOT_EXPIRED} ORDER BY id",
+            (from_wall_ms, to_wall_ms),
+        )
+        return [
+            AuditRow(
+                bay,
+                wall_ms,
+                bool(synchronised),
+                AuditNote(who, role, act, json.loads(asked), reason, json.loads(before), json.loads(after)),
+            )
+            for bay, wall_ms, synchronised, who, role, act, asked, reason, before, after in rows
+        ]
 
     def find_batch(self, batch_id: str) -> tuple[int, ...] | None:
         """The numbers of a batch's events; None when it is not in the file. Raises BatchExpiredError."""
@@ -223,7 +243,21 @@ class Writer(Reader[E]):
             self._conn.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
             self.last_seq += len(rows)
             self.fresh_batch = batch.batch_id
+        if batch.audit is not None:
+            self._note(batch, batch.audit)
         return tuple(range(first, first + len(rows)))
+
+    def _note(self, batch: Batch[E], note: AuditNote) -> None:
+        maps = (json.dumps(each, ensure_ascii=False) for each in (note.asked, note.before, note.after))
+        asked, before, after = maps
+        at = batch.at
+        self._conn.execute(
+            "INSERT INTO audit"
+            " (batch, bay, wall_ms, synchronised, who, role, act, asked, reason, before, after)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (batch.batch_id, batch.bay, at.wall_ms, int(at.synchronised), note.who, note.role, note.act,
+             asked, note.reason, before, after),
+        )  # fmt: skip
 
     def _give(self, batch: Batch[E], answer: Answer) -> bool:
         """False: this very batch (it has no events) gave its answer before."""

@@ -23,6 +23,7 @@ from bayd.journal.errors import JournalClosedError
 from bayd.journal.records import (
     AliveMark,
     Answer,
+    AuditRow,
     Batch,
     Call,
     EventCodec,
@@ -239,6 +240,10 @@ class Journal(Generic[E]):
     async def get_call(self, op_id: str) -> Call:
         """Raises LookupError."""
         return await self.query(lambda reader: reader.get_call(op_id))
+
+    async def audit(self, from_wall_ms: int, to_wall_ms: int) -> list[AuditRow]:
+        """What people did from then until before then, oldest first."""
+        return await self.query(lambda reader: reader.audit(from_wall_ms, to_wall_ms))
 
     async def open_calls(self, sink: str, bay: str | None = None) -> list[Call]:
         """What was intended or sent and is not settled, oldest event first."""

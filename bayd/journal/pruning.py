@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Sequence
 DAY_MS = 86_400_000
 KEEP_EVENTS_MS = 90 * DAY_MS
 KEEP_ANSWERS_MS = DAY_MS
+KEEP_AUDIT_MS = 400 * DAY_MS  # the books of a year, and the weeks until somebody looks at them
 CHUNK = 500  # events in one transaction, so that a bay never waits long behind the pruning
 
 
@@ -69,5 +70,6 @@ def remove_rest(conn: sqlite3.Connection, now_wall_ms: int) -> tuple[int, int, i
         ("DELETE FROM calls WHERE state IN ('done', 'refused')"
          " AND coalesce(last_sent_wall_ms, 0) < ?", old),
     )  # fmt: skip
+    conn.execute("DELETE FROM audit WHERE wall_ms < ?", (now_wall_ms - KEEP_AUDIT_MS,))
     answers, pins, calls = (conn.execute(sql, (value,)).rowcount for sql, value in statements)
     return answers, pins, calls

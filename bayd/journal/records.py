@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
 
+from bayd.core.audit import AuditNote
 from bayd.ports import Instant
 
 E = TypeVar("E")
@@ -40,6 +41,17 @@ class Batch(Generic[E]):
     events: tuple[E, ...]
     at: Instant
     answer: Answer | None = None
+    audit: AuditNote | None = None  # who did it, when a person did
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """What one person did at one bay, and when."""
+
+    bay: str
+    wall_ms: int
+    synchronised: bool
+    note: AuditNote
 
 
 @dataclass(frozen=True, slots=True)

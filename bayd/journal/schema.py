@@ -101,6 +101,22 @@ _FIRST = (
         bay TEXT,
         since_wall_ms INTEGER NOT NULL
     ) STRICT""",
+    # What people did. `batch` ties a row to its events: they expire together.
+    """CREATE TABLE audit (
+        id INTEGER PRIMARY KEY,
+        batch TEXT NOT NULL,
+        bay TEXT NOT NULL,
+        wall_ms INTEGER NOT NULL,
+        synchronised INTEGER NOT NULL,
+        who TEXT NOT NULL,
+        role TEXT NOT NULL,
+        act TEXT NOT NULL,
+        asked TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        before TEXT NOT NULL,
+        after TEXT NOT NULL
+    ) STRICT""",
+    "CREATE INDEX audit_by_time ON audit (wall_ms)",
 )
 
 

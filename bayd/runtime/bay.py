@@ -15,6 +15,7 @@ from typing import Protocol, TypeVar
 
 from bayd.core import events as e
 from bayd.core import inputs as i
+from bayd.core.audit import audit_note
 from bayd.core.decide import decide, next_wake_ms
 from bayd.core.desired import Desired, desired, narrowed
 from bayd.core.evolve import REDUCER_VERSION, evolve, evolve_all
@@ -285,6 +286,7 @@ class BayTask:
                 events=decision.events,
                 at=now,
                 answer=answer,
+                audit=audit_note(request.input, self.bay, after, now) if decision.events else None,
             )
             self._pending = narrowed(self._wish, desired(after, self.rules))
             self._tell(self._narrowest(self._pending))

@@ -296,6 +296,28 @@ class SessionDocument(_Document):
     bay: str | None = Field(description="The one bay that a screen may touch.")
 
 
+class AuditRowView(_Document):
+    """One act of one person at one bay."""
+
+    at: str = Field(description="RFC 3339, in the site's time zone.")
+    clock_trusted: bool
+    bay: str
+    who: str
+    role: str
+    act: str
+    asked: dict[str, str | int | bool | None] = Field(description="What was asked for.")
+    reason: str
+    before: dict[str, str | int | bool | None] = Field(description="What it changed, as it was.")
+    after: dict[str, str | int | bool | None] = Field(description="The same, as it was then.")
+
+
+class AuditDocument(_Document):
+    """What staff and technicians did on one day, oldest first."""
+
+    day: str
+    acts: list[AuditRowView]
+
+
 class LivenessDocument(_Document):
     status: str
 

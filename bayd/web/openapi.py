@@ -152,7 +152,7 @@ def _problem(status: HTTPStatus) -> Json:
 
 
 def _answer_schema(answer: Answer, media_type: str) -> Json:
-    if answer.model is not None:
+    if answer.model is not None and media_type == JSON:
         return _schema(answer.model)
     return {"type": "object"} if media_type == JSON else {"type": "string"}
 

@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from bayd.runtime.range import Range
 from bayd.settings import Screens
 from bayd.web.access import Access
 from bayd.web.app import make_app
+from bayd.web.audit import AuditPage
 from bayd.web.bays import BayApi
 from bayd.web.browsers import COOKIE, WebSessions
 from bayd.web.events import EventStreams, StreamLimits
@@ -312,6 +314,7 @@ class House:
             status,
             self.streams,
             outbox,
+            AuditPage(self.journal.audit, UTC),
             metrics,
             OwnSession(self.sessions),
             pairing,

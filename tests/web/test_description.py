@@ -103,6 +103,7 @@ def _operations() -> list[tuple[str, str]]:
         "/metrics",
         "/openapi.json",
         "/api/v1/outbox",
+        "/api/v1/audit",
         "/api/v1/screens",
         "/api/v1/session",
         STREAM,

@@ -1,0 +1,105 @@
+"""What people did, kept with what they did: who, why, before, after; as JSON and as a table."""
+
+import csv
+import io
+from datetime import UTC, datetime
+from typing import Any
+
+from bayd.journal import ThreadJournalExecutor
+from tests.journal.world import Fault, FaultyDisk
+from tests.simulation.world import WALL_MS
+from tests.web.house import PLAYER, SCREEN, STAFF, TECHNICIAN, House, Reply
+
+TODAY = datetime.fromtimestamp(WALL_MS / 1000, UTC).date().isoformat()
+
+
+async def audit(house: House, day: str = TODAY, *, token: str = STAFF, form: str = "") -> Reply:
+    return await house.ask("GET", f"/api/v1/audit?day={day}{form}", token=token)
+
+
+async def acts(house: House) -> list[dict[str, Any]]:
+    reply = await audit(house)
+    assert reply.status == 200
+    found: list[dict[str, Any]] = reply.json["acts"]
+    return found
+
+
+async def test_an_act_of_staff_is_kept_with_its_reason_and_what_it_changed(house: House) -> None:
+    await house.play()
+    reply = await house.press("pause", {"reason": "rain"}, token=STAFF)
+    assert reply.status == 200
+    paused = (await acts(house))[-1]
+    assert (paused["who"], paused["role"], paused["act"], paused["reason"]) == (
+        "anna",
+        "staff",
+        "Pause",
+        "rain",
+    )
+    assert (paused["before"]["phase"], paused["after"]["phase"]) == ("playing", "paused")
+    assert paused["bay"] == "109"
+
+
+async def test_money_that_staff_took_is_in_the_row(house: House) -> None:
+    await house.play()
+    await house.press("extend", {"minutes": 15, "amount": 300, "reason": "paid cash"}, token=STAFF)
+    row = (await acts(house))[-1]
+    assert (row["asked"]["minutes"], row["asked"]["amount"]) == (15, 300)
+    assert row["after"]["granted_min"] - row["before"]["granted_min"] == 15
+
+
+async def test_a_customers_press_and_a_refused_act_leave_no_row(house: House) -> None:
+    await house.play()
+    before = await acts(house)
+    assert (await house.press("help", token=SCREEN)).status == 200
+    assert (await house.press("resume", {}, token=STAFF)).status == 409
+    assert await acts(house) == before
+
+
+async def test_the_same_press_twice_is_one_row(house: House) -> None:
+    await house.play()
+    before = len(await acts(house))
+    for _ in range(2):
+        await house.press("pause", {"reason": "rain"}, token=STAFF, key="once")
+    assert len(await acts(house)) == before + 1
+
+
+async def test_what_was_never_recorded_leaves_no_row(closed_house: House) -> None:
+    disk = FaultyDisk()
+    closed_house.connect, closed_house.executor = disk.connect, ThreadJournalExecutor()
+    async with closed_house.open() as house:
+        await house.play()
+        before = len(await acts(house))
+        disk.faults.append(Fault("INSERT INTO audit"))
+        paid = {"minutes": 15, "amount": 300, "reason": "paid cash"}
+        assert (await house.press("extend", paid, token=STAFF)).status == 503
+        assert len(await acts(house)) == before
+        assert "SessionExtended" not in await house.kinds()
+
+
+async def test_no_customer_is_named_and_only_staff_may_look(house: House) -> None:
+    await house.play()
+    await house.press("pause", {"reason": "rain"}, token=STAFF)
+    assert PLAYER not in (await audit(house)).text
+    for token in (SCREEN, TECHNICIAN):
+        assert (await audit(house, token=token)).status == 403
+
+
+async def test_another_day_is_empty_and_a_day_that_is_none_is_refused(house: House) -> None:
+    await house.play()
+    await house.press("pause", {"reason": "rain"}, token=STAFF)
+    assert (await audit(house, "2001-01-01")).json == {"day": "2001-01-01", "acts": []}
+    for day in ("2026-02-30", "yesterday", "9999-12-31", "0001-01-01"):
+        reply = await audit(house, day)
+        assert reply.status in (200, 422)
+        assert reply.status == 200 or reply.json["field"] == "day"
+    assert (await audit(house, form="&format=xml")).json["field"] == "format"
+
+
+async def test_the_table_can_be_opened_and_runs_nothing(house: House) -> None:
+    await house.play()
+    await house.press("pause", {"reason": "=HYPERLINK(1)"}, token=STAFF)
+    reply = await audit(house, form="&format=csv")
+    assert reply.headers["Content-Type"].startswith("text/csv")
+    assert "attachment" in reply.headers["Content-Disposition"]
+    row = list(csv.DictReader(io.StringIO(reply.text)))[-1]
+    assert (row["who"], row["act"], row["reason"]) == ("anna", "Pause", "'=HYPERLINK(1)")
