@@ -54,6 +54,7 @@ class QodParts:
         self._unusable = ""
         self._reconciler: QodReconciler | None = None
         self._webhook: _Webhook | None = None
+        self._purse: Purse | None = None
         qod = configuration.settings.qod
         self._dialect = "" if qod is None else qod.dialect
         if qod is None:
@@ -69,7 +70,8 @@ class QodParts:
         if qod.webhook is not None:
             tokens = SinkTokens(qod.webhook.url, _webhook_secret(credentials, randomness))
         webhook = None if tokens is None else tokens.webhook
-        tools = Tools(_purse(configuration, qod, clock), clock, randomness, log, webhook)
+        self._purse = _purse(configuration, qod, clock)
+        tools = Tools(self._purse, clock, randomness, log, webhook)
         self._reconciler = QodReconciler(
             client.session, lambda: client.circuit, lines, bays, tools, bays.ready
         )
@@ -86,6 +88,15 @@ class QodParts:
             if self._webhook is not None:
                 tasks.create_task(self._webhook.run(), name="qod-webhook")
             await self._reconciler.run()
+
+    def reload(self, configuration: Configuration) -> None:
+        """The switch of each bay and the day's limits; anything else wants a restart."""
+        settings = configuration.settings
+        if self._reconciler is None or self._purse is None or settings.qod is None:
+            return
+        for number, bay in settings.bays.items():
+            self._reconciler.switch(number, enabled=bay.qod is not None and bay.qod.enabled)
+        self._purse.max_sessions, self._purse.max_seconds = _limits(configuration, settings.qod)
 
     async def aclose(self) -> None:
         await self._transport.aclose()
@@ -213,14 +224,19 @@ def _lines(configuration: Configuration, qod: Qod) -> Mapping[str, BayLine]:
 
 
 def _purse(configuration: Configuration, qod: Qod, clock: Clock) -> Purse:
-    settings = configuration.settings
-    screens = sum(bay.qod is not None and bay.qod.enabled for bay in settings.bays.values())
+    sessions, seconds = _limits(configuration, qod)
+    timezone = timezone_of(configuration.settings.site.timezone)
+    return Purse(clock, timezone, max_sessions=sessions, max_seconds=seconds)
+
+
+def _limits(configuration: Configuration, qod: Qod) -> tuple[int, int]:
+    """Sessions and seconds in a day."""
+    bays = configuration.settings.bays.values()
+    screens = sum(bay.qod is not None and bay.qod.enabled for bay in bays)
     sessions, minutes = qod.max_sessions_per_day, qod.max_minutes_per_day
-    return Purse(
-        clock,
-        timezone_of(settings.site.timezone),
-        max_sessions=_SESSIONS_PER_BAY * screens if sessions is None else sessions,
-        max_seconds=60 * (_MINUTES_PER_BAY * screens if minutes is None else minutes),
+    return (
+        _SESSIONS_PER_BAY * screens if sessions is None else sessions,
+        60 * (_MINUTES_PER_BAY * screens if minutes is None else minutes),
     )
 
 

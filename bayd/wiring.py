@@ -120,7 +120,7 @@ class Daemon:
                     "event-feed": parts.feed.run(),
                     "qod": parts.qod.run(),
                     "watchdog": self._watchdog(journal, bays).run(),
-                    "reload": self._reload_on_request(bays, parts.readers),
+                    "reload": self._reload_on_request(bays, parts),
                     "housekeeping": Housekeeping(
                         journal, bays, (SINK,), clock=self._clock, log=self._log
                     ).run(),
@@ -154,7 +154,7 @@ class Daemon:
             log=self._log,
         )
 
-    async def _reload_on_request(self, bays: Range, readers: ReaderParts) -> None:
+    async def _reload_on_request(self, bays: Range, parts: "_Parts") -> None:
         """SIGHUP: the new configuration is checked first; on any complaint the old one stays."""
         while True:
             await self.reload_asked.wait()
@@ -168,7 +168,8 @@ class Daemon:
                 notify("READY=1\nSTATUS=the new configuration is wrong, the old one stays")
                 continue
             reloaded = apply(self._configuration, new, bays)
-            readers.reload(ReaderPlan.of(new))
+            parts.readers.reload(ReaderPlan.of(new))
+            parts.qod.reload(new)
             self._configuration = replace(
                 self._configuration, settings=new.settings, registered_balls=new.registered_balls
             )

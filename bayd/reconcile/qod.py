@@ -8,7 +8,7 @@ that the journal knows is asked for: one that a playing bay wants is kept, any o
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bayd.core.desired import Desired
 from bayd.core.model import Bay
@@ -93,7 +93,7 @@ class QodReconciler:
         ready: asyncio.Event,
     ) -> None:
         self._circuit = circuit
-        self._lines = lines
+        self._lines = dict(lines)
         self._bays = bays
         self._tools = tools
         self._ready = ready
@@ -122,6 +122,13 @@ class QodReconciler:
         keeper = self._keepers.get(bay.number)
         if keeper is not None:
             keeper.bay_changed(wish.low_latency)
+
+    def switch(self, number: str, *, enabled: bool) -> None:
+        """Off: what the bay has is ended."""
+        keeper, line = self._keepers.get(number), self._lines.get(number)
+        if keeper is not None and line is not None and line.flow is not None:
+            self._lines[number] = replace(line, enabled=enabled)
+            keeper.switch(enabled=enabled)
 
     async def run(self) -> None:
         await self._ready.wait()

@@ -80,6 +80,7 @@ class BayKeeper:
         self._book = book
         self._tools = tools
         self._enabled = enabled
+        self._offered: LowLatency | None = None  # what the bay would like, switched on or off
         self._wish: LowLatency | None = None
         self._wake = asyncio.Event()
         self._poked = False
@@ -87,8 +88,15 @@ class BayKeeper:
         self._jitter = tools.randomness.jitter()
 
     def bay_changed(self, wish: LowLatency | None) -> None:
-        if not self._enabled:
-            wish = None
+        self._offered = wish
+        self._weigh()
+
+    def switch(self, *, enabled: bool) -> None:
+        self._enabled = enabled
+        self._weigh()
+
+    def _weigh(self) -> None:
+        wish = self._offered if self._enabled else None
         if wish != self._wish:
             self._wish = wish
             self._wake.set()

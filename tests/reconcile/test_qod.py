@@ -601,6 +601,23 @@ async def test_switching_a_bay_off_ends_what_runs(make: MakeHall, removed: bool)
     assert hall.operator.live() == []
 
 
+async def test_a_bay_is_switched_off_and_on_while_it_plays(make: MakeHall) -> None:
+    hall = make(bays=2)
+    async with hall.up() as bays:
+        for number in hall.numbers:
+            await hall.play(bay=number, session=number)
+            await hall.until("available", number)
+        hall.reconciler.switch("101", enabled=False)
+        await hall.until("off")
+        assert hall.state("102") == "available"
+        assert len(hall.operator.live()) == 1
+        assert bays.get("101").phase is Phase.PLAYING
+        hall.reconciler.switch("101", enabled=True)
+        await hall.until("available")
+        hall.reconciler.switch("999", enabled=True)
+    assert len(hall.operator.bodies) == 3
+
+
 async def test_another_screen_gets_a_session_of_its_own(make: MakeHall) -> None:
     hall = make()
     async with hall.up():

@@ -1,0 +1,65 @@
+"""SIGHUP: the switch of a bay and the day's limits hold at once; what is wired wants a restart."""
+
+from pathlib import Path
+
+import pytest
+
+from bayd.core.rules import Rules
+from bayd.credentials import Credentials
+from bayd.qod_wiring import QodParts
+from bayd.runtime.reload import apply
+from bayd.settings import Configuration, load
+from tests.simulation.world import World
+
+pytestmark = pytest.mark.virtual_time
+
+
+def configure(directory: Path, *, qod: str = "", bay: str = "") -> Configuration:
+    file = directory / "bayd.toml"
+    file.write_text(
+        f'[state]\ndir = "{directory}"\n'
+        '[qod]\ndialect = "camara-1.1"\nbase_url = "http://127.0.0.1:1/quality-on-demand/v1"\n'
+        f'application_server = "203.0.113.10"\n{qod}\n'
+        f'[bays.101]\nrfid = false\n[bays.101.qod]\nphone_number = "+15550100"\n{bay}\n'
+    )
+    return load(file, {})
+
+
+@pytest.mark.parametrize(
+    ("changed", "applied", "needs_restart"),
+    [
+        ({}, (), ()),
+        ({"bay": "enabled = false"}, ("bays",), ()),
+        ({"qod": "max_minutes_per_day = 7"}, ("qod",), ()),
+        ({"qod": 'max_sessions_per_day = 7\nprofile = "QOS_M"'}, (), ("qod",)),
+        ({"qod": '[qod.webhook]\nurl = "https://bay.example.com/qod"'}, (), ("qod",)),
+    ],
+)
+async def test_what_holds_at_once_and_what_wants_a_restart(
+    tmp_path: Path, changed: dict[str, str], applied: tuple[str, ...], needs_restart: tuple[str, ...]
+) -> None:
+    world = World(tmp_path / "journal.db", {"101": Rules()})
+    async with world.up() as bays:
+        reloaded = apply(configure(tmp_path), configure(tmp_path, **changed), bays)
+    assert (reloaded.applied, reloaded.needs_restart) == (applied, needs_restart)
+
+
+async def test_switch_and_limits_hold_at_once(tmp_path: Path) -> None:
+    world = World(tmp_path / "journal.db", {"101": Rules()})
+    credentials = Credentials(qod_client_id="bayd", qod_client_secret="a-secret")
+    async with world.up() as bays:
+        parts = QodParts(
+            configure(tmp_path), credentials, bays,
+            clock=world.clock, randomness=world.randomness, log=world.log,
+        )  # fmt: skip
+        assert parts.state("101") == "idle"
+        assert parts.section()["max_sessions_per_day"] == 100
+        limits = "max_sessions_per_day = 7\nmax_minutes_per_day = 9"
+        parts.reload(configure(tmp_path, qod=limits, bay="enabled = false"))
+        assert parts.state("101") == "off"
+        section = parts.section()
+        assert (section["max_sessions_per_day"], section["max_minutes_per_day"]) == (7, 9)
+        parts.reload(configure(tmp_path))
+        assert parts.state("101") == "idle"
+        assert parts.section()["max_sessions_per_day"] == 100
+        await parts.aclose()
