@@ -80,6 +80,7 @@ _LIVE = {
     "cable_loss_db",
     "rssi_floor_dbm",
     "rssi_floor_raw",
+    "port_floor",
     "fault_after_s",
 }
 
@@ -237,7 +238,7 @@ class ReaderParts:
     def _presence_routes(self) -> list[Route]:
         settings = self._plan.readers
         return [
-            Route(name, port, route.place, settings[name].floor_dbm, settings[name].rssi_floor_raw)
+            Route(name, port, route.place, settings[name].floor_dbm(port), settings[name].floor_raw(port))
             for name, reader in self._routing.routes.items()
             for port, route in reader.ports.items()
         ]

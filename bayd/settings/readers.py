@@ -160,6 +160,11 @@ class Reader(BaseModel):
         description="The same in the reader's own figures, which `bayd reader watch` shows: the uhfreader288 "
         "family knows no dBm. Default: every read is counted.",
     )
+    port_floor: Mapping[str, Annotated[int, Field(ge=-128, le=255)]] = Field(
+        {},
+        description="Of single ports: port -> floor, where one differs; below 0 in dBm (r2000_a0), from 0 on "
+        "in the reader's own figures.",
+    )
     reply_timeout_s: float = Field(
         0.5, gt=0, le=60, description="An answer that takes longer is asked for again."
     )
@@ -213,12 +218,21 @@ class Reader(BaseModel):
         highest = max((int(port) for port in self.ports), default=1)
         return self.port_count or (8 if highest <= 8 else 16)
 
-    @property
-    def floor_dbm(self) -> int | None:
+    def floor_dbm(self, port: int) -> int | None:
+        """Weaker reads of this port are not counted; None: the family knows no dBm, or every read is."""
+        if self.driver != "r2000_a0":
+            return None
+        own = self.port_floor.get(str(port))
+        if own is not None:
+            return own if own < 0 else own - _R2000_RAW_AT_0_DBM
         floors = [] if self.rssi_floor_dbm is None else [self.rssi_floor_dbm]
-        if self.driver == "r2000_a0" and self.rssi_floor_raw is not None:
+        if self.rssi_floor_raw is not None:
             floors.append(self.rssi_floor_raw - _R2000_RAW_AT_0_DBM)
         return max(floors, default=None)
+
+    def floor_raw(self, port: int) -> int | None:
+        """The same in the reader's own figures, for reads without dBm."""
+        return self.port_floor.get(str(port), self.rssi_floor_raw)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -228,9 +242,14 @@ class Reader(BaseModel):
         for port in self.ports:
             if self.port_count is not None and port.isdecimal() and int(port) > self.port_count:
                 raise _refusal(f"ports.{port}: port_count is {self.port_count}")
-        for port in self.port_power:
-            if port not in self.ports:
-                raise _refusal(f"port_power.{port}: this port is not among ports")
+        for key, of_ports in {"port_power": self.port_power, "port_floor": self.port_floor}.items():
+            for port in of_ports:
+                if port not in self.ports:
+                    raise _refusal(f"{key}.{port}: this port is not among ports")
+        if self.driver != "r2000_a0" and any(floor < 0 for floor in self.port_floor.values()):
+            raise _refusal(
+                f"port_floor: {self.driver} knows no dBm; write the reader's own figures, 0 to 255"
+            )
         for key, power in {"power": self.power, **self._single_powers()}.items():
             if complaint := self.power_complaint(power):
                 raise _refusal(f"{key}: {complaint}")

@@ -173,6 +173,13 @@ class BayDocument(_Document):
     version: Count = Field(description="Events so far.")
 
 
+class PortSection(_Section):
+    place: str = Field(description="A bay, `return`, or `pit:NAME`.")
+    listening: bool
+    blind_s: Duration = Field(description="It should have been listened to and was not, since the start.")
+    revisit_s: Duration | None = Field(description="The longest of the last times between two visits.")
+
+
 class ReaderSection(_Section):
     state: DeviceState
     reason: str
@@ -180,6 +187,7 @@ class ReaderSection(_Section):
     reads: Count
     rounds: Count
     blind_s: dict[str, Duration] = Field(description="By antenna port.")
+    ports: dict[str, PortSection] = Field({}, description="By antenna port.")
 
 
 class DispenserSection(_Section):

@@ -210,18 +210,26 @@ class _Findings(Collector):
         blind = _counter(
             "reader_blind_seconds", "Time in play without a round at an antenna.", "reader", "port"
         )
+        revisit = _gauge(
+            "reader_revisit_seconds", "The longest of the last times between two visits.", "reader", "port"
+        )
+        listening = _gauge("reader_port_listening", "1 while the antenna is listened to.", "reader", "port")
         for name, reader in section.readers.items():
             up.add_metric([name], float(reader.state == "ok"))
             reads.add_metric([name], reader.reads)
             rounds.add_metric([name], reader.rounds)
             for port, blind_s in reader.blind_s.items():
                 blind.add_metric([name, port], blind_s)
+            for port, shown in reader.ports.items():
+                listening.add_metric([name, port], float(shown.listening))
+                if shown.revisit_s is not None:
+                    revisit.add_metric([name, port], shown.revisit_s)
         machine_up = _gauge("dispenser_up", "1 while the ball dispenser works.", "dispenser")
         queue = _gauge("dispenser_queue", "Bays that wait at the dispenser.", "dispenser")
         for name, machine in section.dispensers.items():
             machine_up.add_metric([name], float(machine.state == "ok"))
             queue.add_metric([name], len(machine.queue))
-        yield from (up, reads, rounds, blind, machine_up, queue)
+        yield from (up, reads, rounds, blind, revisit, listening, machine_up, queue)
 
     def _central(self) -> Iterable[Metric]:
         central = CentralSection.model_validate(self._sources.central())

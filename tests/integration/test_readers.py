@@ -69,7 +69,7 @@ async def test_after_a_replug_the_port_is_read_again_and_the_gap_is_its_blind_ti
     world: World, r2000: SimulatedReader
 ) -> None:
     r2000.port.plug()
-    settings = {"west": r2000.settings({"2": "101", "7": "102"}, power=21, fault_after_s=1)}
+    settings = {"west": r2000.settings({"2": "101", "7": "102"}, power=21, fault_after_s=1, reopen_s=[60])}
     async with reader_side(world, settings, frozenset(BALLS)) as (bays, parts):
         await world.play("101", "7")
         await until(lambda: len(r2000.listened) > 5)

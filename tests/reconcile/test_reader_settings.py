@@ -83,9 +83,21 @@ def test_what_does_not_fit_the_reader_is_refused(more: dict[str, Any], text: str
 
 
 def test_a_floor_in_raw_figures_means_dbm_where_the_family_knows_them() -> None:
-    assert reader(rssi_floor_raw=64).floor_dbm == -65
-    assert reader(rssi_floor_raw=64, rssi_floor_dbm=-50).floor_dbm == -50
-    assert reader(driver="uhfreader288", rssi_floor_raw=64).floor_dbm is None
+    assert reader(rssi_floor_raw=64).floor_dbm(1) == -65
+    assert reader(rssi_floor_raw=64, rssi_floor_dbm=-50).floor_dbm(1) == -50
+    assert reader(driver="uhfreader288", rssi_floor_raw=64).floor_dbm(1) is None
+
+
+def test_a_port_may_have_a_floor_of_its_own() -> None:
+    one = reader(ports={"1": "109", "3": "110"}, rssi_floor_dbm=-70, port_floor={"3": -55})
+    assert [one.floor_dbm(port) for port in (1, 3)] == [-70, -55]
+    assert reader(port_floor={"1": 64}).floor_dbm(1) == -65
+    raw = reader(driver="uhfreader288", ports={"1": "109", "3": "110"}, port_floor={"3": 90})
+    assert [(raw.floor_dbm(port), raw.floor_raw(port)) for port in (1, 3)] == [(None, None), (None, 90)]
+    assert complaint(port_floor={"2": -60}) == "port_floor.2: this port is not among ports"
+    assert complaint(driver="uhfreader288", port_floor={"1": -60}).startswith(
+        "port_floor: uhfreader288 knows no"
+    )
 
 
 def test_ports_lead_to_tees_returns_and_targets() -> None:

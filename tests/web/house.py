@@ -248,6 +248,10 @@ class House:
             "reads": 7,
             "rounds": 9,
             "blind_s": {"1": 0.5},
+            "ports": {
+                "1": {"place": "109", "listening": True, "blind_s": 0.5, "revisit_s": 0.24},
+                "8": {"place": "return", "listening": False, "blind_s": 0.0, "revisit_s": None},
+            },
         }
         self.reader = reader
         self.central: dict[str, Any] = {"online": True, "outbox": 0, "oldest_s": None, "parked": 0}

@@ -84,6 +84,9 @@ async def test_the_state_is_shown_as_it_is_now(house: House) -> None:
     assert value(series, "bay_device_ok", bay="110", device="reader") == 1
     assert value(series, "reader_reads_total", reader="east") == 7
     assert value(series, "reader_blind_seconds_total", reader="east", port="1") == 0.5
+    assert value(series, "reader_revisit_seconds", reader="east", port="1") == 0.24
+    assert [value(series, "reader_port_listening", reader="east", port=port) for port in "18"] == [1, 0]
+    assert ("bayd_reader_revisit_seconds", frozenset({"reader": "east", "port": "8"}.items())) not in series
     assert value(series, "central_online") == 0
     assert value(series, "outbox_events") == 17
     assert value(series, "outbox_oldest_seconds") == 42.5
