@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from bayd.core import events as e
 from bayd.core import inputs as i
 from bayd.core.model import Balls
 from hardware.sim.relay import BoardKind
@@ -224,3 +225,43 @@ async def test_a_crash_at_each_write_of_one_payout(tmp_path: Path, name: str, af
     # Pressed, marked, closed, and each ball or tray in between.
     assert outcomes["died"] >= 5
     assert (outcomes["unknown"] > 0) == (not machine.counts)
+
+
+@pytest.mark.parametrize("name", ["cctalk", "modbus"])
+async def test_two_bays_keep_their_order_and_their_balls_over_a_crash_at_each_write(
+    tmp_path: Path, name: str
+) -> None:
+    pressed = {"110": 3, "109": 2}
+    deaths = 0
+    for commit in range(1, 100):
+        hall = Hall(tmp_path / f"{commit}.db", MACHINES[name]())
+        async with hall.open():
+            for number, session in (("109", "7"), ("110", "8")):
+                await hall.world.play(number, session, minutes=LONG)
+            await hall.ready()
+            hall.disk.die_in(commit, after=commit % 2 == 0)
+            for number, balls in pressed.items():
+                await hall.press(number, balls)
+                await asyncio.sleep(0.1)
+            for number in pressed:
+                await hall.paid_out(number)
+            hall.disk.forgive()
+        died = bool(hall.deaths)
+        async with hall.open():
+            for number in pressed:
+                await hall.paid_out(number)
+            await hall.stands()
+            records = await hall.world.journal.read(0)
+            asked = [r.bay for r in records if isinstance(r.event, e.PayoutRequested)]
+            assert [r.bay for r in records if isinstance(r.event, e.PayoutClosed)] == asked
+            paid = {number: hall.balls(number).counted for number in asked}
+            owed_to = {number: hall.balls(number).balance for number in asked}
+            assert {n: paid[n] + owed_to[n] for n in asked} == {n: pressed[n] for n in asked}
+            # Only a payout whose command the crash swallowed is owed, none in part.
+            assert all(balls in (0, pressed[number]) for number, balls in owed_to.items())
+            assert hall.machine.ejected == sum(paid.values()), hall.machine.story()
+        deaths += died
+        if not died:
+            break
+    # Each asked for, marked, paid ball by ball, closed.
+    assert deaths >= 10
