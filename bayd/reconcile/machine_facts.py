@@ -57,9 +57,11 @@ class MachineFacts:
     async def share(self) -> None:
         """Tell every bay what it does not have on record yet."""
         fault = self.fault
-        state, reason = (self.state, self.reason) if fault is None else (DeviceState.FAULT, fault)
-        if state is DeviceState.UNKNOWN:
-            return
+        state, reason = self.state, self.reason
+        if fault is not None:
+            state, reason = DeviceState.FAULT, fault
+        elif state in (DeviceState.UNKNOWN, DeviceState.FAULT):
+            return  # nothing was seen of it, or nothing since staff were there
         for number in self._numbers:
             fact = self._at_bays.get(number, DeviceFact())
             if not _is_fault(fact) and (fact.state, fact.reason) != (state, reason):

@@ -145,6 +145,24 @@ def test_no_more_than_the_cap_in_its_time_and_what_is_owed_is_not_counted_twice(
     assert [asked.balls for asked in book.bay.session.asked] == [20, 40]
 
 
+def test_more_time_is_no_more_balls_under_the_cap() -> None:
+    book = playing(30, rules=Rules(dispenser="east", cap_balls=20, cap_minutes=60))
+    book.at(100)
+    paid(book, "p1", 20, 20)
+    book.at(200).when(i.Extend("x1", 60, 100, STAFF, "asked"))
+    book.when(i.Dispense("p2", 1, SCREEN)).refused("cap_reached")
+    book.at(3_699).when(i.Dispense("p2", 1, SCREEN)).refused("cap_reached")
+    book.at(3_700).when(i.Dispense("p2", 20, SCREEN)).then(e.PayoutRequested)
+
+
+def test_a_limit_of_0_is_none() -> None:
+    book = playing(60, game=Game(1, "GAME 1", 0))
+    for number in range(5):
+        paid(book, f"p{number}", 200, 200)
+    assert book.bay.session is not None
+    assert book.bay.session.balls_left is None
+
+
 def test_the_cap_goes_on_over_an_outage() -> None:
     book = playing(240, rules=Rules(dispenser="east", cap_balls=20, cap_minutes=10))
     book.at(100)

@@ -212,6 +212,10 @@ async def test_a_jam_wants_staff_at_every_bay_of_the_hopper_and_one_act_clears_i
         assert hall.bay("110").devices[DISPENSER].state is DeviceState.OK
         assert hall.reconciler.view().state is DeviceState.OK
         assert hopper.sim.resets == 1
+        for number in ("109", "110"):
+            records = await hall.world.journal.read(0, bay=number)
+            changes = [r.event.state for r in records if isinstance(r.event, e.DeviceChanged)]
+            assert changes.count(DeviceState.FAULT) == 1, changes
         await hall.press("109", 6)
         await hall.paid_out()
         assert hall.balls().counted == hopper.ejected == 10

@@ -31,7 +31,7 @@ from hardware.sim.relay import BoardKind, SerialBoardSim, TrayMachine, Waveshare
 pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
 
 PATIENCE_S = 40.0
-ROUNDS = 20
+ROUNDS = 18
 EXTRA = 2  # kills of a daemon that was killed just before
 TRAY = 25
 BAYS = {"101": "hopper", "102": "plc", "103": "lcus", "104": "waveshare"}
@@ -243,7 +243,7 @@ async def test_twenty_kills_of_every_driver_lose_and_double_nothing(bench: Bench
             step = bay["balls"]["step"]
             wanted = max(balance, chance.choice((4, 8, 12) if number in COUNTED else (25, 50)))
             await bench.act(number, "dispense", {"balls": -(-wanted // step) * step})
-        await asyncio.sleep(chance.uniform(0, 1.2))
+        await asyncio.sleep(chance.uniform(0, 1.0))
         await bench.kill()
         met.update(bench.open_payouts())
         if number_of_round % (ROUNDS // EXTRA) == 3:  # once more, while it comes back and asks
