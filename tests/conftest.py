@@ -1,17 +1,29 @@
 """The suite's own rules: virtual time where a test asks for it, and no task left behind."""
 
 import asyncio
+import os
 import selectors
-from collections.abc import AsyncIterator, Callable, Mapping
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from hypothesis import settings
 
+from tests.let_out import (  # noqa: F401 # no secret leaves the daemon, in any test
+    _listening,
+    pytest_runtest_makereport,
+    pytest_runtest_setup,
+)
+
 # A busy machine is no defect: times are figures of the benches, never pass marks.
 settings.register_profile("bayd", deadline=None)
 settings.load_profile("bayd")
+
+_MEMORY = Path("/dev/shm")  # tmpfs, where the machine has one
 
 
 class _VirtualSelector(selectors.DefaultSelector):
@@ -66,3 +78,14 @@ async def no_leaked_tasks() -> AsyncIterator[None]:
     for task in leaked:
         task.cancel()
     assert not leaked, f"tasks left behind: {sorted(task.get_name() for task in leaked)}"
+
+
+@pytest.fixture
+def quick_path(tmp_path: Path) -> Iterator[Path]:
+    """A directory in memory: what an fsync costs is not what is tested."""
+    if not os.access(_MEMORY, os.W_OK):
+        yield tmp_path
+        return
+    directory = Path(tempfile.mkdtemp(prefix="bayd-", dir=_MEMORY))
+    yield directory
+    shutil.rmtree(directory)

@@ -4,7 +4,7 @@
 | --- | --- |
 | a walk-in was sold | `POST /session`; the number that it gets is kept with the bay |
 | play started offline or by staff | `GET /session/:id`, then one verify with the PIN of that answer |
-| a game was chosen here | `PATCH /session` |
+| a game was chosen here | `PATCH /session`; the next one only when this one cannot arrive any more |
 | time was given here | `POST /session/addSessionTime/:id`, once |
 | play ended here | `POST /session/:id/end`, once |
 
@@ -32,7 +32,13 @@ from bayd.core.model import EndReason, StartedBy
 from bayd.journal import CallState, Journal, Recorded
 from bayd.ports import Clock, Log
 from bayd.reconcile.bookings import server_id_of
-from bayd.reconcile.evidence import baseline_of, difference, effect_of_end, effect_of_extension
+from bayd.reconcile.evidence import (
+    baseline_of,
+    difference,
+    effect_of_end,
+    effect_of_extension,
+    effect_of_game,
+)
 from bayd.reconcile.once import Effect, Finding, NotShownError, OnceCalls, Operation, ParkError
 from bayd.reconcile.walk_ins import WalkInAccount, WalkIns, op_id_of_walk_in
 from bayd.runtime.range import Range
@@ -72,7 +78,7 @@ class Deliveries:
             case e.SessionStarted(session_id):
                 await self._confirm_start(record.bay, session_id)
             case e.GameSelected(session_id, game):
-                await self._client.set_game(self._server_id(record.bay, session_id), game.id)
+                await self._choose_game(record, session_id, game.id)
             case e.SessionExtended() as extended:
                 await self._add_time(record, extended)
             case e.SessionEnded() as ended:
@@ -85,12 +91,12 @@ class Deliveries:
 
     async def start_anew(self, record: Recorded[e.Event], order: int) -> None:
         """Staff want it to be tried once more, whatever became of it."""
-        if (op_id := op_id_of(record.event)) is not None:
+        if (op_id := op_id_of(record)) is not None:
             await self._once.start_anew(op_id, order)
 
     async def give_up(self, record: Recorded[e.Event]) -> None:
         """Staff dropped it."""
-        if (op_id := op_id_of(record.event)) is not None:
+        if (op_id := op_id_of(record)) is not None:
             await self._once.give_up(op_id)
 
     def is_walk_in(self, row: ServerSession) -> bool:
@@ -131,6 +137,29 @@ class Deliveries:
         text = "The server refuses the start that was played here, and shows the session as neither over nor"
         text = f"{text} cancelled: had it started before?"
         await self._bays.submit(number, i.ServerContradicted("start_doubtful", session_id, text))
+
+    # The game
+
+    async def _choose_game(self, record: Recorded[e.Event], session_id: str, game_id: int) -> None:
+        """A repeat is harmless, but one that comes after the next choice would undo that."""
+        server_id = self._server_id(record.bay, session_id)
+
+        async def send(key: str) -> None:
+            await self._client.set_game(server_id, game_id, idempotency_key=key)
+
+        operation = Operation(
+            _op_id_of_game(record.seq),
+            "game",
+            record.bay,
+            session_id,
+            record.seq,
+            {"game": game_id},
+            send,
+            partial(self._client.get_session, server_id),
+            lambda _page: {},
+            lambda _before, page: Finding(effect_of_game(page, game_id)),
+        )
+        await self._once.carry_out(operation)
 
     # Time and the end
 
@@ -247,9 +276,11 @@ def session_of(event: e.Event) -> str:
             return ""
 
 
-def op_id_of(event: e.Event) -> str | None:
+def op_id_of(record: Recorded[e.Event]) -> str | None:
     """Of the calls that are made once."""
-    match event:
+    match record.event:
+        case e.GameSelected():
+            return _op_id_of_game(record.seq)
         case e.WalkInSold(session_id):
             return op_id_of_walk_in(session_id)
         case e.SessionExtended(op_id):
@@ -258,3 +289,7 @@ def op_id_of(event: e.Event) -> str | None:
             return f"end-{session_id}"
         case _:
             return None
+
+
+def _op_id_of_game(seq: int) -> str:
+    return f"game-{seq}"

@@ -37,6 +37,11 @@ def effect_of_extension(before: Facts, row: ServerSession, minutes: int, amount:
     return Effect.DONE if gained == minutes else Effect.UNKNOWN
 
 
+def effect_of_game(page: ServerSession, game_id: int) -> Effect:
+    shown = page.game is not None and page.game.id == game_id
+    return Effect.DONE if shown else Effect.ABSENT
+
+
 def effect_of_end(row: ServerSession) -> Effect:
     if row.cancel or row.released_at_ms is not None:
         return Effect.DONE
@@ -53,7 +58,7 @@ def difference(delivered: list[OwnExtension], row: ServerSession) -> str:
             if shown.duration_min == minutes and shown.amount in (amount, None):
                 theirs[minutes, amount] += 1
     return " ".join(
-        f"{count} extensions of {minutes} minutes were given here, {theirs[minutes, amount]} are shown there."
+        f"Extensions of {minutes} minutes: {count} given here, {theirs[minutes, amount]} shown there."
         for (minutes, amount), count in sorted(ours.items())
         if theirs[minutes, amount] != count
     )

@@ -4,9 +4,12 @@ import asyncio
 import logging
 import socket
 from collections.abc import Iterable, Sequence
+from functools import partial
+from http import HTTPStatus
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web_protocol import RequestHandler
 
 from bayd.ports import Log
 from bayd.settings import is_loopback
@@ -44,8 +47,16 @@ def check_listen(
 class Listener:
     """Serves an application. `open` it, `aclose` it."""
 
-    def __init__(self, runner: web.AppRunner) -> None:
+    def __init__(self, runner: web.AppRunner, wire: logging.Logger) -> None:
         self._runner = runner
+        self._connect = partial(
+            _Connection,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type] # as AppRunner passes it on
+            logger=wire,
+            keepalive_timeout=_KEEP_ALIVE_S,
+            lingering_time=_LINGER_S,
+        )
         self._servers: list[asyncio.Server] = []
 
     @classmethod
@@ -60,16 +71,9 @@ class Listener:
         """`local` listens already, and is closed with the rest, also on failure. Raises OSError."""
         wire = logging.Logger("bayd.web.wire")
         wire.addHandler(_WireLog(log))
-        runner = web.AppRunner(
-            app,
-            access_log=None,
-            logger=wire,
-            shutdown_timeout=_STOP_WITHIN_S,
-            keepalive_timeout=_KEEP_ALIVE_S,
-            lingering_time=_LINGER_S,
-        )
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_STOP_WITHIN_S)
         await runner.setup()
-        listener = cls(runner)
+        listener = cls(runner, wire)
         try:
             for host, port in addresses:
                 await listener._listen(host, port)
@@ -98,13 +102,31 @@ class Listener:
     def _accept(self) -> asyncio.Protocol:
         server = self._runner.server
         assert server is not None
-        return _TurnedAway() if len(server.connections) >= _CONNECTIONS_LIMIT else server()
+        full = len(server.connections) >= _CONNECTIONS_LIMIT
+        return _TurnedAway() if full else self._connect(server)
 
     async def aclose(self) -> None:
         """Ends streams and idle connections at once; what is being answered has three seconds."""
         for server in self._servers:
             server.close()
         await self._runner.cleanup()
+
+
+class _Connection(RequestHandler):
+    """aiohttp shows the malformed bytes to whoever sent them, a token among them, and its own version."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 # it has the bytes in it
+    ) -> web.StreamResponse:
+        response = super().handle_error(request, status, exc, f"{status} {HTTPStatus(status).phrase}\n")
+        response.headers["Server"] = "bayd"
+        return response
 
 
 class _WireLog(logging.Handler):

@@ -1,6 +1,7 @@
 """The real command line: in a process of its own, or, where that shows no more, in this one."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -9,8 +10,10 @@ from dataclasses import dataclass
 from click.testing import CliRunner
 
 from bayd.cli import main
+from tests.let_out import hear, keep_secret
 
 _TIMEOUT_S = 30
+_SECRET_CHARS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +34,19 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**clean, "COLUMNS": "100", **(extra or {})}
 
 
+def keep_credentials_secret(env: Mapping[str, str] | None) -> None:
+    """What is given as a credential is no output of any command."""
+    for name, value in (env or {}).items():
+        if re.search(r"TOKEN|SECRET|KEY", name):
+            keep_secret(*(word for word in re.split(r"[\s:]+", value) if len(word) >= _SECRET_CHARS))
+
+
 def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "bayd.cli", *map(str, arguments)]
 
 
 def bayd(*arguments: object, env: Mapping[str, str] | None = None) -> Ran:
+    keep_credentials_secret(env)
     done = subprocess.run(
         command(*arguments),
         capture_output=True,
@@ -44,14 +55,17 @@ def bayd(*arguments: object, env: Mapping[str, str] | None = None) -> Ran:
         timeout=_TIMEOUT_S,
         env=environment(env),
     )
+    hear("command line", done.stdout + done.stderr)
     return Ran(done.returncode, done.stdout, done.stderr)
 
 
 def bayd_here(*arguments: object, env: Mapping[str, str] | None = None) -> Ran:
     """As `bayd`, without a process: the commands return what they would exit with."""
+    keep_credentials_secret(env)
     wanted = environment(env)
     unset = dict.fromkeys(set(os.environ) - set(wanted))
     done = CliRunner(env={**unset, **wanted}).invoke(main, [str(argument) for argument in arguments])
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
+    hear("command line", done.stdout + done.stderr)
     return Ran(done.exit_code, done.stdout, done.stderr)

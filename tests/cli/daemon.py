@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.cli.command import command, environment
+from tests.cli.command import command, environment, keep_credentials_secret
+from tests.let_out import hear
 
 _STOP_S = 30
 
@@ -63,6 +64,7 @@ class Service:
     def _listen(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
+            hear("process", line)
             with self._more:
                 self.said.append(line)
                 self._more.notify_all()
@@ -74,6 +76,7 @@ class Service:
 @contextmanager
 def started(*arguments: object, env: Mapping[str, str] | None = None) -> Iterator[Service]:
     """`bayd ARGUMENTS`, ended with the test."""
+    keep_credentials_secret(env)
     process = subprocess.Popen(
         command(*arguments),
         stdout=subprocess.PIPE,

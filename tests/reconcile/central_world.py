@@ -5,7 +5,9 @@ leaves the PC silent at that very moment, and `up` starts it anew on what is in 
 """
 
 import asyncio
+import base64
 import functools
+import itertools
 import json
 import selectors
 import sqlite3
@@ -34,12 +36,14 @@ from bayd.runtime.bay import AnswerMaker, Outcome
 from bayd.runtime.range import Range
 from bayd.settings import Central, WalkIn
 from tests.clients.central.minimal_server import MinimalServer
+from tests.let_out import hear, keep_secret
 from tests.simulation.world import WALL_MS, SimClock, SimLog, SimRandomness
 
 STAFF = i.Actor(i.Role.STAFF, "anna")
 SCREEN = i.Actor(i.Role.SCREEN, "screen")
 SITE_KEY = bytes(range(32))
 BAYS = ("101", "102")
+CUSTOMER_PHONE = "1555010002"
 WALK_IN = WalkIn(name="Walk-in (bay)", phone_number="1555010000")
 MINIMAL_WALL_MS = 1_772_355_600_000  # the minimal server books from 2026-03-01T09:00 on
 Json = dict[str, Any]
@@ -127,6 +131,7 @@ class Wire:
         if self.dead:
             await asyncio.Event().wait()
         path = url.removeprefix(self._url)
+        hear("address asked", f"{method} {url}\n")
         key = (headers or {}).get("Idempotency-Key")
         self.seen.append(Seen(asyncio.get_running_loop().time(), method, path, body, key))
         if self.down:
@@ -184,9 +189,20 @@ class Wire:
             return
 
     async def exchange(self, *args: Any, **options: Any) -> HttpResponse:
+        """What has left the PC arrives, whether the PC still waits for it or not."""
         self._time.exchanges += 1
+        outcome = await asyncio.shield(
+            self._late.create_task(self._carry(*args, **options), name="on the way")
+        )
+        if isinstance(outcome, TransportError):
+            raise outcome
+        return outcome
+
+    async def _carry(self, *args: Any, **options: Any) -> HttpResponse | TransportError:
         try:
             return await self._real.request(*args, **options)
+        except TransportError as error:
+            return error
         finally:
             self._time.exchanges -= 1
 
@@ -284,6 +300,9 @@ class CentralWorld:
     async def up(self) -> AsyncIterator["CentralWorld"]:
         """One life of the daemon; leaving is a crash."""
         self.lives += 1
+        keep_secret(self.token, WALK_IN.phone_number, CUSTOMER_PHONE)
+        if self.site_key is not None:
+            keep_secret(self.site_key.hex(), repr(self.site_key), base64.b64encode(self.site_key).decode())
         self.randomness = SimRandomness(self.lives)
         self.journal = await Journal.open(
             self.directory / "journal.db",
@@ -391,7 +410,7 @@ class CentralWorld:
             "POST",
             "/session",
             {
-                "billingUser": {"name": "Example Customer", "phoneNumber": "1555010002"},
+                "billingUser": {"name": "Example Customer", "phoneNumber": CUSTOMER_PHONE},
                 "bayNumber": bay,
                 "duration": minutes,
                 "amount": amount,
@@ -399,6 +418,7 @@ class CentralWorld:
                 "isDiscounted": False,
             },
         )
+        keep_secret(session["pin"])
         return session
 
     async def page(self, session_id: Any) -> Json:
@@ -430,6 +450,7 @@ class CentralWorld:
         return session
 
     async def type_pin(self, pin: str, number: str = "101", key: str | None = None) -> Outcome:
+        keep_secret(pin)
         key = key or self.randomness.new_id()
         return await self.parts.desk.enter(number, pin, key, refusals(key), answers(key))
 
@@ -519,6 +540,7 @@ async def central_world(
             clock=lambda: WALL_MS + round(loop.time() * 1000) + server_step["ms"],
             bays=bays,
             settings=settings,
+            draw_pin=_drawn_pins(),
         )
     else:
         clock.wall_step_ms = MINIMAL_WALL_MS - WALL_MS
@@ -552,6 +574,12 @@ async def central_world(
         held.exchanges += 1
         await runner.cleanup()
         held.let_go()
+
+
+def _drawn_pins() -> Callable[[], str]:
+    """Digits that stand for nothing else in a log: no time, no count."""
+    drawn = (f"{970_000 + number * 7_919 % 29_989:06d}" for number in itertools.count(1))
+    return lambda: next(drawn)
 
 
 def real_ms() -> float:

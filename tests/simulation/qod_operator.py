@@ -24,6 +24,7 @@ from bayd.reference.qod.sessions import (
     next_step,
     session_info,
 )
+from tests.let_out import keep_secret
 
 CLIENT = "bayd"
 RETENTION_S = 360.0
@@ -122,10 +123,9 @@ class SimOperator:
             raise TransportError("no connection: Connection refused", sent=False)
         if path == self.dialect.token_path:
             self._tokens += 1
-            return _json(
-                200,
-                {"access_token": f"access-token-{self._tokens}", "token_type": "Bearer", "expires_in": 3600},
-            )
+            token = f"access-token-{self._tokens}"
+            keep_secret(token)
+            return _json(200, {"access_token": token, "token_type": "Bearer", "expires_in": 3600})
         operation, session_id = self._route(method, path.removeprefix(self.dialect.base_path))
         fields: dict[str, Any] = json.loads(body) if body else {}
         what = session_id or _device_of(fields.get("device", {}))

@@ -26,6 +26,7 @@ from bayd.reconcile.qod_purse import Purse
 from bayd.reconcile.qod_sink import EventSink, SinkTokens
 from bayd.runtime.range import Range
 from bayd.settings import BayQod, Qod
+from tests.let_out import keep_secret
 from tests.simulation.qod_operator import SimOperator
 from tests.simulation.world import World
 
@@ -34,6 +35,7 @@ SINK_SECRET = b"\x07" * 32
 STAFF = i.Actor(i.Role.STAFF, "anna")
 DialectName = Literal["tmobile-0.10", "camara-1.1"]
 DIALECTS: tuple[DialectName, ...] = ("tmobile-0.10", "camara-1.1")
+_NUMBER_CHARS = 8
 _BASE = {"tmobile-0.10": "/qod/v0", "camara-1.1": "/quality-on-demand/v1"}
 
 
@@ -68,6 +70,20 @@ def public_pem() -> str:
 def phone(number: int) -> str:
     """Reserved for fiction."""
     return f"+1555010{number:04d}"
+
+
+def identifiers(screen: BayQod) -> list[str]:
+    """All by which the connection of a screen can be told, without a number's plus sign."""
+    given = screen.model_dump(mode="json", exclude_none=True)
+    return [value.lstrip("+") for value in _texts(given) if len(value) >= _NUMBER_CHARS]
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for one in value.values():
+            yield from _texts(one)
 
 
 class QodWorld:
@@ -124,6 +140,10 @@ class QodWorld:
                     running.cancel()
 
     def make(self, bays: Range) -> QodReconciler:
+        keep_secret(self.credentials.qod_client_secret, *private_pem().splitlines()[1:3])
+        for screen in self.screens.values():
+            if screen is not None:
+                keep_secret(*identifiers(screen))
         clock, log = self.world.clock, self.world.log
         randomness = _Jittery(self.world.randomness.new_id, self.world.randomness.new_uuid, self.jitter)
         purse = Purse(clock, UTC, max_sessions=self.max_sessions, max_seconds=self.max_seconds)

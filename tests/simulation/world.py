@@ -22,6 +22,7 @@ from bayd.journal.event_codec import BayEventCodec
 from bayd.ports import JournalExecutor
 from bayd.runtime.bay import BayObserver
 from bayd.runtime.range import Range
+from tests.let_out import hear
 
 T = TypeVar("T")
 CODEC = BayEventCodec()  # takes longer to make than to open a journal
@@ -70,16 +71,20 @@ class SimLog:
     lines: list[tuple[str, str, Mapping[str, Any]]] = field(default_factory=list)
 
     def debug(self, event: str, **facts: Any) -> None:
-        self.lines.append(("debug", event, facts))
+        self._keep("debug", event, facts)
 
     def info(self, event: str, **facts: Any) -> None:
-        self.lines.append(("info", event, facts))
+        self._keep("info", event, facts)
 
     def warning(self, event: str, **facts: Any) -> None:
-        self.lines.append(("warning", event, facts))
+        self._keep("warning", event, facts)
 
     def error(self, event: str, **facts: Any) -> None:
-        self.lines.append(("error", event, facts))
+        self._keep("error", event, facts)
+
+    def _keep(self, level: str, event: str, facts: Mapping[str, Any]) -> None:
+        self.lines.append((level, event, facts))
+        hear("log", f"{event} {facts!r}\n")
 
     def events(self) -> list[str]:
         return [event for _, event, _ in self.lines]

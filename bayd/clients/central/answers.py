@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bayd.clients.qod.redaction import redact
+from bayd.clients.redaction import redact
 from bayd.ports import HttpResponse
 
 from .model import Cause

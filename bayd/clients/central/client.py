@@ -124,8 +124,10 @@ class CentralClient:
             raise CentralMalformed(request.operation, "data.id")
         return session
 
-    async def set_game(self, session_id: int, game_id: int) -> ServerSession | None:
-        return await self._change(requests.set_game(session_id, game_id))
+    async def set_game(
+        self, session_id: int, game_id: int, *, idempotency_key: str | None = None
+    ) -> ServerSession | None:
+        return await self._change(requests.set_game(session_id, game_id, idempotency_key=idempotency_key))
 
     async def add_session_time(
         self, session_id: int, duration_min: int, amount: int, *, idempotency_key: str | None = None

@@ -66,10 +66,10 @@ def get_session(session_id: int) -> Request:
     return _get("get_session", f"/session/{_id(session_id, 'session_id')}")
 
 
-def set_game(session_id: int, game_id: int) -> Request:
+def set_game(session_id: int, game_id: int, *, idempotency_key: str | None = None) -> Request:
     """Session component, 5."""
     body = {"id": _id(session_id, "session_id"), "gameId": _id(game_id, "game_id")}
-    return _patch("set_game", "/session", body)
+    return _patch("set_game", "/session", body, key=idempotency_key)
 
 
 def add_session_time(
@@ -259,13 +259,24 @@ def _post(
     key: str | None = None,
     secrets: tuple[Secret, ...] = (),
 ) -> Request:
+    return Request(operation, "POST", path, _encode(body), _key(key), secrets)
+
+
+def _patch(
+    operation: str,
+    path: str,
+    body: object,
+    *,
+    key: str | None = None,
+    secrets: tuple[Secret, ...] = (),
+) -> Request:
+    return Request(operation, "PATCH", path, _encode(body), _key(key), secrets)
+
+
+def _key(key: str | None) -> str | None:
     if key is not None and not _KEY.fullmatch(key):
         raise ValueError("idempotency_key: 1 to 200 visible ASCII characters are wanted")
-    return Request(operation, "POST", path, _encode(body), key, secrets)
-
-
-def _patch(operation: str, path: str, body: object, *, secrets: tuple[Secret, ...] = ()) -> Request:
-    return Request(operation, "PATCH", path, _encode(body), secrets=secrets)
+    return key
 
 
 def _encode(body: object) -> bytes | None:

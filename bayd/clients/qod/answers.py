@@ -21,8 +21,8 @@ from bayd.clients.qod.errors import (
     RefusedError,
     RetryLaterError,
 )
-from bayd.clients.qod.redaction import find_code, redact
 from bayd.clients.qod.wire import parse_json
+from bayd.clients.redaction import find_code, redact
 from bayd.ports import HttpResponse
 
 _CODE_FIELDS = ("code", "reasonCode", "error")

@@ -1,8 +1,8 @@
 """What went wrong, told by what to do next.
 
 One class per next step, so that a caller never has to look at a status code to decide. `status`, `code` and
-`x_correlator` are for the operator's support desk. Texts are redacted before they come here (`redaction.py`):
-an operator may echo the phone number that it refuses.
+`x_correlator` are for the operator's support desk. Texts are redacted before they come here
+(`clients/redaction.py`): an operator may echo the phone number that it refuses.
 """
 
 from typing import Self

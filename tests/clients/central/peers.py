@@ -8,6 +8,7 @@ from typing import Any
 
 from bayd.clients.central import CentralClient, Secret
 from bayd.ports import HttpResponse, TransportError
+from tests.let_out import hear, keep_secret
 
 PIN = "246813"
 PHONE = "1555010001"
@@ -68,16 +69,20 @@ class RecordingLog:
     lines: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
 
     def debug(self, event: str, **facts: Any) -> None:
-        self.lines.append(("debug", event, facts))
+        self._keep("debug", event, facts)
 
     def info(self, event: str, **facts: Any) -> None:
-        self.lines.append(("info", event, facts))
+        self._keep("info", event, facts)
 
     def warning(self, event: str, **facts: Any) -> None:
-        self.lines.append(("warning", event, facts))
+        self._keep("warning", event, facts)
 
     def error(self, event: str, **facts: Any) -> None:
-        self.lines.append(("error", event, facts))
+        self._keep("error", event, facts)
+
+    def _keep(self, level: str, event: str, facts: dict[str, Any]) -> None:
+        self.lines.append((level, event, facts))
+        hear("log", f"{event} {facts!r}\n")
 
 
 def answer(document: object, status: int = 200, **headers: str) -> HttpResponse:
@@ -92,6 +97,7 @@ def done(data: object, status: int = 200) -> HttpResponse:
 
 
 def client_of(transport: ScriptedTransport, log: RecordingLog | None = None, **options: Any) -> CentralClient:
+    keep_secret(PIN, PHONE, TOKEN)
     return CentralClient(transport, "http://central.example.com:4000", log=log or RecordingLog(), **options)
 
 

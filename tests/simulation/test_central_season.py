@@ -1,0 +1,95 @@
+"""Thousands of operations over a network that drops, doubles and delays: both sides' books in the end."""
+
+from pathlib import Path
+
+import pytest
+
+from bayd.core.rules import Rules
+from tests.reconcile.central_world import central_world
+from tests.simulation.central_season import DOUBLING, LAWFUL, LAWLESS, Audit, Season, Weather
+
+pytestmark = pytest.mark.virtual_time
+BAYS = ("101", "102", "103", "104")
+RULES = Rules(
+    grace_minutes=1, booking_horizon_minutes=100 * 24 * 60
+)  # the small server's calendar stands still
+SIZES = [60, pytest.param(10_000, marks=[pytest.mark.soak, pytest.mark.timeout(0)])]
+
+
+async def season_of(
+    path: Path,
+    operations: int,
+    weather: Weather,
+    *,
+    server: str = "reference",
+    keys: bool = False,
+    seed: int = 1,
+) -> tuple[Season, Audit]:
+    async with central_world(path, server, bays=BAYS, rules=RULES, poll_s=15, idempotency_keys=keys) as world:
+        season = Season(world, weather, operations, seed)
+        await season.run()
+        async with world.up():
+            audit = await season.settle()
+    print(  # noqa: T201 # a figure of the soak
+        f"\n{sum(season.done.values())} operations {dict(season.done)}, {len(audit.sessions())} sessions,"
+        f" {season.crashes} crashes, faults {dict(season.faults)}"
+    )
+    return season, audit
+
+
+def assert_no_difference(audit: Audit) -> None:
+    assert audit.parked == {}
+    assert audit.extensions_that_differ(with_desk=True) == set()
+    assert audit.strange_extensions() == []
+    assert audit.money_that_differs() == []
+    assert audit.ends_that_differ() == []
+    assert audit.games_that_differ() == []
+    assert audit.walk_ins_that_differ() == []
+    assert audit.unclaimed_walk_ins() == set()
+    assert audit.strangers() == set()
+
+
+def assert_all_was_met(season: Season) -> None:
+    """A run that met no fault, or no crash, shows nothing."""
+    assert len(season.faults) > len(season.weather.kinds) // 2
+    assert season.crashes
+    assert {"extend", "end", "book", "pin", "walk_in"} <= set(season.done)
+
+
+@pytest.mark.parametrize("operations", SIZES)
+async def test_with_idempotency_keys_there_is_no_difference_at_all(quick_path: Path, operations: int) -> None:
+    season, audit = await season_of(quick_path, operations, DOUBLING, keys=True)
+    assert_all_was_met(season)
+    assert_no_difference(audit)
+
+
+@pytest.mark.parametrize("operations", SIZES)
+@pytest.mark.parametrize("server", ["reference", "minimal"])
+async def test_with_the_eight_calls_there_is_none_when_commits_land_in_time(
+    quick_path: Path, operations: int, server: str
+) -> None:
+    season, audit = await season_of(quick_path, operations, LAWFUL, server=server, seed=2)
+    assert_all_was_met(season)
+    assert_no_difference(audit)
+
+
+@pytest.mark.parametrize("operations", SIZES)
+async def test_what_differs_in_lawless_weather_is_what_the_daemon_has_flagged(
+    quick_path: Path, operations: int
+) -> None:
+    season, audit = await season_of(quick_path, operations, LAWLESS, seed=3)
+    assert_all_was_met(season)
+    assert audit.extensions_that_differ(with_desk=False) == audit.extensions_flagged()
+    assert audit.unclaimed_walk_ins() == audit.flagged("walk_in_unclaimed")
+    assert audit.strange_extensions() == []
+    assert audit.strangers() == set()
+    # Where an equal change of the desk's was taken for ours, or ours for it, people were told to look.
+    doubted = audit.flagged("extension_doubtful", "extensions_differ")
+    doubted |= {session for session, _ in audit.extensions_flagged()}
+    assert {session for session, _ in audit.extensions_that_differ(with_desk=True)} <= doubted
+    parked = audit.parked_sessions()
+    assert {one.session for one in audit.money_that_differs()} <= doubted | parked
+    assert {one.session for one in audit.ends_that_differ()} <= parked
+    assert {one.session for one in audit.games_that_differ()} <= parked
+    assert {one.session for one in audit.walk_ins_that_differ()} <= parked
+    assert len(audit.extensions_flagged()) >= operations // 1000, "otherwise nothing was shown"
