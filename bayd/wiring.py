@@ -308,6 +308,7 @@ class _Parts:
             version=bayd.__version__,
             devices=self._devices,
             central=self.central.section,
+            qod=self.qod.section,
             warnings=lambda: len(self._warnings()),
             viewers=lambda: (self.streams.viewers, self.streams.cut_off),
             sheds=lambda: {"credits": self.readers.antennas.mail.shed},

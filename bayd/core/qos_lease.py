@@ -150,6 +150,7 @@ _STATES: Mapping[str, type[State]] = {
     kind.__name__.lower(): kind
     for kind in (Idle, Creating, Requested, Available, Extending, Ending, Ended, Degraded)
 }
+STATE_NAMES = tuple(_STATES)
 _WORDS: Mapping[str, type[StrEnum]] = {"outcome": Outcome, "trouble": Trouble, "cause": Cause}
 
 

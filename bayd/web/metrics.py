@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from bayd.core import events as e
 from bayd.core.model import PayoutEnd, Phase
+from bayd.core.qos_lease import STATE_NAMES
 from bayd.journal import Journal, Recorded
 from bayd.ports import Clock
 from bayd.runtime.range import Range
@@ -142,6 +143,7 @@ class Sources:
     version: str
     devices: Callable[[], Mapping[str, Any]]  # as in the status
     central: Callable[[], Mapping[str, Any]]
+    qod: Callable[[], Mapping[str, Any]]
     warnings: Callable[[], int]
     viewers: Callable[[], tuple[int, int]]  # open streams, streams cut off so far
     sheds: Callable[[], Mapping[str, int]]  # queue -> how many things it shed so far
@@ -181,6 +183,7 @@ class _Findings(Collector):
         yield from self._bays()
         yield from self._devices()
         yield from self._central()
+        yield from self._qod()
         yield from self._journal()
         yield from self._service()
 
@@ -237,6 +240,22 @@ class _Findings(Collector):
         yield _one("outbox_events", "Events that wait for delivery to the central server.", central.outbox)
         yield _one("outbox_oldest_seconds", "How long the oldest of them waits.", central.oldest_s or 0.0)
         yield _one("outbox_parked", "Events set aside after refusals: staff decide.", central.parked)
+
+    def _qod(self) -> Iterable[Metric]:
+        """Low latency for the screens; nothing, where it is off."""
+        section = self._sources.qod()
+        if section["state"] == "off":
+            return
+        yield _one(
+            "qod_up", "1 while the mobile operator answers and knows us.", float(section["state"] == "ok")
+        )
+        bays = _gauge("qod_bays", "Bays by the state of their QoS session.", "state")
+        for state in ("off", *STATE_NAMES):
+            bays.add_metric([state], section["states"].get(state, 0))
+        yield bays
+        yield _one("qod_today_sessions", "QoS sessions asked for today.", section["sessions_today"])
+        yield _one("qod_today_seconds", "What they cost today, at most.", section["minutes_today"] * 60)
+        yield _one("qod_orphans", "Sessions that may run and whose id is lost.", len(section["orphans"]))
 
     def _journal(self) -> Iterable[Metric]:
         health = self._sources.journal.health

@@ -103,6 +103,9 @@ async def test_who_is_told_asks(tmp_path: Path, operator: Running) -> None:
         await operator.order("terminate_now")
         await bay.until(lambda: bay.parts.state("101") == "ended")
         assert bay.webhook["refused"] == 0
+        section = bay.parts.section()
+        assert {"states", "sessions_today", "minutes_today", "orphans"} <= section.keys()  # for the metrics
+        assert section["states"] == {"ended": 1}
     (row,) = await operator.ledger()
     assert row["cause"] == "NETWORK_TERMINATED"
 

@@ -258,6 +258,7 @@ class House:
         }
         self.reader = reader
         self.central: dict[str, Any] = {"online": True, "outbox": 0, "oldest_s": None, "parked": 0}
+        self.qod: dict[str, Any] = {"state": "off"}
         devices = {"readers": {"east": reader}, "dispensers": {}}
         self.streams = EventStreams(
             self.bays,
@@ -273,6 +274,7 @@ class House:
             version=VERSION,
             devices=lambda: devices,
             central=lambda: self.central,
+            qod=lambda: self.qod,
             warnings=lambda: 1,
             viewers=lambda: (self.streams.viewers, self.streams.cut_off),
             sheds=lambda: {"credits": 3},
@@ -284,7 +286,7 @@ class House:
             sections={
                 "devices": lambda: devices,
                 "central": lambda: self.central,
-                "qod": lambda: {"state": "off"},
+                "qod": lambda: self.qod,
             },
             warnings=lambda: [{"code": "no_ball_registry", "since": None, "text": "Balls are not counted."}],
             stalled=lambda: self.stalled,

@@ -96,6 +96,24 @@ async def test_the_state_is_shown_as_it_is_now(house: House) -> None:
     assert value(series, "build_info", version="0.0.1") == 1
 
 
+async def test_low_latency_is_shown_where_it_is_on(house: House) -> None:
+    assert not [name for name, _ in await scrape(house) if name.startswith("bayd_qod")]
+    house.qod = {
+        "state": "unreachable",
+        "states": {"available": 2, "degraded": 1},
+        "sessions_today": 7,
+        "minutes_today": 90.5,
+        "orphans": [{"bay": "109", "ends_in_s": 30.0}],
+    }
+    series = await scrape(house)
+    assert value(series, "qod_up") == 0
+    assert value(series, "qod_bays", state="available") == 2
+    assert value(series, "qod_bays", state="ending") == 0
+    assert value(series, "qod_today_sessions") == 7
+    assert value(series, "qod_today_seconds") == 5430
+    assert value(series, "qod_orphans") == 1
+
+
 async def test_commits_are_timed_and_a_stall_is_seen(closed_house: House) -> None:
     disk = HeldExecutor()
     closed_house.executor = disk
