@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 BENCHES := $(patsubst tests/bench/bench_%.py,bench-%,$(wildcard tests/bench/bench_*.py))
 ARGS ?=
 
-.PHONY: setup demo test test-system check soak bench docs lock clean
+.PHONY: setup demo test test-system check soak bench docs deb lock clean
 
 setup: $(STAMP)
 
@@ -46,6 +46,10 @@ bench-%: $(STAMP)
 # The pages and files that are made from the code.
 docs: $(STAMP)
 	$(BIN)/python -m tests.generated_pages
+
+# The Debian package of this machine's architecture and Python, in dist/.
+deb: $(STAMP)
+	systemd/deb/build $(ARGS)
 
 # Writes requirements.lock anew from pyproject.toml, keeping the versions that still fit; ARGS=--upgrade does not.
 lock: $(STAMP)

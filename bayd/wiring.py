@@ -4,12 +4,10 @@ import asyncio
 import os
 import platform
 import signal
-import time
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Coroutine, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -30,12 +28,13 @@ from bayd.reconcile.qod_purse import timezone_of
 from bayd.runtime.bay import BayObserver
 from bayd.runtime.clock import SystemClock
 from bayd.runtime.housekeeping import Housekeeping
+from bayd.runtime.idle_restart import IdleRestart
 from bayd.runtime.randomness import SystemRandomness
 from bayd.runtime.range import Range
-from bayd.runtime.reload import apply
+from bayd.runtime.reload import Reloaded, Reloader, apply
 from bayd.runtime.sd_notify import notify
 from bayd.runtime.watchdog import Watchdog
-from bayd.settings import Configuration, ConfigurationError, load
+from bayd.settings import Configuration, load
 from bayd.settings.local_socket import socket_of
 from bayd.web.access import Access
 from bayd.web.app import check_listen, make_app
@@ -60,6 +59,12 @@ JOURNAL = "journal.db"
 _STALL_SHOWN_MS = 2_000
 
 
+class Warner(Protocol):
+    """Something that the status may have to warn of."""
+
+    def warnings(self) -> list[dict[str, Any]]: ...
+
+
 class RootTaskEndedError(Exception):
     """A task that must live as long as the daemon has ended."""
 
@@ -73,7 +78,7 @@ class Daemon:
         self._configuration = configuration
         self._credentials = credentials
         self._log = log
-        self._clock: Clock = SystemClock()
+        self._clock: Clock = SystemClock(os.environ.get("BAYD_BOOT_ID"))
         self._randomness: Randomness = SystemRandomness()
 
     async def run(self) -> None:
@@ -89,6 +94,16 @@ class Daemon:
                 log=self._log,
                 meter=counts,
             )
+
+            def take(old: Configuration, new: Configuration) -> Reloaded:
+                parts.readers.reload(ReaderPlan.of(new))
+                parts.qod.reload(new)
+                return apply(old, new, bays)
+
+            reloader = Reloader(
+                self._path, self._configuration, take, self.reload_asked, os.environ, self._log
+            )
+            restart = IdleRestart(bays, os.environ, find_obstacle=reloader.find_obstacle, log=self._log)
             parts = _Parts(
                 self._configuration,
                 self._credentials,
@@ -97,6 +112,7 @@ class Daemon:
                 self._clock,
                 self._randomness,
                 self._log,
+                (reloader, restart),
             )
             stack.push_async_callback(parts.aclose)
             await parts.central.load()
@@ -119,8 +135,8 @@ class Daemon:
                     **parts.central.roots(parts.api.recovered_answer),
                     "event-feed": parts.feed.run(),
                     "qod": parts.qod.run(),
-                    "watchdog": self._watchdog(journal, bays).run(),
-                    "reload": self._reload_on_request(bays, parts),
+                    "watchdog": self._watchdog(journal, bays, restart).run(),
+                    "reload": reloader.run(),
                     "housekeeping": Housekeeping(
                         journal, bays, (SINK,), clock=self._clock, log=self._log
                     ).run(),
@@ -131,19 +147,22 @@ class Daemon:
                     tasks.create_task(_for_ever(name, root), name=name)
                 listener = await self._listen(parts, counts)
                 try:
-                    notify(f"READY=1\nSTATUS={len(settings.bays)} bays")
+                    notify("READY=1")
                     self._log.info("bayd_ready", version=bayd.__version__, bays=len(settings.bays))
-                    await asyncio.Event().wait()
+                    await restart.run()
+                    # As if by SIGTERM: a clean stop, and systemd starts it anew.
+                    raise asyncio.CancelledError
                 finally:
                     # First the doors, while the bays still answer what is under way.
                     notify("STOPPING=1")
                     parts.local_socket.close()
                     await listener.aclose()
 
-    def _watchdog(self, journal: Journal[e.Event], bays: Range) -> Watchdog:
+    def _watchdog(self, journal: Journal[e.Event], bays: Range, restart: IdleRestart) -> Watchdog:
         def status() -> str:
             playing = sum(task.bay.session is not None for task in bays.bays.values())
-            return f"{len(bays.bays)} bays, {playing} playing"
+            pending = "" if restart.pending is None else f"; restart pending: {restart.pending}"
+            return f"{len(bays.bays)} bays, {playing} playing{pending}"
 
         return Watchdog(
             stalled_since=lambda: journal.stalled_since,
@@ -153,30 +172,6 @@ class Daemon:
             environment=os.environ,
             log=self._log,
         )
-
-    async def _reload_on_request(self, bays: Range, parts: "_Parts") -> None:
-        """SIGHUP: the new configuration is checked first; on any complaint the old one stays."""
-        while True:
-            await self.reload_asked.wait()
-            self.reload_asked.clear()
-            notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
-            try:
-                new = load(self._path)
-            except ConfigurationError as error:
-                for complaint in error.complaints:
-                    self._log.error("reload_refused", setting=complaint.path, reason=complaint.text)
-                notify("READY=1\nSTATUS=the new configuration is wrong, the old one stays")
-                continue
-            reloaded = apply(self._configuration, new, bays)
-            parts.readers.reload(ReaderPlan.of(new))
-            parts.qod.reload(new)
-            self._configuration = replace(
-                self._configuration, settings=new.settings, registered_balls=new.registered_balls
-            )
-            self._log.info("reloaded", applied=list(reloaded.applied))
-            if reloaded.needs_restart:
-                self._log.warning("restart_needed", sections=list(reloaded.needs_restart))
-            notify("READY=1")
 
     async def _open_journal(self, stack: AsyncExitStack) -> Journal[e.Event]:
         directory = self._configuration.settings.state.dir
@@ -233,8 +228,10 @@ class _Parts:
         clock: Clock,
         randomness: Randomness,
         log: Log,
+        warners: Sequence["Warner"],
     ) -> None:
         settings = configuration.settings
+        self._warners = warners
         self._configuration = configuration
         self.bays = bays
         self._journal = journal
@@ -322,7 +319,9 @@ class _Parts:
         return {**self.readers.devices(), "dispensers": self.dispensers.section()}
 
     def _warnings(self) -> list[dict[str, Any]]:
-        parts = (self.central, self.readers, self.dispensers, self.qod, self.local_socket)
+        parts: tuple[Warner, ...] = (
+            self.central, self.readers, self.dispensers, self.qod, self.local_socket, *self._warners,
+        )  # fmt: skip
         warnings = [warning for part in parts for warning in part.warnings()]
         if self._journal.disk_full:
             text = "The disk of the journal is full, or almost: soon nothing can be recorded."

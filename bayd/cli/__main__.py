@@ -1,3 +1,3 @@
 from bayd.cli.main import main
 
-main()
+main(prog_name="bayd")

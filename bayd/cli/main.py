@@ -11,6 +11,7 @@ import click
 import bayd
 from bayd.cli.balls import balls
 from bayd.cli.config import config_group, environment_with_credentials, init
+from bayd.cli.copies import backup, migrate, restore
 from bayd.cli.doctor import doctor
 from bayd.cli.journal import audit, dump, events
 from bayd.cli.qod import qod
@@ -39,6 +40,9 @@ main.add_command(events)
 main.add_command(audit)
 main.add_command(dump)
 main.add_command(config_group)
+main.add_command(backup)
+main.add_command(restore)
+main.add_command(migrate)
 
 
 @main.command()
@@ -298,4 +302,4 @@ def _complain(group: BaseExceptionGroup) -> None:
         if isinstance(error, BaseExceptionGroup):
             _complain(error)
         else:
-            click.echo(f"{Path(sys.argv[0]).name}: {error}", err=True)
+            click.echo(f"bayd: {error}", err=True)

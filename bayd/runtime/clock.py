@@ -15,10 +15,14 @@ _SYNC_CHECK_EVERY_MS = 10_000
 
 
 class SystemClock:
-    """CLOCK_BOOTTIME within a boot; the wall clock for people."""
+    """CLOCK_BOOTTIME within a boot; the wall clock for people.
+
+    `boot_id` where /proc is not to be seen: the unit hides all but processes, and hands it in.
+    """
 
     def __init__(self, boot_id: str | None = None) -> None:
-        self._boot_id = boot_id or _BOOT_ID.read_text().strip()
+        # systemd writes it without dashes, the kernel with them.
+        self._boot_id = (boot_id or _BOOT_ID.read_text().strip()).replace("-", "")
         self._synchronised = False
         self._check_at_ms = 0
 

@@ -11,6 +11,7 @@ from bayd.ports import Clock, Log
 from bayd.runtime.sd_notify import notify
 
 _STATUS_EVERY_S = 10.0
+_LOOK_EVERY_S = 1.0
 _SHOWN_STALL_MS = 1_000  # every commit waits for a moment
 
 
@@ -35,12 +36,21 @@ class Watchdog:
         self._log = log
         watchdog_usec = environment.get("WATCHDOG_USEC", "")
         # A third of what systemd allows: two reminders may be late.
-        self._every_s = int(watchdog_usec) / 3e6 if watchdog_usec.isdecimal() else _STATUS_EVERY_S
+        allowed_s = int(watchdog_usec) / 3e6 if watchdog_usec.isdecimal() else _STATUS_EVERY_S
+        self._every_s = min(allowed_s, _STATUS_EVERY_S)
 
     async def run(self) -> None:
+        """A new status is told at once, an old one as often as systemd wants to hear that we live."""
+        loop = asyncio.get_running_loop()
+        told: list[str] = []
+        due_at = loop.time()
         while True:
-            notify("\n".join(self.message()), self._environment)
-            await asyncio.sleep(min(self._every_s, _STATUS_EVERY_S))
+            message = self.message()
+            if message != told or loop.time() >= due_at:
+                told = message
+                due_at = loop.time() + self._every_s
+                notify("\n".join(message), self._environment)
+            await asyncio.sleep(min(self._every_s, _LOOK_EVERY_S))
 
     def message(self) -> list[str]:
         """What systemd is told now; without `WATCHDOG=1` when the journal is stuck for good."""

@@ -1,4 +1,4 @@
-"""Prints the part of requirements.lock that the daemon needs at run time, hashes included.
+"""Writes the part of requirements.lock that the daemon needs at run time, hashes included, to stdout.
 
 `python runtime_lock.py PYPROJECT LOCK`, in an environment where the lock is installed: what needs what is
 asked of the installed packages, which versions and hashes of the lock.
@@ -32,8 +32,7 @@ def main(pyproject: Path, lock: Path) -> None:
     blocks = {canonicalize_name(name): block for name, block in _blocks(lock.read_text())}
     if missing := names - blocks.keys():
         sys.exit(f"{lock} lacks {', '.join(sorted(missing))}: make lock")
-    for name in sorted(names):
-        print(blocks[name])
+    sys.stdout.writelines(f"{blocks[name]}\n" for name in sorted(names))
 
 
 def _needs(name: str, extra: str) -> Iterator[Requirement]:

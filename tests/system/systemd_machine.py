@@ -30,7 +30,8 @@ _CLEAN_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # Units that belong to real hardware, or change what machines share with their host.
 _MASKED = (
-    "systemd-udevd.service systemd-udevd-control.socket systemd-udevd-kernel.socket systemd-udev-trigger.service"
+    "systemd-udevd.service systemd-udevd-control.socket systemd-udevd-kernel.socket"
+    " systemd-udev-trigger.service"
     " systemd-sysctl.service systemd-modules-load.service systemd-timesyncd.service systemd-firstboot.service"
     " systemd-binfmt.service systemd-remount-fs.service systemd-networkd.service systemd-resolved.service"
     " systemd-logind.service proc-sys-fs-binfmt_misc.automount getty.target console-getty.service"
@@ -57,7 +58,8 @@ mount -t cgroup2 cgroup2 sys/fs/cgroup
 mount -t tmpfs -o mode=755 tmpfs dev
 for node in null zero full random urandom tty; do : > dev/$node; mount --bind /dev/$node dev/$node; done
 mkdir dev/pts dev/shm
-mount -t devpts -o newinstance,ptmxmode=0666,mode=620,gid=5 devpts dev/pts
+# Terminals belong to dialout (20), as serial ports do.
+mount -t devpts -o newinstance,ptmxmode=0666,mode=660,gid=20 devpts dev/pts
 ln -s pts/ptmx dev/ptmx
 ln -s /proc/self/fd dev/fd; ln -s /proc/self/fd/0 dev/stdin; ln -s /proc/self/fd/1 dev/stdout
 ln -s /proc/self/fd/2 dev/stderr
@@ -100,10 +102,11 @@ class SystemdMachine:
     def _boot(self) -> None:
         self._cgroup = _cgroup2() / self.name
         self._cgroup.mkdir()
-        into = f"echo $$ > {self._cgroup}/cgroup.procs && exec unshare --fork --kill-child --pid --mount --uts"
+        join = f"echo $$ > {self._cgroup}/cgroup.procs"
+        unshare = "exec unshare --fork --kill-child --pid --mount --uts --ipc --net --cgroup"
         with (self._base.parent / f"{self._base.name}.log").open("wb") as log:
             self._launcher = subprocess.Popen(
-                ["bash", "-c", f'{into} --ipc --net --cgroup --propagation private bash -c "$0" boot "$@"',
+                ["bash", "-c", f'{join} && {unshare} --propagation private bash -c "$0" boot "$@"',
                  _BOOT, str(self._base), self.name],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
@@ -141,7 +144,7 @@ class SystemdMachine:
         if self._cgroup is not None and self._cgroup.exists():
             self.until(lambda: "populated 0" in (self._cgroup_of() / "cgroup.events").read_text())
             for directory, _, _ in os.walk(self._cgroup, topdown=False):
-                os.rmdir(directory)
+                Path(directory).rmdir()
         self._log.unlink(missing_ok=True)
         shutil.rmtree(self._base, ignore_errors=True)
 
@@ -151,22 +154,22 @@ class SystemdMachine:
 
     # Commands
 
-    def ask(
-        self, *command: object, env: Mapping[str, str] | None = None, input: str | None = None
-    ) -> subprocess.CompletedProcess[str]:
+    def ask(self, *command: object, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command inside as root, whatever it answers."""
-        variables = {"PATH": _CLEAN_PATH, "LANG": "C.UTF-8", "HOME": "/root", "SYSTEMD_PAGER": "", **(env or {})}
+        enter = ("nsenter", "-t", str(self._leader), "-m", "-u", "-i", "-n", "-p", "-C")
+        variables = {"PATH": _CLEAN_PATH, "LANG": "C.UTF-8", "HOME": "/root", "SYSTEMD_PAGER": ""}
         return subprocess.run(
-            ["nsenter", "-t", str(self._leader), "-m", "-u", "-i", "-n", "-p", "-C", *map(str, command)],
-            capture_output=True, text=True, check=False, env=variables, timeout=PATIENCE_S * 2, input=input,
-            cwd="/",
+            [*enter, *map(str, command)],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+            env={**variables, **(env or {})}, timeout=2 * PATIENCE_S, cwd="/",
         )  # fmt: skip
 
     def run(self, *command: object, env: Mapping[str, str] | None = None) -> str:
         """Run a command inside as root; its output. Raises MachineError when it fails."""
         done = self.ask(*command, env=env)
         if done.returncode != 0:
-            raise MachineError(f"{' '.join(map(str, command))}: {done.returncode}\n{done.stdout}{done.stderr}")
+            said = f"{done.stdout}{done.stderr}"
+            raise MachineError(f"{' '.join(map(str, command))}: {done.returncode}\n{said}")
         return done.stdout
 
     def show(self, unit: str, *properties: str) -> dict[str, str]:
@@ -196,7 +199,9 @@ class SystemdMachine:
     def pid_outside(self, pid_inside: int) -> int:
         """The number of a process of the machine as its host sees it."""
         for status in self._pids():
-            words = next(line for line in status.read_text().splitlines() if line.startswith("NSpid:")).split()
+            words = next(
+                line for line in status.read_text().splitlines() if line.startswith("NSpid:")
+            ).split()
             if len(words) > 2 and int(words[-1]) == pid_inside:
                 return int(words[1])
         raise MachineError(f"there is no process {pid_inside}")
@@ -239,7 +244,10 @@ class SystemdMachine:
         try:
             data = None if body is None else json.dumps(body)
             connection.request(
-                method, path, data, {"Content-Type": "application/json", "Host": "127.0.0.1", **(headers or {})}
+                method,
+                path,
+                data,
+                {"Content-Type": "application/json", "Host": "127.0.0.1", **(headers or {})},
             )
             response = connection.getresponse()
             text = response.read()

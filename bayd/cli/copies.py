@@ -1,0 +1,96 @@
+"""`bayd backup`, `restore`, `migrate`: the journal's copies, and its schema ahead of a start."""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+import click
+
+from bayd.cli.config import CONFIG_DEFAULT, EX_CONFIG
+
+T = TypeVar("T")
+
+_PATH = click.Path(dir_okay=False, path_type=Path)
+_CONFIG = click.option(
+    "--config", type=_PATH, default=CONFIG_DEFAULT, envvar="BAYD_CONFIG", show_default=True,
+    help="Its `state.dir` has the journal.",
+)  # fmt: skip
+
+
+@click.command()
+@click.argument("file", type=_PATH)
+@_CONFIG
+def backup(file: Path, config: Path) -> None:
+    """Copy the journal into FILE, whether or not the daemon runs; without the hashes of PINs."""
+    from bayd.journal import copy_database
+
+    journal = _journal(config)
+    if not journal.is_file():
+        _fail(f"{journal} does not exist")
+    _tried(lambda: copy_database(journal, file))
+    click.echo(f"{journal} -> {file}, {file.stat().st_size} bytes")
+
+
+@click.command()
+@click.argument("file", type=_PATH)
+@_CONFIG
+def restore(file: Path, config: Path) -> None:
+    """Put the backup FILE in the journal's place; the daemon must be stopped.
+
+    What happened after the backup is forgotten: look through the sessions of that time at the desk.
+    """
+    from bayd.journal.keeping import restore as restore_journal
+
+    journal = _journal(config)
+    aside = _tried(lambda: restore_journal(journal, file, _stamp()))
+    click.echo(f"{file} -> {journal}")
+    if aside is not None:
+        click.echo(f"the journal until now is {aside}")
+
+
+@click.command()
+@_CONFIG
+def migrate(config: Path) -> None:
+    """Bring the journal to this release's schema, after a copy beside it; the daemon must be stopped.
+
+    A start does the same by itself.
+    """
+    from bayd.journal.keeping import migrate as migrate_journal
+
+    journal = _journal(config)
+    migrated = _tried(lambda: migrate_journal(journal, _stamp()))
+    if not migrated.applied:
+        click.echo(f"{journal}: nothing to do")
+        return
+    click.echo(f"{journal}: {', '.join(migrated.applied)}; as it was before: {migrated.copy}")
+
+
+def _journal(config: Path) -> Path:
+    from bayd.settings import ConfigurationError, load
+    from bayd.wiring import JOURNAL
+
+    try:
+        return load(config).settings.state.dir / JOURNAL
+    except ConfigurationError as error:
+        click.echo(str(error), err=True)
+        sys.exit(EX_CONFIG)
+
+
+def _tried(do: Callable[[], T]) -> T:
+    from bayd.journal import JournalError
+
+    try:
+        return do()
+    except JournalError as error:
+        _fail(str(error))
+
+
+def _fail(text: str) -> NoReturn:
+    click.echo(f"bayd: {text}", err=True)
+    sys.exit(1)
+
+
+def _stamp() -> str:
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())

@@ -1,0 +1,96 @@
+"""The journal of a daemon that is down: migrated ahead of its start, or put back from a copy.
+
+Both own the journal for as long as they work, so that no daemon can start in between.
+"""
+
+import contextlib
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlite_utils import Database, Migrations
+
+from bayd.journal import disk, schema
+from bayd.journal.database import OwnedDatabase
+from bayd.journal.errors import JournalError
+from bayd.journal.schema import migrations
+
+
+@dataclass(frozen=True, slots=True)
+class Migrated:
+    applied: tuple[str, ...]
+    copy: Path | None  # as it was before
+
+
+def migrate(path: Path, stamp: str, known: Migrations = migrations) -> Migrated:
+    """Bring an existing journal to the present schema, after a copy beside it. Raises JournalError."""
+    _refuse_missing(path)
+    with disk.open_reading(path) as reading:
+        needed = _pending(path, reading, known)
+    if not needed:
+        return Migrated((), None)
+    database = OwnedDatabase(path, ballast_bytes=0, connect=disk.connect, migrations=known)
+    database.open(stamp)
+    database.close()
+    return Migrated(needed, next(iter(sorted(path.parent.glob(f"{path.name}.before-*-{stamp}"))), None))
+
+
+def restore(path: Path, backup: Path, stamp: str) -> Path | None:
+    """Put a backup in the journal's place; answers where the replaced one lies now.
+
+    The backup is looked through first, and stays. Raises JournalError.
+    """
+    _refuse_missing(backup)
+    try:
+        with disk.open_reading(backup) as reading:
+            if schema.is_fresh(Database(reading, execute_plugins=False)):
+                raise JournalError(f"{backup} is no journal of bayd")
+            _pending(backup, reading, migrations)
+    except sqlite3.DatabaseError as error:
+        raise JournalError(f"{backup} cannot be read: {error}") from error
+    if wrong := disk.quick_check(backup):
+        raise JournalError(f"{backup} is damaged: {wrong[0]}: take another backup")
+    try:
+        lock = disk.OwnerLock(path.with_name(path.name + ".lock"))
+    except OSError as error:
+        raise JournalError(f"cannot lock {path}: {error}") from error
+    try:
+        return _exchange(path, backup, stamp)
+    except OSError as error:
+        raise JournalError(f"cannot put {backup} in the place of {path}: {error}") from error
+    finally:
+        lock.release()
+
+
+def _exchange(path: Path, backup: Path, stamp: str) -> Path | None:
+    fresh = path.with_name(path.name + ".restoring")
+    disk.copy_database(backup, fresh)
+    aside: Path | None = None
+    if path.exists():
+        aside = path.with_name(f"{path.name}.before-restore-{stamp}")
+        try:
+            disk.copy_database(path, aside)
+        except JournalError:  # damaged: it is kept as it is, with its log
+            with contextlib.suppress(FileNotFoundError):
+                disk.wal_of(path).replace(disk.wal_of(aside))
+            path.replace(aside)
+    # The old log must never be played into the new database: it goes first, and durably so.
+    for companion in ("-wal", "-shm"):
+        path.with_name(path.name + companion).unlink(missing_ok=True)
+    disk.sync(path.parent)
+    fresh.replace(path)
+    disk.sync(path.parent)
+    return aside
+
+
+def _pending(path: Path, reading: sqlite3.Connection, known: Migrations) -> tuple[str, ...]:
+    """Raises JournalTooNewError, JournalError."""
+    try:
+        return tuple(schema.pending(Database(reading, execute_plugins=False), known))
+    except sqlite3.DatabaseError as error:
+        raise JournalError(f"{path} cannot be read: {error}") from error
+
+
+def _refuse_missing(path: Path) -> None:
+    if not path.is_file():
+        raise JournalError(f"{path} does not exist")

@@ -1,0 +1,96 @@
+"""A restart that waits for the guests: asked for by a file, done by the daemon's own exit at an idle moment.
+
+Whoever installs a release writes `restart-wanted` into the service's runtime directory and goes away. The
+daemon shows that, and once no bay has a session or a payout it ends; systemd starts it anew, and what runs
+before the start puts the new release in its place. The directory is a tmpfs: to look there never waits for a
+disk, and systemd empties it when the service stops.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from bayd.core.model import Bay
+from bayd.ports import Log
+from bayd.runtime.range import Range
+
+WANTED = "restart-wanted"
+FAILED = "upgrade-failed"
+_LOOK_EVERY_S = 1.0
+_LONGEST_NOTE = 200
+
+
+class IdleRestart:
+    """`run` ends when the daemon should; nothing may have begun at a bay since."""
+
+    def __init__(
+        self,
+        bays: Range,
+        environment: Mapping[str, str],
+        *,
+        find_obstacle: Callable[[], str | None],
+        log: Log,
+    ) -> None:
+        """`find_obstacle` says why a start would fail now, say for a wrong configuration."""
+        directory = environment.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+        self._directory = Path(directory) if directory else None
+        self._bays = bays
+        self._find_obstacle = find_obstacle
+        self._log = log
+        self.pending: str | None = None  # why it is wanted
+        self.obstacle: str | None = None
+
+    async def run(self) -> None:
+        while True:
+            self._look()
+            if self.pending is not None and self._is_idle():
+                obstacle = self._find_obstacle()
+                if obstacle is None:
+                    self._log.info("restarting_while_idle", reason=self.pending)
+                    return
+                if obstacle != self.obstacle:
+                    self._log.error("restart_held_up", reason=obstacle)
+                self.obstacle = obstacle
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    def warnings(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        if self.pending is not None:
+            why = "" if self.obstacle is None else f" It would not start: {self.obstacle}."
+            text = f"A restart is pending until no bay is in use ({self.pending}).{why}"
+            found.append({"code": "restart_pending", "since": None, "text": text})
+        if (failed := self._read(FAILED)) is not None:
+            found.append({"code": "upgrade_failed", "since": None, "text": failed})
+        return found
+
+    def _look(self) -> None:
+        wanted = self._read(WANTED)
+        if wanted is not None and self.pending is None:
+            self._log.info("restart_wanted", reason=wanted)
+        self.pending = wanted
+        if wanted is None:
+            self.obstacle = None
+
+    def _read(self, name: str) -> str | None:
+        if self._directory is None:
+            return None
+        try:
+            text = (self._directory / name).read_text(errors="replace")
+        except OSError:
+            return None
+        return " ".join(text.split())[:_LONGEST_NOTE] or "asked for"
+
+    def _is_idle(self) -> bool:
+        return not any(_is_in_use(task.bay) for task in self._bays.bays.values())
+
+
+def _is_in_use(bay: Bay) -> bool:
+    """A guest plays, looks at the result, types a PIN, or waits for balls."""
+    return (
+        bay.session is not None
+        or bay.grace_until_ms is not None
+        or bay.next_session_id is not None
+        or bay.payout is not None
+        or bay.pad.attempt is not None
+    )

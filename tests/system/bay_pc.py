@@ -1,0 +1,274 @@
+"""A bay PC: the package on a machine with systemd, and around it a central server and a simulated range.
+
+Server and range are processes of the same machine, run from a copy of the package of their own: what is
+upgraded or removed is the daemon alone.
+"""
+
+import json
+import secrets
+import shutil
+import socket
+import subprocess
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.system.systemd_machine import SystemdMachine
+
+ROOT = Path(__file__).parents[2]
+BAY = "101"
+PORT, CENTRAL_PORT = 8470, 4000
+UNIT = "bayd.service"
+READER = "b9f79d3710da1f3e"
+CONFIG = "/etc/bayd/bayd.toml"
+RANGE = "/srv/range"
+DEFAULTS = "/etc/default/bayd"
+MINUTE_S = 3  # a booked minute
+STATE = "/var/lib/bayd"
+
+_PLAIN = f"""
+[central]
+url = "http://127.0.0.1:{CENTRAL_PORT}"
+poll_s = 0.5
+timeout_s = 2
+verify_timeout_s = 2
+settle_s = 3
+idempotency_keys = true
+[play]
+grace_minutes = 0
+[balls]
+registry = "{RANGE}/balls.csv"
+[readers.{READER}]
+link = "{RANGE}/tty-{READER}"
+ports = {{ 1 = "{BAY}" }}
+[dispensers.east]
+link = "{RANGE}/tty-east"
+[bays.{BAY}]
+dispenser = "east"
+"""
+
+_READ_EVENTS = """
+import sqlite3, sys
+db = sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True)
+rows = db.execute("SELECT payload FROM events WHERE kind = ? ORDER BY seq", sys.argv[2:])
+print("[" + ",".join(payload for (payload,) in rows) + "]")
+"""
+
+
+class Packages:
+    """Debian packages of the tree under test, made once; later versions differ in what a test wants."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def make(self, version: str, edit: Callable[[Path], None] | None = None) -> Path:
+        """The package of a version; `edit` may change its sources (a directory with bayd/ and hardware/)."""
+        file = next(self._directory.glob(f"bayd_{version}_*.deb"), None)
+        if file is not None:
+            return file
+        source = ROOT
+        if edit is not None:
+            source = self._directory / f"source-{version}"
+            source.mkdir()
+            copy = f"tar -C {ROOT} --exclude __pycache__ -c bayd hardware | tar -C {source} -x"
+            subprocess.run(["bash", "-c", copy], check=True)
+            edit(source)
+        subprocess.run(
+            [ROOT / "systemd/deb/build", "--quick", "--out", self._directory, "--version", version,
+             "--libraries", self._directory / "libraries", "--source", source],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        return next(self._directory.glob(f"bayd_{version}_*.deb"))
+
+
+class BayPc:
+    def __init__(self, machine: SystemdMachine, packages: Packages) -> None:
+        self.machine = machine
+        self.packages = packages
+        self.staff, self.screen = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
+        self._guests = 0
+
+    # The machine
+
+    def set_up_range(self, deb: Path) -> None:
+        """Central server, reader and hopper, each a unit of its own."""
+        machine = self.machine
+        machine.run("dpkg-deb", "-x", self._carried(deb), "/opt/tools")
+        (tool,) = machine.path("/opt/tools/opt/bayd/packaged").glob("*/bin/bayd")
+        self._tool = "/" + str(tool.relative_to(machine.path("/")))
+        files = machine.path(RANGE)
+        files.mkdir(parents=True)
+        plan = {
+            "readers": {READER: {"1": BAY}}, "hoppers": {"east": [BAY]}, "directory": RANGE,
+            "status_url": f"http://127.0.0.1:{PORT}/status",
+        }  # fmt: skip
+        (files / "range.json").write_text(json.dumps(plan))
+        rows = "".join(f"E28011700000020A{number:08X},,2026-01-01T00:00:00Z,\n" for number in range(1, 200))
+        (files / "balls.csv").write_text("epc,label,added_at,retired_at\n" + rows)
+        self.start_tool("range", "sim", "range", "--plan", f"{RANGE}/range.json")
+        self.start_central()
+
+    def start_central(self) -> None:
+        self.start_tool(
+            "central", "reference", "central", "--db", "/srv/central.db", "--port", CENTRAL_PORT,
+            "--bay", BAY, "--minute-s", MINUTE_S,
+        )  # fmt: skip
+
+    def start_tool(self, unit: str, *arguments: object) -> None:
+        self.machine.run("systemd-run", "--quiet", "--collect", f"--unit={unit}", self._tool, *arguments)
+
+    def configure(self, more: str = "") -> None:
+        """As a technician would: the file and the credentials."""
+        credentials = self.machine.path("/etc/bayd/credentials")
+        tokens = f"{self.staff} staff reception\n{self.screen} screen {BAY}\n"
+        for name, text in (("api_tokens", tokens), ("site_key", secrets.token_hex(32))):
+            (credentials / name).touch(mode=0o600)
+            (credentials / name).write_text(text)
+        self.machine.path(DEFAULTS).write_text(f"BAYD_TIME_SCALE={60 // MINUTE_S}\n")
+        self.write_config(more)
+
+    def write_config(self, more: str = "") -> None:
+        self.machine.path(CONFIG).write_text(_PLAIN + more)
+
+    def install(self, deb: Path) -> str:
+        return self.machine.run("dpkg", "-i", self._carried(deb), env={"DEBIAN_FRONTEND": "noninteractive"})
+
+    def _carried(self, file: Path) -> str:
+        """The same file inside: its /tmp is its own."""
+        inside = f"/var/cache/{file.name}"
+        shutil.copyfile(file, self.machine.path(inside))
+        return inside
+
+    # The service
+
+    def systemctl(self, *words: str) -> str:
+        return self.machine.run("systemctl", *words)
+
+    def shown(self, name: str) -> str:
+        return self.machine.show(UNIT, name)[name]
+
+    @property
+    def pid(self) -> int:
+        return int(self.shown("MainPID"))
+
+    def drop_in(self, name: str, text: str) -> None:
+        """Other settings of the unit until the machine is off, or `text` is empty."""
+        file = self.machine.path(f"/run/systemd/system/{UNIT}.d/{name}.conf")
+        if text:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(f"[Service]\n{text}\n")
+        else:
+            file.unlink(missing_ok=True)
+        self.systemctl("daemon-reload")
+
+    def kill(self) -> int:
+        """SIGKILL, as the kernel's out-of-memory killer; the number of the process that was."""
+        pid = self.pid
+        self.systemctl("kill", "--kill-whom=main", "--signal=KILL", UNIT)
+        return pid
+
+    def until_ready(self, *, after_pid: int = 0) -> None:
+        """The service is active with another main process than `after_pid`, and answers."""
+
+        def is_ready() -> bool:
+            shown = self.machine.show(UNIT, "MainPID", "ActiveState")
+            return shown["ActiveState"] == "active" and int(shown["MainPID"]) not in (0, after_pid)
+
+        self.machine.until(is_ready, f"for READY:\n{self.log()[-3000:]}")
+
+    def log(self) -> str:
+        return self.machine.journal(UNIT)
+
+    # The doors
+
+    def status(self) -> dict[str, Any]:
+        status, document = self.machine.http(PORT, "GET", "/status")
+        assert status == 200
+        return dict(document)
+
+    def bay(self) -> dict[str, Any]:
+        return dict(self.status()["bays"][BAY])
+
+    def warnings(self) -> dict[str, str]:
+        return {warning["code"]: warning["text"] for warning in self.status()["warnings"]}
+
+    def until_bay(self, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        seen: dict[str, Any] = {}
+
+        def look() -> bool:
+            try:
+                seen.update(self.bay())
+            except OSError:
+                return False
+            return holds(seen)
+
+        self.machine.until(look, f"for the bay: {seen}")
+        return seen
+
+    def until_rest(self) -> None:
+        """The devices are found, and no payout is open."""
+        devices = ("reader", "dispenser")
+        self.until_bay(
+            lambda bay: (
+                bay["balls"]["paying"] == 0 and all(bay["devices"][name]["state"] == "ok" for name in devices)
+            )
+        )
+
+    def press(
+        self, act: str, body: Mapping[str, object], *, staff: bool = False, key: str | None = None
+    ) -> tuple[int, dict[str, Any]]:
+        token = self.staff if staff else self.screen
+        headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": key or uuid.uuid4().hex}
+        return self.machine.http(PORT, "POST", f"/api/v1/bays/{BAY}/{act}", dict(body), headers)
+
+    def book(self, minutes: int = 200) -> str:
+        """Reception books for a walk-in; the PIN on the slip."""
+        self._guests += 1
+        guest = {"name": f"Guest {self._guests}", "phoneNumber": f"15550102{self._guests:02d}"}
+        body = {
+            "billingUser": guest, "bayNumber": BAY, "duration": minutes, "amount": 500,
+            "paymentType": {"type": "CASH"}, "isDiscounted": False,
+        }  # fmt: skip
+        status, answer = self.machine.http(CENTRAL_PORT, "POST", "/session", body)
+        assert status < 300, answer
+        return str(answer["data"]["pin"])
+
+    def play(self, minutes: int = 200) -> str:
+        """A guest books and types the PIN; the session."""
+        pin = self.book(minutes)
+        self.until_bay(lambda bay: bay["booked"] >= 1)
+        status, answer = self.press("pin", {"pin": pin})
+        assert status == 200, answer
+        return str(answer["session"]["id"])
+
+    def end_play(self) -> None:
+        status, answer = self.press("end", {"reason": "the test is over"}, staff=True)
+        assert status == 200, answer
+
+    def dispense(self, balls: int) -> tuple[int, dict[str, Any]]:
+        self.order("wait_for_balls", bay=BAY, balls=balls)
+        return self.press("dispense", {"balls": balls})
+
+    # The range
+
+    def order(self, do: str, **facts: object) -> dict[str, Any]:
+        with socket.socket(socket.AF_UNIX) as line:
+            line.connect(str(self.machine.path(f"{RANGE}/range.sock")))
+            line.sendall(json.dumps({"do": do, **facts}).encode() + b"\n")
+            answer: dict[str, Any] = json.loads(line.makefile().readline())
+        assert "error" not in answer, answer
+        return answer
+
+    def balls_out(self) -> int:
+        return int(self.order("look")["paid"]["east"])
+
+    def motor_runs(self) -> bool:
+        return bool(self.order("look")["running"]["east"])
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        """From the journal itself."""
+        found: list[dict[str, Any]] = json.loads(
+            self.machine.run("/usr/bin/python3", "-c", _READ_EVENTS, f"{STATE}/journal.db", kind)
+        )
+        return found

@@ -1,0 +1,350 @@
+"""The Debian package under a real systemd, with a simulated range around it: what an integrator relies on.
+
+One machine for the module. Each test runs alone: it begins with a running, idle daemon of either release.
+"""
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.system.bay_pc import CONFIG, STATE, UNIT, BayPc, Packages
+from tests.system.systemd_machine import MachineError, SystemdMachine
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+
+OLD, NEW, BROKEN = "0.1.0", "0.1.1", "0.1.2"
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Packages:
+    return Packages(tmp_path_factory.mktemp("packages"))
+
+
+@pytest.fixture(scope="module")
+def installed(packages: Packages) -> Iterator[tuple[BayPc, dict[str, str]]]:
+    """The package as it is right after `dpkg -i`, and what systemd said of it then."""
+    deb = packages.make(OLD)
+    with SystemdMachine() as machine:
+        pc = BayPc(machine, packages)
+        pc.install(deb)
+        facts = machine.show(UNIT, "UnitFileState", "ActiveState", "ConditionResult", "NRestarts")
+        pc.set_up_range(deb)
+        pc.configure()
+        yield pc, facts
+
+
+@pytest.fixture
+def pc(installed: tuple[BayPc, dict[str, str]]) -> Iterator[BayPc]:
+    """Running, nobody at the bay, devices found."""
+    pc = installed[0]
+    if pc.shown("ActiveState") != "active":
+        pc.systemctl("start", UNIT)
+    pc.until_ready()
+    pc.until_rest()
+    yield pc
+    if pc.shown("ActiveState") == "active" and pc.bay()["session"] is not None:
+        pc.end_play()
+
+
+def other_release(pc: BayPc) -> str:
+    return NEW if pc.status()["version"] == OLD else OLD
+
+
+# Installed, started, stopped, removed.
+
+
+def test_installed_it_is_enabled_and_waits_for_a_configuration(
+    installed: tuple[BayPc, dict[str, str]],
+) -> None:
+    pc, facts = installed
+    assert facts == {
+        "UnitFileState": "enabled", "ActiveState": "inactive", "ConditionResult": "no", "NRestarts": "0",
+    }  # fmt: skip
+    assert "/etc/default/bayd" in pc.machine.run("dpkg-query", "-W", "-f", "${Conffiles}", "bayd")
+    assert pc.machine.run("readlink", "-f", "/usr/bin/bayd").startswith("/opt/bayd/0.1.")
+    assert pc.machine.run("stat", "-c", "%a %U", "/etc/bayd/credentials").split() == ["700", "root"]
+
+
+def test_started_it_is_ready_and_says_how_it_is(pc: BayPc) -> None:
+    assert pc.machine.show(UNIT, "StatusText", "Type", "SubState") == {
+        "StatusText": "1 bays, 0 playing", "Type": "notify", "SubState": "running",
+    }  # fmt: skip
+    banner = re.search(r"event=bayd_starting version=(\S+) .*config=(\S+)", pc.log())
+    assert banner is not None
+    assert banner[2] == CONFIG
+    assert pc.machine.run("bayd", "--version").split()[-1] == pc.status()["version"]
+    pc.play()
+    pc.machine.until(lambda: pc.shown("StatusText") == "1 bays, 1 playing", "for the status")
+
+
+def test_the_hardening_is_on(pc: BayPc) -> None:
+    """Not what the file says but what the kernel holds the process to."""
+    inside = pc.machine.path(f"/proc/{pc.pid}")
+    facts = dict(re.findall(r"^(\w+):\s*(.*)$", (inside / "status").read_text(), re.MULTILINE))
+    assert (facts["CapEff"], facts["CapBnd"], facts["CapAmb"]) == ("0" * 16,) * 3
+    assert (facts["NoNewPrivs"], facts["Seccomp"]) == ("1", "2")
+    assert facts["Uid"].split()[0] == pc.machine.run("id", "-u", "bayd").strip()
+    assert re.search(r"^Max core file size\s+0\s+0\s", (inside / "limits").read_text(), re.MULTILINE)
+    # As the service sees the machine.
+    enter = ("nsenter", "-t", pc.pid, "-m", "--")
+    for path in ("/etc", "/opt/bayd", "/usr/bin", "/srv/range", "/var/cache"):
+        assert "Read-only file system" in pc.machine.ask(*enter, "touch", f"{path}/x").stderr, path
+    assert pc.machine.run(*enter, "ls", "-A", "/home") == ""
+    assert pc.machine.run(*enter, "stat", "-c", "%a", STATE).strip() == "700"
+
+
+def test_the_journal_of_the_machine_has_priorities(pc: BayPc) -> None:
+    said = pc.machine.run("journalctl", "-o", "cat", "-u", UNIT, "-p", "6..6")
+    assert "event=bayd_ready" in said
+    assert "<6>" not in said
+
+
+def test_sigterm_stops_the_motor_and_ends_in_time(pc: BayPc) -> None:
+    session = pc.play()
+    assert pc.dispense(20)[0] == 200
+    pc.machine.until(lambda: pc.motor_runs() and pc.balls_out(), "for the motor")
+    before = pc.balls_out()
+    pc.systemctl("stop", UNIT)
+    assert not pc.motor_runs()
+    assert pc.balls_out() < before + 20
+    # Not killed: TimeoutStopSec is 10 s, and the result would be `timeout`.
+    assert pc.machine.show(UNIT, "Result", "ActiveState") == {"Result": "success", "ActiveState": "inactive"}
+    pc.systemctl("start", UNIT)
+    assert pc.until_bay(lambda bay: bay["session"] is not None)["session"]["id"] == session
+
+
+# Killed.
+
+
+def test_a_kill_is_followed_by_a_restart_and_the_session_goes_on(pc: BayPc) -> None:
+    session = pc.play()
+    left_s, looked_at = float(pc.bay()["session"]["remaining_s"]), time.monotonic()
+    killed = pc.kill()
+    pc.until_ready(after_pid=killed)
+    bay = pc.until_bay(lambda bay: bay["phase"] == "playing")
+    passed_s = time.monotonic() - looked_at
+    assert bay["session"]["id"] == session
+    # The bound is the design's: an end moves by no more than 1 s.
+    assert abs(left_s - passed_s - float(bay["session"]["remaining_s"])) <= 1
+    assert len(pc.events("SessionStarted")) == len({str(e) for e in pc.events("SessionStarted")})
+
+
+def test_after_a_kill_make_safe_stops_the_motor(pc: BayPc) -> None:
+    """The unit's own ExecStopPost, with nothing that comes after it."""
+    pc.play()
+    pc.drop_in("no-restart", "Restart=no")
+    try:
+        assert pc.dispense(20)[0] == 200
+        pc.machine.until(pc.motor_runs, "for the motor")
+        before = pc.balls_out()
+        pc.kill()
+        pc.machine.until(lambda: pc.shown("ActiveState") == "failed", "for the end of the unit")
+        assert not pc.motor_runs()
+        assert pc.balls_out() < before + 20
+        assert pc.shown("Result") == "signal"
+    finally:
+        pc.drop_in("no-restart", "")
+        pc.systemctl("start", UNIT)
+
+
+def test_make_safe_needs_neither_the_journal_nor_secrets(pc: BayPc) -> None:
+    pc.play()
+    pc.drop_in("no-restart", "Restart=no\nExecStopPost=")
+    try:
+        assert pc.dispense(20)[0] == 200
+        pc.machine.until(pc.motor_runs, "for the motor")
+        pc.kill()
+        pc.machine.until(lambda: pc.shown("ActiveState") == "failed", "for the end of the unit")
+        assert pc.motor_runs()
+        pc.machine.run(
+            "systemd-run", "--quiet", "--wait", "--pipe", "-p", "User=bayd",
+            "-p", "SupplementaryGroups=dialout",
+            "-p", f"InaccessiblePaths={STATE} /etc/bayd/credentials", "bayd", "make-safe",
+        )  # fmt: skip
+        assert not pc.motor_runs()
+    finally:
+        pc.drop_in("no-restart", "")
+        pc.systemctl("start", UNIT)
+
+
+# Reloaded.
+
+
+def test_a_reload_is_told_to_systemd_and_keeps_the_process(pc: BayPc) -> None:
+    pid = pc.pid
+    pc.systemctl("log-level", "debug")
+    try:
+        pc.systemctl("reload", UNIT)
+        pc.machine.until(lambda: "event=reloaded" in pc.log(), "for the reload")
+        said = pc.machine.run("journalctl", "-o", "cat", "_PID=1")
+    finally:
+        pc.systemctl("log-level", "info")
+    assert re.search(rf"notification message from PID {pid} \(RELOADING=1", said)
+    assert re.search(rf"notification message from PID {pid} \(READY=1", said.partition("RELOADING=1")[2])
+    assert pc.pid == pid
+
+
+def test_a_wrong_configuration_is_named_and_the_old_one_stays(pc: BayPc) -> None:
+    pid = pc.pid
+    pc.write_config('[site]\nnmae = "typing error"\n')
+    try:
+        pc.systemctl("reload", UNIT)
+        pc.machine.until(lambda: "configuration_refused" in pc.warnings(), "for the refusal")
+        assert "site.nmae: is no setting" in pc.warnings()["configuration_refused"]
+        assert "event=reload_refused setting=site.nmae" in pc.machine.run(
+            "journalctl", "-o", "cat", "-u", UNIT, "-p", "err"
+        )
+        assert pc.pid == pid
+        assert pc.press("help", {})[0] == 200
+    finally:
+        pc.write_config()
+    pc.systemctl("reload", UNIT)
+    pc.machine.until(lambda: "configuration_refused" not in pc.warnings(), "for the good one")
+
+
+# Upgraded.
+
+
+def test_an_upgrade_of_an_idle_bay_is_done_at_once(pc: BayPc, packages: Packages) -> None:
+    old, new, pid = pc.status()["version"], other_release(pc), pc.pid
+    pc.install(packages.make(new))
+    pc.until_ready(after_pid=pid)
+    assert pc.status()["version"] == new
+    assert "restart_pending" not in pc.warnings()
+    trees = pc.machine.run("ls", "/opt/bayd").split()
+    assert old not in trees
+    assert sorted(trees) == sorted(["current", "packaged", new])
+    assert pc.machine.path(f"{STATE}/before-upgrade.db").stat().st_size > 0
+    assert pc.shown("Result") == "success"
+
+
+def test_an_upgrade_waits_for_the_guest(pc: BayPc, packages: Packages) -> None:
+    old, new, pid = pc.status()["version"], other_release(pc), pc.pid
+    session = pc.play()
+    pc.install(packages.make(new))
+    pc.machine.until(lambda: "restart_pending" in pc.warnings(), "for the warning")
+    pc.machine.until(lambda: "restart pending" in pc.shown("StatusText"), "for the status")
+    # The old release plays on, with all its files, though dpkg has taken its own away.
+    assert (pc.pid, pc.status()["version"], pc.bay()["session"]["id"]) == (pid, old, session)
+    assert pc.machine.run("ls", "/opt/bayd/packaged").split() == [new]
+    assert pc.dispense(2)[0] == 200
+    pc.until_bay(lambda bay: bay["balls"]["paying"] == 0)
+    pc.end_play()
+    pc.until_ready(after_pid=pid)
+    assert pc.status()["version"] == new
+    assert pc.machine.run("ls", "/opt/bayd").split() == [new, "current", "packaged"]
+
+
+def test_a_restart_while_a_release_waits_takes_it(pc: BayPc, packages: Packages) -> None:
+    """A power cut, a crash: whatever ends the old release, the new one follows, and play goes on."""
+    new = other_release(pc)
+    session = pc.play()
+    pc.install(packages.make(new))
+    pc.until_ready(after_pid=pc.kill())
+    assert pc.status()["version"] == new
+    assert pc.until_bay(lambda bay: bay["phase"] == "playing")["session"]["id"] == session
+
+
+def never_ready(source: Path) -> None:
+    """A release that migrates the journal, writes to it and then finds that it cannot run here."""
+    schema = source / "bayd/journal/schema.py"
+    schema.write_text(
+        schema.read_text()
+        + '\n\n@migrations(name="0099_later")\ndef later(db: Database) -> None:\n'
+        + '    db.execute("CREATE TABLE later (x)")\n'
+    )
+    wiring = source / "bayd/wiring.py"
+    text = wiring.read_text()
+    opened = "            journal = await self._open_journal(stack)\n"
+    assert opened in text
+    wiring.write_text(text.replace(opened, opened + "            os._exit(78)\n"))
+
+
+def test_a_release_that_does_not_become_ready_gives_way_to_the_old_one(pc: BayPc, packages: Packages) -> None:
+    old, pid = pc.status()["version"], pc.pid
+    pc.play()
+    pc.end_play()
+    sessions = len(pc.events("SessionStarted"))
+    assert sessions
+    pc.install(packages.make(BROKEN, never_ready))
+    try:
+        pc.machine.until(lambda: f"back to {old}" in pc.log(), "for the way back")
+        pc.until_ready(after_pid=pid)
+        assert pc.status()["version"] == old
+        assert BROKEN in pc.warnings()["upgrade_failed"]
+        assert len(pc.events("SessionStarted")) == sessions
+        assert pc.machine.run("ls", "/opt/bayd").split() == [old, "current", "failed", "packaged"]
+        pc.play()
+        # It is not tried again by itself.
+        pc.until_ready(after_pid=pc.kill())
+        assert pc.status()["version"] == old
+    finally:
+        pc.install(packages.make(other_release(pc)))
+    pc.end_play()
+    pc.machine.until(lambda: "restart_pending" not in _warnings_if_up(pc), "for the good release")
+    pc.until_ready()
+    assert "upgrade_failed" not in pc.warnings()
+
+
+def _warnings_if_up(pc: BayPc) -> dict[str, str]:
+    try:
+        return pc.warnings()
+    except OSError:
+        return {"restart_pending": "it is down"}
+
+
+def test_a_foreign_machine_or_python_is_refused_before_anything_changes(
+    pc: BayPc, packages: Packages
+) -> None:
+    machine, version = pc.machine, pc.status()["version"]
+    deb = packages.make(NEW if version == OLD else OLD)
+    uname = machine.path("/usr/local/bin/uname")
+    uname.write_text("#!/bin/sh\necho aarch64\n")
+    uname.chmod(0o755)
+    try:
+        with pytest.raises(MachineError, match=r"was made for x86_64, and this machine is aarch64"):
+            pc.install(deb)
+    finally:
+        uname.unlink()
+    machine.run("mv", "/usr/bin/python3.11", "/usr/bin/python3.11-away")
+    try:
+        with pytest.raises(MachineError, match=r"was made for python3\.11, which is not installed"):
+            pc.install(deb)
+        started = machine.ask("bayd", "--version")
+        assert (started.returncode, "cannot run that" in started.stderr) == (78, True)
+    finally:
+        machine.run("mv", "/usr/bin/python3.11-away", "/usr/bin/python3.11")
+    assert pc.status()["version"] == version
+    assert machine.run("dpkg-query", "-W", "-f", "${Version} ${db:Status-Status}", "bayd").split() == [
+        version, "installed",
+    ]  # fmt: skip
+
+
+def test_removed_it_leaves_configuration_and_journal_until_it_is_purged(
+    pc: BayPc, packages: Packages
+) -> None:
+    version = pc.status()["version"]
+    sessions = len(pc.events("SessionStarted"))
+    pc.machine.run("dpkg", "-r", "bayd")
+    assert pc.shown("LoadState") == "not-found"
+    assert not pc.machine.path("/opt/bayd").exists()
+    assert pc.machine.path(CONFIG).exists()
+    assert len(pc.events("SessionStarted")) == sessions
+    pc.install(packages.make(version))
+    pc.until_ready()
+    assert len(pc.events("SessionStarted")) == sessions
+
+
+def test_purged_it_leaves_nothing(pc: BayPc, packages: Packages) -> None:
+    version = pc.status()["version"]
+    pc.machine.run("dpkg", "-P", "bayd")
+    for path in ("/opt/bayd", "/etc/bayd", "/etc/default/bayd", STATE, "/usr/bin/bayd", "/usr/lib/bayd"):
+        assert not pc.machine.path(path).exists(), path
+    pc.install(packages.make(version))
+    pc.configure()
+    pc.systemctl("start", UNIT)
+    pc.until_ready()
+    assert pc.bay()["session"] is None
