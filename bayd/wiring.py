@@ -96,9 +96,10 @@ class Daemon:
             )
 
             def take(old: Configuration, new: Configuration) -> Reloaded:
+                reloaded = apply(old, new, bays)
                 parts.readers.reload(ReaderPlan.of(new))
                 parts.qod.reload(new)
-                return apply(old, new, bays)
+                return reloaded
 
             reloader = Reloader(
                 self._path, self._configuration, take, self.reload_asked, os.environ, self._log
