@@ -279,10 +279,7 @@ class ReaderParts:
             warnings.append({"code": "no_ball_registry", "since": None, "text": text})
         for name, settings in self._plan.readers.items():
             warnings += _reader_warnings(name, self.antennas.view(name), settings)
-        for refusal in self._refused():
-            where = "" if refusal.port is None else f" port {refusal.port}"
-            text = f"Reader {refusal.reader}{where}: {refusal.text}."
-            warnings.append({"code": "antenna_route_refused", "since": None, "text": text})
+        warnings += _refusal_warnings(self._refused())
         if shed := self.antennas.mail.shed:
             text = f"{shed} credits of balls were lost: the journal could not take them in time."
             warnings.append({"code": "credits_shed", "since": None, "text": text})
@@ -293,6 +290,20 @@ class ReaderParts:
             )
             warnings.append({"code": "balls_not_read", "since": None, "text": text, "bay": unread.bay})
         return warnings
+
+
+def _refusal_warnings(refused: Iterable[RouteRefusal]) -> list[dict[str, Any]]:
+    """One for all ports of a reader of which the same is to be said."""
+    ports: dict[tuple[str, str], list[str]] = {}
+    for refusal in refused:
+        alike = ports.setdefault((refusal.reader, refusal.text), [])
+        alike += [] if refusal.port is None else [str(refusal.port)]
+    warnings: list[dict[str, Any]] = []
+    for (reader, said), named in ports.items():
+        where = f" port {', '.join(named)}" if named else ""
+        text = f"Reader {reader}{where}: {said}."
+        warnings.append({"code": "antenna_route_refused", "since": None, "text": text})
+    return warnings
 
 
 def _driver_part(settings: Reader) -> tuple[int, Reader]:

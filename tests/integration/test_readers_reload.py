@@ -100,7 +100,7 @@ async def test_the_servers_word_moves_antennas_and_what_it_cannot_be_is_shown(
 ) -> None:
     antennas = [
         {"bayNumber": bay, "antennaName": f"aabbccddeeff0011_{port}", "power": power, "location": bay}
-        for bay, port, power in (("101", 3, "22"), ("102", 1, "33"), ("901", 6, "20"))
+        for bay, port, power in (("101", 3, "22"), ("102", 1, "33"), ("103", 4, "33"), ("901", 6, "20"))
     ]
     async with aiohttp.ClientSession() as http:
         floor = {"floorNumber": "1", "bayObject": antennas}
@@ -118,7 +118,7 @@ async def test_the_servers_word_moves_antennas_and_what_it_cannot_be_is_shown(
         poller = tasks.create_task(
             AskedListing(client.antenna_pairs, parts.server_says, every_s=60, log=log).run(), name="pairs"
         )
-        await until(lambda: {port for port, _, _ in west.listened[-4:]} == {1, 3})
+        await until(lambda: {port for port, _, _ in west.listened[-6:]} == {1, 3, 4})
         west.lay(3, BALLS[0])
         west.lay(1, BALLS[1])
         await until(lambda: _read(world, "101") == _read(world, "102") == 1)
@@ -130,12 +130,14 @@ async def test_the_servers_word_moves_antennas_and_what_it_cannot_be_is_shown(
         assert unknown == (
             "Reader 0011aabbccddeeff: the server does not know it: its antennas stay as they were."
         )
-        assert too_strong.startswith("Reader aabbccddeeff0011 port 1: power 33 dBm is more than the 26 dBm")
+        assert too_strong.startswith(
+            "Reader aabbccddeeff0011 port 1, 4: power 33 dBm is more than the 26 dBm"
+        )
         assert elsewhere.startswith("Reader aabbccddeeff0011 port 6: its location 901 is no bay of this PC")
-        assert world.log.events().count("antenna_route_refused") == 3
+        assert world.log.events().count("antenna_route_refused") == 4
         # A server that has lost its list takes no antenna away.
         parts.server_says(())
-        assert parts.antennas.view("aabbccddeeff0011").ports.keys() == {1, 3}
+        assert parts.antennas.view("aabbccddeeff0011").ports.keys() == {1, 3, 4}
         poller.cancel()
     await transport.aclose()
 
