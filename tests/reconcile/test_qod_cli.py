@@ -26,6 +26,7 @@ from bayd.journal import Batch, Journal, ThreadJournalExecutor
 from bayd.journal.event_codec import BayEventCodec
 from bayd.reference.qod import ClientRegistration, make_app
 from bayd.runtime.clock import SystemClock
+from tests.let_out import hear, keep_secret
 
 SECRET = "a-client-secret-of-the-tests"
 PHONE = "+15550100"
@@ -41,6 +42,7 @@ class Desk:
         runner = CliRunner(env={"BAYD_QOD_CLIENT_ID": "bayd", "BAYD_QOD_CLIENT_SECRET": SECRET})
         command = ["qod", *words, "--config", str(self.config)]
         result = await asyncio.to_thread(runner.invoke, main, command)
+        hear("command line", result.output)
         assert PHONE not in result.output
         assert SECRET not in result.output
         return result
@@ -72,6 +74,7 @@ class Desk:
 
 @asynccontextmanager
 async def desk_of(tmp_path: Path, dialect: str) -> AsyncIterator[Desk]:
+    keep_secret(SECRET, PHONE.removeprefix("+"))
     clients = {"bayd": ClientRegistration(secret=SECRET)}
     app = make_app(
         tmp_path / "operator.db", dialect=dialect, clients=clients, faults=True, requested_delay_s=0.0

@@ -16,6 +16,7 @@ from bayd.reference.qod import ClientRegistration
 from bayd.runtime.clock import SystemClock
 from bayd.runtime.randomness import SystemRandomness
 from bayd.settings import Configuration, load
+from tests.let_out import keep_secret
 from tests.reference.qod.harness import Running, running
 from tests.reference.qod.test_events import RealClock
 from tests.simulation.world import SimLog, World
@@ -63,6 +64,7 @@ class Told:
 @asynccontextmanager
 async def told(tmp_path: Path, configuration: Configuration) -> AsyncIterator[Told]:
     """The daemon's part at work, and a bay that plays."""
+    keep_secret(SECRET, "15550100")
     world = World(tmp_path / "journal.db", {"101": Rules()})
     world.clock = SystemClock()  # type: ignore[assignment] # the operator's events have times
     async with world.up() as bays:

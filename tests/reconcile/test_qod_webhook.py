@@ -10,6 +10,7 @@ from bayd.core.qos_lease import Idle
 from bayd.reconcile.qod_calls import LaterError, OperatorCalls
 from bayd.reconcile.qod_sink import Heard, SinkTokens
 from bayd.settings import QodWebhook
+from tests.let_out import keep_secret
 from tests.simulation.qod_operator import Fault
 from tests.simulation.qod_world import DIALECTS, DialectName, QodWorld, in_memory
 from tests.simulation.world import SimClock, SimLog
@@ -41,6 +42,7 @@ def token_of(body: dict[str, object]) -> str:
     assert isinstance(credential, dict)
     token = credential.get("accessToken", credential.get("notificationAuthToken"))
     assert isinstance(token, str)
+    keep_secret(token)
     return token
 
 

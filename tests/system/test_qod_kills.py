@@ -21,9 +21,10 @@ from bayd.journal.disk import open_reading
 from bayd.journal.event_codec import BayEventCodec
 from bayd.reference.qod.sessions import Cause, QosSession
 from tests.cli.daemon import Service, free_port, started
+from tests.let_out import keep_secret
 from tests.simulation.qod_audit import DELETED_WITHIN_S, audit, read_books
 from tests.simulation.qod_operator import Entry
-from tests.simulation.qod_world import DIALECTS, DialectName, private_pem, public_pem
+from tests.simulation.qod_world import DIALECTS, DialectName, phone, private_pem, public_pem
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
@@ -53,6 +54,8 @@ class Site:
     """A central server, an operator that takes orders for faults, and a bayd that dies."""
 
     def __init__(self, directory: Path, dialect: DialectName, http: aiohttp.ClientSession) -> None:
+        keep_secret(SECRET, STAFF, *(phone(number) for number in range(len(BAYS))))
+        keep_secret(*private_pem().splitlines()[1:3])
         self.said: list[str] = []
         self.dead: list[tuple[float, float]] = []
         self.ports = {name: free_port() for name in ("central", "qod", "bayd")}
@@ -76,7 +79,7 @@ class Site:
         ]
         for number, bay in enumerate(BAYS):
             lines.append(f"[bays.{bay}]\nrfid = false\n[bays.{bay}.qod]")
-            lines.append(f'phone_number = "+1555010{number:04d}"')
+            lines.append(f'phone_number = "{phone(number)}"')
         return "\n".join(lines) + "\n"
 
     def url(self, name: str) -> str:

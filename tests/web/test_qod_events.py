@@ -13,6 +13,7 @@ from bayd.reconcile.qod_sink import EventSink, SinkTokens
 from bayd.runtime.clock import SystemClock
 from bayd.web.listener import Listener
 from bayd.web.qod_events import make_webhook_app
+from tests.let_out import keep_secret
 from tests.simulation.world import SimLog
 
 EVENT = {
@@ -57,6 +58,7 @@ async def door() -> AsyncIterator[Door]:
     tokens = SinkTokens("https://bay.example.com/qod/events", b"\x01" * 32)
     token = tokens.webhook("correlator-1").notification_auth_token
     assert token is not None
+    keep_secret(token, "15550100")
 
     def poke(x_correlator: str) -> bool:
         poked.append(x_correlator)

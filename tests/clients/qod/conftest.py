@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from bayd.clients.qod import CreateSession, QodClient
+from tests.let_out import keep_secret
 
 from .peer import MemoryTransport, Peer
 
@@ -61,6 +62,8 @@ MakeClient = Callable[..., QodClient]
 @pytest.fixture
 def make_client(rsa_pair: KeyPair) -> MakeClient:
     """A client over a peer in memory, its monotonic clock the loop's; keywords override."""
+
+    keep_secret(PHONE, "correct-horse", *rsa_pair.private_pem.splitlines()[1:3])
 
     def make(peer: Peer, **overrides: Any) -> QodClient:
         dialect = overrides.pop("dialect", "tmobile-0.10")
