@@ -64,7 +64,7 @@ class CentralParts:
     ) -> None:
         self._bays = bays
         self._clock = clock
-        token = credentials.central_token
+        token, password = credentials.central_token, credentials.central_admin_password
         self.client = CentralClient(
             transport,
             central.url,
@@ -81,6 +81,7 @@ class CentralParts:
             self.client,
             journal,
             bays,
+            password=None if password is None else Secret(password),
             walk_in=None if account is None else WalkInAccount(account.name, Secret(account.phone_number)),
             settle_s=central.settle_s,
             pulse=pulse,

@@ -5,7 +5,8 @@ by id for the game and the players. What the server says is handed to the bays a
 decided there. An absence, a 404 or an empty list proves nothing and is reported as a contradiction.
 
 A session is told to the bay where it plays, wherever the server shows it: a move at the server ends no
-play. One that is over at any bay of this PC is not told to another.
+play. Where it was moved to another bay of this PC it is followed there, if that bay is free; else the two
+contradict each other. One that is over at any bay of this PC is not told to another.
 """
 
 import asyncio
@@ -29,10 +30,11 @@ from bayd.ports import Clock, Log, Randomness
 from bayd.reconcile.games import GameCatalogue
 from bayd.reconcile.pin_vault import PinVault
 from bayd.reconcile.pulse import ServerPulse
-from bayd.reconcile.telling import tell
+from bayd.reconcile.telling import NOT_TAKEN, tell
 from bayd.runtime.range import Range
 
 _BACK_OFF_MAX_S = 60.0
+_DESK = i.Actor(i.Role.SYSTEM, "central")
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +194,8 @@ class BookingPoller:
 
     async def _tell_live(self, live: _Live, row: ServerSession) -> None:
         moved = row.bay_number != live.bay
+        if moved and live.plays and await self._follow(live, row.bay_number):
+            live, moved = _Live(row.bay_number, live.session_id, plays=True), False
         if moved:
             fact = i.ServerMovedAway(live.session_id, row.bay_number)
             await tell(self._bays, live.bay, fact, self._log)
@@ -204,6 +208,19 @@ class BookingPoller:
         await tell(self._bays, live.bay, self._said(live.session_id, row, detail, released), self._log)
         if not live.plays:
             await self._keep_pin(live.bay, live.session_id, row)
+
+    async def _follow(self, live: _Live, to: str) -> bool:
+        """The desk has moved a session that plays here. What was moved at the bay is on its way there."""
+        session = self._bays.get(live.bay).session
+        if to not in self._bays.bays or session is None or session.server_bays:
+            return False
+        try:
+            move = i.Move(to, _DESK, "moved at the desk", live.session_id)
+            outcome = await self._bays.submit(live.bay, move)
+        except NOT_TAKEN as error:
+            self._log.warning("move_not_followed", bay=live.bay, to=to, reason=str(error))
+            return False
+        return outcome.decision.refusal is None
 
     async def _tell_new(self, row: ServerSession) -> None:
         server_id = str(row.id)
@@ -245,6 +262,8 @@ class BookingPoller:
             await self._tell_live_from_page(live, row)
 
     async def _tell_live_from_page(self, live: _Live, row: ServerSession) -> None:
+        if row.bay_number != live.bay and live.plays and await self._follow(live, row.bay_number):
+            live = _Live(row.bay_number, live.session_id, plays=True)
         if row.bay_number != live.bay:
             fact = i.ServerMovedAway(live.session_id, row.bay_number)
             await tell(self._bays, live.bay, fact, self._log)
@@ -296,6 +315,7 @@ class BookingPoller:
             game_known=detail.game_known,
             bay_booked=detail.bay.booked,
             as_of_wall_ms=self._as_of_ms(),
+            shown_at=row.bay_number,
         )
 
     # Age
@@ -328,6 +348,15 @@ def server_id_of(numbers: Mapping[str, str], session_id: str) -> int | None:
         if local_id == session_id:
             return int(server_id)
     return int(session_id) if session_id.isascii() and session_id.isdecimal() else None
+
+
+def find_server_id(bays: Range, number: str, session_id: str) -> int | None:
+    """As `server_id_of`, also of a session that has been at another bay when it got its number."""
+    found = server_id_of(bays.get(number).numbers, session_id)
+    if found is not None:
+        return found
+    others = (server_id_of(task.bay.numbers, session_id) for task in bays.bays.values())
+    return next((server_id for server_id in others if server_id is not None), None)
 
 
 def _is_over(row: ServerSession) -> bool:

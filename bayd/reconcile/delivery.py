@@ -1,4 +1,4 @@
-"""What the central server has to hear, event by event, in the words of its eight calls.
+"""What the central server has to hear, event by event, in the words of its calls.
 
 | event | calls |
 | --- | --- |
@@ -6,6 +6,8 @@
 | play started offline or by staff | `GET /session/:id`, then one verify with the PIN of that answer |
 | a game was chosen here | `PATCH /session`; the next one only when this one cannot arrive any more |
 | time was given here | `POST /session/addSessionTime/:id`, once |
+| … and paid at the bay, then or later | `PATCH /transaction`, once |
+| a session was moved here | `POST /bay/sessionBayChange`, once |
 | play ended here | `POST /session/:id/end`, once |
 
 A start with a PIN that the server verified needs no call. After the end the server's extensions are compared
@@ -20,6 +22,7 @@ from bayd.clients.central import (
     CentralRefused,
     CentralUnavailable,
     PagingFacts,
+    Secret,
     ServerSession,
     VerifyAccepted,
     VerifyRefused,
@@ -28,10 +31,11 @@ from bayd.clients.central import (
 )
 from bayd.core import events as e
 from bayd.core import inputs as i
-from bayd.core.model import EndReason, StartedBy
+from bayd.core.extensions import is_taken_here
+from bayd.core.model import EndReason, Payment, StartedBy
 from bayd.journal import CallState, Journal, Recorded
 from bayd.ports import Clock, Log
-from bayd.reconcile.bookings import server_id_of
+from bayd.reconcile.bookings import find_server_id
 from bayd.reconcile.evidence import (
     baseline_of,
     difference,
@@ -40,6 +44,7 @@ from bayd.reconcile.evidence import (
     effect_of_game,
 )
 from bayd.reconcile.once import Effect, Finding, NotShownError, OnceCalls, Operation, ParkError
+from bayd.reconcile.signed import SignedCalls, op_id_of_move, op_id_of_payment
 from bayd.reconcile.walk_ins import WalkInAccount, WalkIns, op_id_of_walk_in
 from bayd.runtime.range import Range
 
@@ -57,6 +62,7 @@ class Deliveries:
         bays: Range,
         *,
         walk_in: WalkInAccount | None,
+        password: Secret | None,
         settle_s: float,
         clock: Clock,
         log: Log,
@@ -67,6 +73,7 @@ class Deliveries:
         self._log = log
         self._once = OnceCalls(client, journal, settle_s=settle_s, clock=clock)
         self._walk_ins = WalkIns(client, self._once, bays, walk_in, clock)
+        self._signed = SignedCalls(client, self._once, bays, password)
         self._paging = PagingFacts()
 
     async def send(self, record: Recorded[e.Event]) -> None:
@@ -81,6 +88,18 @@ class Deliveries:
                 await self._choose_game(record, session_id, game.id)
             case e.SessionExtended() as extended:
                 await self._add_time(record, extended)
+                if is_taken_here(extended.payment):
+                    await self._pay(
+                        record,
+                        extended.op_id,
+                        extended.session_id,
+                        extended.amount or 0,
+                        extended.payment,
+                    )
+            case e.DueSettled(due_id, session_id, amount, payment):
+                await self._pay(record, due_id, session_id, amount, payment)
+            case e.SessionMovedAway() as moved:
+                await self._signed.move(record, moved, self._server_id(record.bay, moved.session_id))
             case e.SessionEnded() as ended:
                 server_id = self._server_id(record.bay, ended.session_id)
                 if ended.reason in _HERE:
@@ -91,12 +110,12 @@ class Deliveries:
 
     async def start_anew(self, record: Recorded[e.Event], order: int) -> None:
         """Staff want it to be tried once more, whatever became of it."""
-        if (op_id := op_id_of(record)) is not None:
+        for op_id in op_ids_of(record):
             await self._once.start_anew(op_id, order)
 
     async def give_up(self, record: Recorded[e.Event]) -> None:
         """Staff dropped it."""
-        if (op_id := op_id_of(record)) is not None:
+        for op_id in op_ids_of(record):
             await self._once.give_up(op_id)
 
     def is_walk_in(self, row: ServerSession) -> bool:
@@ -188,6 +207,12 @@ class Deliveries:
             fact = i.ServerContradicted("extension_doubtful", event.session_id, text)
             await self._bays.submit(record.bay, fact)
 
+    async def _pay(
+        self, record: Recorded[e.Event], due_id: str, session_id: str, amount: int, payment: Payment
+    ) -> None:
+        server_id = self._server_id(record.bay, session_id)
+        await self._signed.pay(record, due_id, session_id, server_id, amount, payment)
+
     async def _end(self, record: Recorded[e.Event], session_id: str, server_id: int) -> None:
         async def send(key: str) -> None:
             try:
@@ -242,7 +267,7 @@ class Deliveries:
         return row
 
     def _server_id(self, number: str, session_id: str) -> int:
-        server_id = server_id_of(self._bays.get(number).numbers, session_id)
+        server_id = find_server_id(self._bays, number, session_id)
         if server_id is None:
             raise ParkError("the server has not booked this walk-in")
         return server_id
@@ -255,7 +280,11 @@ def is_deliverable(event: e.Event) -> bool:
             return event.own
         case e.SessionStarted():
             return event.started_by is not StartedBy.PIN_ONLINE
-        case e.WalkInSold() | e.SessionEnded():
+        case e.SessionMovedAway():
+            return event.own
+        case e.DueSettled():
+            return is_taken_here(event.payment)
+        case e.WalkInSold() | e.SessionEnded() | e.SessionMovedIn():
             return True
         case _:
             return False
@@ -268,27 +297,34 @@ def session_of(event: e.Event) -> str:
             | e.SessionStarted(session_id)
             | e.GameSelected(session_id)
             | e.SessionEnded(session_id)
+            | e.SessionMovedAway(session_id)
         ):
             return session_id
-        case e.SessionExtended():
+        case e.SessionExtended() | e.DueSettled():
             return event.session_id
+        case e.SessionMovedIn(session):
+            return session.session_id
         case _:
             return ""
 
 
-def op_id_of(record: Recorded[e.Event]) -> str | None:
+def op_ids_of(record: Recorded[e.Event]) -> tuple[str, ...]:
     """Of the calls that are made once."""
     match record.event:
         case e.GameSelected():
-            return _op_id_of_game(record.seq)
+            return (_op_id_of_game(record.seq),)
         case e.WalkInSold(session_id):
-            return op_id_of_walk_in(session_id)
+            return (op_id_of_walk_in(session_id),)
         case e.SessionExtended(op_id):
-            return op_id
+            return (op_id, op_id_of_payment(op_id))
+        case e.DueSettled(due_id):
+            return (op_id_of_payment(due_id),)
+        case e.SessionMovedAway() as moved:
+            return (op_id_of_move(moved),)
         case e.SessionEnded(session_id):
-            return f"end-{session_id}"
+            return (f"end-{session_id}",)
         case _:
-            return None
+            return ()
 
 
 def _op_id_of_game(seq: int) -> str:

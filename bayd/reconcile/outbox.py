@@ -9,6 +9,7 @@ try, when to try again, and when to go on with the next.
 - 401 and 403 stop everything: one item asks now and then, the others wait, a person is called.
 - What the server refuses is parked, and with it what follows of the same session, except its end, which is
   always tried. Other sessions go on.
+- A session that was moved takes its place in its new bay's lane once the old one has told all of it.
 - Staff's word (`DeliveryRetried`, `DeliveryDropped`) is in the journal too: a drop counts as soon as it is
   seen, a retry when its turn comes, with what was parked behind it.
 """
@@ -26,6 +27,7 @@ from bayd.clients.central import (
     CentralRefused,
     CentralUnauthorised,
     CentralUnavailable,
+    Secret,
     ServerSession,
 )
 from bayd.core import events as e
@@ -48,6 +50,7 @@ _CURSOR_LAG = 50  # events without a message may be passed over so long before t
 _RETRY_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 _UNAUTHORISED_RETRY_S = 60.0
 _DISK_RETRY_S = 1.0
+_LANE_RETRY_S = 0.5
 _ALONE_PARK_MS = 3_600_000
 
 
@@ -97,6 +100,7 @@ class CentralOutbox:
         bays: Range,
         *,
         walk_in: WalkInAccount | None,
+        password: Secret | None,
         settle_s: float,
         pulse: ServerPulse,
         clock: Clock,
@@ -110,7 +114,14 @@ class CentralOutbox:
         self._randomness = randomness
         self._log = log
         self._deliveries = Deliveries(
-            client, journal, bays, walk_in=walk_in, settle_s=settle_s, clock=clock, log=log
+            client,
+            journal,
+            bays,
+            walk_in=walk_in,
+            password=password,
+            settle_s=settle_s,
+            clock=clock,
+            log=log,
         )
         self._lanes = {number: _Lane(number, 0, 0) for number in bays.bays}
         self._parked = 0
@@ -215,11 +226,11 @@ class CentralOutbox:
         if isinstance(record.event, e.DeliveryRetried):
             await self._retry(lane, record.event.seq, order=record.seq)
             return
-        session_id = session_of(record.event)
+        if isinstance(record.event, e.SessionMovedIn):
+            await self._wait_for(record.event.come_from, record.seq)
+            return
         if not isinstance(record.event, e.SessionEnded):
-            parked = await self._durably(
-                lambda: self._journal.parked(SINK, bay=lane.bay, session_id=session_id)
-            )
+            parked = await self._holding(session_of(record.event))
             if parked:
                 await self._park(record, f"after item {parked[0].seq}, which is parked")
                 return
@@ -227,13 +238,35 @@ class CentralOutbox:
         if reason is not None:
             await self._park(record, reason)
 
+    async def _holding(self, session_id: str) -> list[Parked]:
+        """What is parked of a session, and holds up the rest. Where it is does not matter to the rest."""
+        parked = await self._durably(lambda: self._journal.parked(SINK, session_id=session_id))
+        holding = []
+        for one in parked:
+            record = await self._durably(partial(self._find, one.bay, one.seq))
+            if record is None or not isinstance(record.event, e.SessionMovedAway):
+                holding.append(one)
+        return holding
+
+    async def _wait_for(self, number: str, seq: int) -> None:
+        """Until the lane of that bay is done with all before `seq`."""
+        lane = self._lanes.get(number)
+        while lane is not None and not await self._is_past(lane, seq):  # noqa: ASYNC110 # hours, if need be
+            await asyncio.sleep(_LANE_RETRY_S)
+
+    async def _is_past(self, lane: _Lane, seq: int) -> bool:
+        if any(record.seq < seq for record in lane.queue):
+            return False
+        unseen = await self._durably(partial(self._journal.read, lane.scanned, bay=lane.bay, limit=_BATCH))
+        return not any(record.seq < seq and is_deliverable(record.event) for record in unseen)
+
     async def _retry(self, lane: _Lane, seq: int, *, order: int) -> None:
         """What staff want to be tried again, and what was parked behind it."""
         wanted = await self._durably(partial(self._find, lane.bay, seq))
         if wanted is None:
             return
         session_id = session_of(wanted.event)
-        every = await self._durably(partial(self._journal.parked, SINK, bay=lane.bay, session_id=session_id))
+        every = await self._durably(partial(self._journal.parked, SINK, session_id=session_id))
         earlier = [parked.seq for parked in every if parked.seq < seq]
         if earlier and not isinstance(wanted.event, e.SessionEnded):
             self._log.warning("delivery_out_of_order", bay=lane.bay, seq=seq, earlier=earlier[0])
@@ -243,7 +276,7 @@ class CentralOutbox:
         for parked in every:
             if parked.seq < seq:
                 continue
-            record = await self._durably(partial(self._find, lane.bay, parked.seq))
+            record = await self._durably(partial(self._find, parked.bay, parked.seq))
             reason = None if record is None else await self._try(lane, record)
             if reason is None or record is None:
                 await self._unpark(parked.seq)

@@ -80,7 +80,12 @@ class WalkIns:
             facts = None if before is None else effect(before, await self._newest(op_id)).facts
         if not facts:
             raise ParkError("the server has booked it, and does not show under which number")
-        await self._bays.submit(record.bay, i.ServerNumbered(sold.session_id, str(facts["id"])))
+        numbered = i.ServerNumbered(sold.session_id, str(facts["id"]))
+        await self._bays.submit(record.bay, numbered)
+        for task in self._bays.bays.values():  # it may have been moved meanwhile
+            session = task.bay.session
+            if session is not None and session.session_id == sold.session_id:
+                await self._bays.submit(task.number, numbered)
         if not settled.plainly:
             text = f"The answer to a walk-in got lost; session {facts['id']} was taken for it."
             fact = i.ServerContradicted("walk_in_doubtful", sold.session_id, text)

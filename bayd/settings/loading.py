@@ -24,7 +24,15 @@ _OTHER_VARIABLES = frozenset(
     {TIME_SCALE_VARIABLE, "BAYD_BOOT_ID", "BAYD_CONFIG", "BAYD_SOCKET", "BAYD_TOKEN", "BAYD_URL"}
 )
 _CREDENTIALS = frozenset(
-    {"site_key", "central_token", "qod_client_id", "qod_client_secret", "qod_private_key", "api_tokens"}
+    {
+        "site_key",
+        "central_token",
+        "central_admin_password",
+        "qod_client_id",
+        "qod_client_secret",
+        "qod_private_key",
+        "api_tokens",
+    }
 )
 
 

@@ -284,6 +284,7 @@ class CentralWorld:
     bays: tuple[str, ...] = BAYS
     rules: Rules = field(default_factory=Rules)
     site_key: bytes | None = SITE_KEY
+    admin_password: str | None = None
     token: str | None = None
     minimal: MinimalServer | None = None
     server_step: dict[str, int] = field(default_factory=dict)  # "ms": how far the server's clock is off
@@ -321,7 +322,7 @@ class CentralWorld:
             )
             self.parts = CentralParts(
                 Central(**self.options, auth="none" if self.token is None else "bearer"),
-                Credentials(site_key=self.site_key, central_token=self.token),
+                Credentials(site_key=self.site_key, central_admin_password=self.admin_password),
                 self.journal,
                 self.range,
                 transport=self.wire,

@@ -122,14 +122,16 @@ async def test_a_moved_booking_waits_at_its_new_bay(quick_path: Path) -> None:
 
 
 async def test_a_session_that_plays_stays_where_it_plays_and_is_never_played_twice(quick_path: Path) -> None:
+    """Its new bay is not free: the desk cannot know."""
     async with central_world(quick_path) as world, world.up():
         session = await world.book("101")
         await world.knows(session)
         await world.type_pin(session["pin"])
+        await world.submit(i.Hold(STAFF, "VIP"), "102")
         await move(world, "101", "102")
         await world.until(lambda: "moved_at_server" in world.conflicts(), 15)
         assert world.bay("101").phase is Phase.PLAYING
-        assert world.bay("102").phase is Phase.FREE
+        await world.submit(i.Release(STAFF), "102")
         await world.submit(i.End(STAFF, "moved"))
         await world.delivered()
         await world.until(lambda: world.bay("101").phase is Phase.FREE, 200)
@@ -141,6 +143,7 @@ async def test_the_end_of_a_moved_session_reaches_it_where_it_plays(quick_path: 
         session = await world.book("101")
         await world.knows(session)
         await world.type_pin(session["pin"])
+        await world.submit(i.Hold(STAFF, "VIP"), "102")
         await move(world, "101", "102")
         await world.call("POST", f"/session/{session['id']}/end")
         await world.until(lambda: world.bay("101").session is None, 15)

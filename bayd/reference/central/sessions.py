@@ -212,8 +212,8 @@ def end(ledger: Ledger, params: requests.SessionId, _: None) -> answers.HistoryI
 def change_bay(ledger: Ledger, _: None, body: requests.BayChange) -> answers.Session:
     """Moves the session that plays at `currentBay`, else the oldest that waits there.
 
-    `newDuration` is read as the minutes of play from the move on; without it the session keeps its
-    time. The session keeps its id, and its PIN unless one at the new bay has the same.
+    `newDuration` is read as the session's new `duration`, extensions included; without it the session
+    keeps its time. The session keeps its id, and its PIN unless one at the new bay has the same.
     """
     money.check_password(body.admin_password, ledger.settings.admin_password, "adminPassword")
     old = views.get_bay(ledger, body.current_bay, "currentBay")
@@ -230,9 +230,9 @@ def change_bay(ledger: Ledger, _: None, body: requests.BayChange) -> answers.Ses
     values = {key: row[key] for key in ("pin", "duration_min", "granted_min", "ends_ms")}
     if body.new_duration is not None:
         minutes = int(body.new_duration)
-        values["duration_min"] = values["granted_min"] = minutes
         if row["active"]:
-            values["ends_ms"] = ledger.now_ms + minutes * ledger.terms.minute_ms
+            values["ends_ms"] += (minutes - row["granted_min"]) * ledger.terms.minute_ms
+        values["duration_min"] = values["granted_min"] = minutes
     if _unsettled_with_pin(ledger, new, row["pin"]) is not None:
         values["pin"] = _free_pin(ledger, new)
     ledger.write(

@@ -296,11 +296,11 @@ def _move(**changed: Any) -> dict[str, Any]:
     }
 
 
-async def test_a_move_keeps_the_session_and_counts_the_new_minutes_from_now(central: Central) -> None:
+async def test_a_move_keeps_the_session_and_takes_its_new_length(central: Central) -> None:
     session = await central.play(minutes=60)
     central.clock.pass_minutes(30)
-    moved = (await central.call("POST", "/bay/sessionBayChange", _move())).data
-    assert (moved["id"], moved["bay"]["number"], moved["duration"]) == (session["id"], "103", 10)
+    moved = (await central.call("POST", "/bay/sessionBayChange", _move(newDuration="40"))).data
+    assert (moved["id"], moved["bay"]["number"], moved["duration"]) == (session["id"], "103", 40)
     assert (moved["active"], moved["pin"]) == (True, session["pin"])
     central.clock.pass_minutes(10.9)
     assert (await _item(central, session["id"]))["active"] is True

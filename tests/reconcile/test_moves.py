@@ -1,0 +1,278 @@
+"""Moves and payments between a bay PC and the central server: told, learned, lost, refused."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bayd.core import inputs as i
+from bayd.core.model import EndReason, Payment, Phase
+from bayd.core.rules import ExtensionPolicy, Rules
+from tests.reconcile.central_world import SCREEN, STAFF, CentralWorld, central_world
+
+pytestmark = pytest.mark.virtual_time
+
+PASSWORD = "demo-admin"
+MOVE = i.Move("102", STAFF, "the net is torn")
+ON_ACCOUNT = Rules(extension=ExtensionPolicy.ON_ACCOUNT, extension_minutes=(15,), extension_price=10)
+
+
+async def play(world: CentralWorld) -> Any:
+    world.admin_password = world.admin_password or PASSWORD
+    return await world.book("101")
+
+
+async def started(world: CentralWorld, session: Any) -> None:
+    await world.knows(session)
+    await world.type_pin(session["pin"])
+    assert world.play().session_id == str(session["id"])
+
+
+async def shown_at(world: CentralWorld, session: Any) -> str:
+    return str((await world.page(session["id"]))["bay"]["number"])
+
+
+async def dues(world: CentralWorld, session: Any) -> list[tuple[str, int, str | None]]:
+    rows = await world.call("GET", f"/transaction/session/{session['id']}")
+    kind = lambda row: row["paymentType"]["type"] if row["paymentType"] else None  # noqa: E731
+    return [(row["status"], row["amount"], kind(row)) for row in rows]
+
+
+async def test_a_move_is_told_and_everything_after_it_follows(quick_path: Path) -> None:
+    async with central_world(quick_path) as world:
+        session = await play(world)
+        async with world.up():
+            await started(world, session)
+            await world.submit(i.Extend("op1", 15, 100, STAFF, "a gift"))
+            await world.submit(MOVE)
+            await world.submit(i.Extend("op2", 15, 100, STAFF, "more"), "102")
+            await world.delivered()
+            assert await shown_at(world, session) == "102"
+            (told,) = world.wire.sent("POST", "/bay/sessionBayChange")
+            assert told.body is not None
+            assert b'"newDuration":"75"' in told.body
+            await world.until(lambda: world.play("102").server_bays == (), 20)
+            await world.submit(i.End(STAFF, "left"), "102")
+            await world.delivered()
+            row = await world.row(session["id"])
+            assert row["releaseTime"] is not None
+            assert [(x["duration"], x["amount"]) for x in row["extenedSession"]] == [(15, 100), (15, 100)]
+            assert (world.conflicts("101"), world.conflicts("102"), await world.parked()) == ([], [], [])
+
+
+async def test_while_the_server_is_away_a_move_is_kept_in_its_place(quick_path: Path) -> None:
+    async with central_world(quick_path) as world:
+        session = await play(world)
+        async with world.up():
+            await world.knows(session)
+            world.wire.down = True
+            await world.submit(i.StartPlay(STAFF, "screen is broken"))
+            await world.submit(MOVE)
+            await world.submit(i.Extend("op1", 15, 100, STAFF, "more"), "102")
+            await world.submit(i.Move("101", STAFF, "back again"), "102")
+        async with world.up():
+            assert world.play("101").minutes == 75
+            world.wire.down = False
+            await world.delivered()
+            calls = [one.path for one in world.wire.seen if one.method == "POST"]
+            kinds = ["verify", "sessionBayChange", "addSessionTime", "sessionBayChange"]
+            sent = [path for path in calls if any(kind in path for kind in kinds)]
+            # What was tried in vain while the server was away is the first of them again.
+            assert [next(k for k in kinds if k in path) for path in sent][-4:] == kinds
+            assert await shown_at(world, session) == "101"
+            assert world.bay("101").phase is Phase.PLAYING
+
+
+@pytest.mark.parametrize("kind", ["lost", "unanswered", "doubled_unanswered"])
+async def test_an_unclear_answer_to_a_move_is_read_back(quick_path: Path, kind: str) -> None:
+    async with central_world(quick_path) as world:
+        session = await play(world)
+        async with world.up():
+            await started(world, session)
+            world.wire.order(kind, "/bay/sessionBayChange")
+            await world.submit(MOVE)
+            await world.delivered()
+            assert await shown_at(world, session) == "102"
+            assert len(world.wire.sent("POST", "/bay/sessionBayChange")) == (2 if kind == "lost" else 1)
+            assert await world.parked() == []
+
+
+@pytest.mark.parametrize("server", ["reference", "minimal"])
+async def test_a_move_that_cannot_be_told_is_for_the_desk(quick_path: Path, server: str) -> None:
+    """No password, or a server with the eight calls alone."""
+    async with central_world(quick_path, server) as world:
+        session = await world.book("101")
+        world.admin_password = PASSWORD if server == "minimal" else None
+        async with world.up():
+            await started(world, session)
+            await world.submit(MOVE)
+            await world.delivered()
+            assert world.conflicts("102") == ["move_not_told"]
+            assert await world.parked() == []
+            await world.submit(i.End(STAFF, "left"), "102")
+            await world.delivered()
+            assert (await world.row(session["id"]))["releaseTime"] is not None
+
+
+async def test_a_refused_move_is_parked_and_holds_up_nothing(quick_path: Path) -> None:
+    async with central_world(quick_path) as world:
+        world.admin_password = "wrong-password"
+        session = await world.book("101")
+        async with world.up():
+            await started(world, session)
+            await world.submit(MOVE)
+            await world.submit(i.Extend("op1", 15, 100, STAFF, "more"), "102")
+            await world.delivered()
+            assert len(await world.parked()) == 1
+            assert (await world.row(session["id"]))["extendedTime"] == 15
+        world.admin_password = PASSWORD
+        async with world.up():
+            (parked,) = await world.journal.parked("central")
+            await world.submit(i.RetryDelivery(parked.seq, STAFF, "the password is right now"))
+            await world.delivered()
+            assert await shown_at(world, session) == "102"
+            assert await world.parked() == []
+
+
+async def test_a_walk_in_that_moved_before_the_server_knew_it_is_one_session(quick_path: Path) -> None:
+    async with central_world(quick_path) as world:
+        world.admin_password = PASSWORD
+        async with world.up():
+            await world.until(lambda: world.parts.poller.view.online)
+            world.wire.down = True
+            await world.submit(i.WalkIn("wabc", 30, 500, STAFF, "cash"))
+            await world.submit(MOVE)
+            await world.submit(i.Extend("op1", 15, 100, STAFF, "more"), "102")
+            world.wire.down = False
+            await world.delivered()
+            (row,) = await world.history()
+            assert (row["bay"]["number"], row["extendedTime"]) == ("102", 15)
+            await world.submit(i.End(STAFF, "left"), "102")
+            await world.delivered()
+            assert (await world.row(row["id"]))["releaseTime"] is not None
+            assert world.bay("101").bookings == world.bay("102").bookings == ()
+            assert await world.parked() == []
+
+
+async def test_a_move_at_the_desk_is_followed_with_the_exact_time(quick_path: Path) -> None:
+    async with central_world(quick_path) as world:
+        session = await play(world)
+        async with world.up():
+            await started(world, session)
+            ends_at_ms = world.play().ends_at_ms
+            await desk_moves(world, "101", "102")
+            await world.until(lambda: world.bay("102").session is not None, 20)
+            assert world.play("102").ends_at_ms == ends_at_ms
+            assert world.bay("101").phase is Phase.FREE
+            await world.delivered()
+            assert world.wire.sent("POST", "/bay/sessionBayChange") == []
+            assert world.conflicts("102") == []
+
+
+async def test_a_move_at_the_desk_into_a_bay_that_is_kept_is_a_conflict(quick_path: Path) -> None:
+    async with central_world(quick_path) as world:
+        session = await play(world)
+        async with world.up():
+            await started(world, session)
+            await world.submit(i.Hold(STAFF, "VIP"), "102")
+            await desk_moves(world, "101", "102")
+            await world.until(lambda: world.conflicts("101") == ["moved_at_server"], 20)
+            assert world.bay("101").phase is Phase.PLAYING
+
+
+async def desk_moves(world: CentralWorld, old: str, new: str) -> None:
+    body = {"currentBay": old, "newBay": new, "adminPassword": PASSWORD, "newDuration": "60"}
+    await world.call("POST", "/bay/sessionBayChange", body)
+
+
+# Money
+
+
+async def test_time_that_was_paid_at_the_bay_is_paid_at_the_server(quick_path: Path) -> None:
+    async with central_world(quick_path) as world:
+        session = await play(world)
+        async with world.up():
+            await started(world, session)
+            await world.submit(i.Extend("op1", 15, None, SCREEN, ""))
+            await world.submit(i.ApproveExtension(STAFF, "asked", Payment.CARD, 150))
+            await world.delivered()
+            assert await dues(world, session) == [("PAID", 500, "CASH"), ("PAID", 150, "CARD")]
+            assert world.conflicts() == []
+
+
+async def test_what_went_on_account_is_owed_until_it_is_settled_also_after_the_end(quick_path: Path) -> None:
+    async with central_world(quick_path, rules=ON_ACCOUNT) as world:
+        session = await play(world)
+        async with world.up():
+            await started(world, session)
+            await world.submit(i.Extend("op1", 15, None, SCREEN, ""))
+            await world.submit(i.End(STAFF, "left"))
+            await world.delivered()
+            assert await dues(world, session) == [("PAID", 500, "CASH"), ("DUE", 150, None)]
+            assert world.bay().last is not None
+            assert world.bay().last.reason is EndReason.STAFF
+            await world.submit(i.SettleDue("op1", Payment.CASH, STAFF, "at the door"))
+            await world.delivered()
+            assert await dues(world, session) == [("PAID", 500, "CASH"), ("PAID", 150, "CASH")]
+
+
+@pytest.mark.parametrize("kind", ["lost", "unanswered", "doubled_unanswered"])
+async def test_a_payment_whose_answer_got_lost_pays_one_due(quick_path: Path, kind: str) -> None:
+    """Two dues of the same amount: the second must stay."""
+    async with central_world(quick_path) as world:
+        session = await play(world)
+        async with world.up():
+            await started(world, session)
+            await world.submit(i.Extend("op1", 15, 150, STAFF, "x", payment=Payment.ON_ACCOUNT))
+            await world.submit(i.Extend("op2", 15, 150, STAFF, "x", payment=Payment.ON_ACCOUNT))
+            world.wire.order(kind, "/transaction", method="PATCH")
+            await world.submit(i.SettleDue("op1", Payment.CASH, STAFF, "paid"))
+            await world.delivered()
+            assert [status for status, amount, _ in await dues(world, session) if amount == 150] == [
+                "PAID",
+                "DUE",
+            ]
+            assert await world.parked() == []
+
+
+@pytest.mark.parametrize("server", ["reference", "minimal"])
+async def test_a_payment_that_cannot_be_told_is_for_the_desk(quick_path: Path, server: str) -> None:
+    async with central_world(quick_path, server) as world:
+        session = await world.book("101")
+        world.admin_password = PASSWORD if server == "minimal" else None
+        async with world.up():
+            await started(world, session)
+            await world.submit(i.Extend("op1", 15, 150, STAFF, "x", payment=Payment.CASH))
+            await world.delivered()
+            assert world.conflicts() == ["payment_not_told"]
+            assert (await world.row(session["id"]))["extendedTime"] == 15
+            assert await world.parked() == []
+
+
+@pytest.mark.parametrize("after", [False, True])
+async def test_a_crash_at_any_write_moves_and_pays_once(quick_path: Path, after: bool) -> None:
+    async with central_world(quick_path) as world:
+        session = await play(world)
+
+        async def evening() -> None:
+            await world.submit(i.Extend("op1", 15, 150, STAFF, "x", payment=Payment.CASH))
+            await world.submit(MOVE)
+            await world.delivered()
+
+        async with world.up():
+            await started(world, session)
+        survived, crash_at = False, 0
+        while not survived:
+            crash_at += 2
+            world.disk.after, world.disk.crash_at = after, world.disk.commits + crash_at
+            survived = await world.lives_through(evening if not crash_at - 2 else world.delivered)
+            if crash_at > 40:
+                break
+        async with world.up():
+            places = [number for number in world.bays if world.bay(number).session is not None]
+            assert len(places) == 1
+            await world.delivered()
+            assert await shown_at(world, session) == places[0]
+            paid = [row for row in await dues(world, session) if row[1] == 150]
+            extended = world.play(places[0]).minutes > 60
+            assert paid == ([("PAID", 150, "CASH")] if extended else [])
