@@ -455,7 +455,7 @@ class CentralWorld:
         key = key or self.randomness.new_id()
         return await self.parts.desk.enter(number, pin, key, refusals(key), answers(key))
 
-    async def submit(self, request: i.Input, number: str = "101") -> Outcome:
+    async def submit(self, request: i.Input | i.Move, number: str = "101") -> Outcome:
         return await self.range.submit(number, request)
 
     async def knows(self, session: Json, within_s: float = 30) -> None:

@@ -209,8 +209,9 @@ async def test_what_went_on_account_is_owed_until_it_is_settled_also_after_the_e
             await world.submit(i.End(STAFF, "left"))
             await world.delivered()
             assert await dues(world, session) == [("PAID", 500, "CASH"), ("DUE", 150, None)]
-            assert world.bay().last is not None
-            assert world.bay().last.reason is EndReason.STAFF
+            last = world.bay().last
+            assert last is not None
+            assert last.reason is EndReason.STAFF
             await world.submit(i.SettleDue("op1", Payment.CASH, STAFF, "at the door"))
             await world.delivered()
             assert await dues(world, session) == [("PAID", 500, "CASH"), ("PAID", 150, "CASH")]
