@@ -34,8 +34,10 @@ async def shown_at(world: CentralWorld, session: Any) -> str:
 
 async def dues(world: CentralWorld, session: Any) -> list[tuple[str, int, str | None]]:
     rows = await world.call("GET", f"/transaction/session/{session['id']}")
-    kind = lambda row: row["paymentType"]["type"] if row["paymentType"] else None  # noqa: E731
-    return [(row["status"], row["amount"], kind(row)) for row in rows]
+    return [
+        (row["status"], row["amount"], row["paymentType"]["type"] if row["paymentType"] else None)
+        for row in rows
+    ]
 
 
 async def test_a_move_is_told_and_everything_after_it_follows(quick_path: Path) -> None:
