@@ -267,6 +267,8 @@ class ReaderParts:
                 "credits_shed": self.antennas.mail.shed,
                 "credits_refused": self.antennas.mail.refused,
                 "balls_evicted": counters.balls_evicted,
+                "foreign": dict(self.antennas.strangers),
+                "shots_of_nobody": self.antennas.unattributed,
             },
         }
 

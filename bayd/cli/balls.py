@@ -1,7 +1,7 @@
 """`bayd balls …`: the list of the range's own balls. Only what is on it is counted when it is read.
 
 Nothing is written unless the whole list is right, and then the file is replaced at once. A running daemon
-takes the list over at its next start.
+takes the list over with SIGHUP.
 """
 
 import json
@@ -197,7 +197,9 @@ def _change(
             for epc in epcs if name in ("added", "retired", "unknown") else ():
                 click.echo(f"    {epc}")
     if written:
-        click.echo(f"{path}: {len(after)} balls; bayd takes the list over when it is started again")
+        click.echo(
+            f"{path}: {len(after)} balls; bayd takes the list over with SIGHUP (systemctl reload bayd)"
+        )
     else:
         click.echo(f"{path}: not changed")
     return changes

@@ -13,6 +13,7 @@ presence first, or one that still lies on the tee would count again.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, cast
@@ -124,6 +125,8 @@ class AntennaReconciler:
         self._due_ms: int | None = None  # when the run task will look at presence
         self._look = asyncio.Event()
         self.points: Mapping[str, Mapping[int, int]] = {}  # target antenna -> game -> points
+        self.strangers: Counter[str] = Counter()  # foreign tags by place, each once an hour
+        self.unattributed = 0  # balls in targets that no bay had lately
         self.mail = BayMail(bays, log, credits_limit=credits_limit)
         self.reroute(routes)
 
@@ -326,8 +329,10 @@ class AntennaReconciler:
                 case BallRead(bay, epc, at_ms):
                     self.mail.credit(bay, i.BallHeard(epc, at_ms))
                 case ForeignTag(place, epc):
+                    self.strangers[told(place)] += 1
                     self._log.info("foreign_tag_heard", place=told(place), epc=epc)
                 case PitSighting(pit, epc, None):
+                    self.unattributed += 1
                     self._log.info("pit_sighting_unattributed", pit=pit, epc=epc)
                 case PitSighting(pit, epc, bay, at_ms) if bay is not None:
                     self.mail.credit(bay, i.BallInPit(epc, pit, at_ms, self.points.get(pit, {})))

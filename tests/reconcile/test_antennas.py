@@ -134,6 +134,7 @@ async def test_a_foreign_tag_is_told_and_not_credited(eight: Row) -> None:
         assert await eight.credits() == []
         told = [facts["epc"] for _, event, facts in eight.world.log.lines if event == "foreign_tag_heard"]
         assert sorted(told) == sorted([FOREIGN, UNKNOWN_BALL])
+        assert eight.antennas.strangers == {"101": 2}
 
 
 @pytest.mark.parametrize("home", [1, 8])
@@ -174,6 +175,7 @@ async def test_a_ball_in_a_target_is_the_shot_of_whom_it_was_counted_for_once(tw
         await asyncio.sleep(3)
         assert await shots() == [(BALLS[0], "S1_1", "700")]
         assert "pit_sighting_unattributed" in two.world.log.events()
+        assert two.antennas.unattributed == 1
     async with two.open():  # it lies in the target still
         await asyncio.sleep(5)
         assert await shots() == [(BALLS[0], "S1_1", "700")]
