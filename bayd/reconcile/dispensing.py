@@ -85,7 +85,7 @@ class DispenserReconciler:
         self._wishes: dict[str, Desired] = {}
         self._facts = MachineFacts(name, bays, self._tell, log)
         self._queue: list[str] = []  # bays with an open payout, whose turn is next first
-        self._pressed_at: dict[str, float] = {}  # payout -> since when it is known here
+        self._known_since: dict[str, tuple[str, float]] = {}  # bay -> its open payout, since when
         self._wake = asyncio.Event()
         self._identity: Identity | None = None
         self._level = BallLevel(level_rules)
@@ -101,11 +101,7 @@ class DispenserReconciler:
         self._wishes[number] = wish
         self._facts.note(bay)
         self._note_stock(bay)
-        if wish.payout is not None:
-            self._pressed_at.setdefault(wish.payout.payout_id, self._now())
-            if number not in self._queue:
-                self._queue.append(number)
-        self._queue.sort(key=self._place)
+        self._note_payout(number, wish.payout)
         self._wake.set()
 
     def view(self) -> DispenserView:
@@ -156,9 +152,7 @@ class DispenserReconciler:
                 # What the device may still be working on is settled first: clearing moves its counters.
                 if self._facts.cleared and not _is_under_way(self._wishes[number].payout):
                     await self._clear_fault()
-                settled = await self._turn(number)
-                self._leave_queue(number)
-                if not settled:
+                if not await self._turn(number):
                     await asyncio.sleep(_RETRY_S)
                 elif self._now() - self._level_at >= _SUPERVISE_S:
                     await self._look_at_level()
@@ -169,20 +163,22 @@ class DispenserReconciler:
 
     # ---- the queue
 
+    def _note_payout(self, number: str, payout: Payout | None) -> None:
+        if payout is None:
+            if self._known_since.pop(number, None) is not None:
+                self._queue.remove(number)
+        elif number not in self._known_since or self._known_since[number][0] != payout.payout_id:
+            if number not in self._known_since:
+                self._queue.append(number)
+            self._known_since[number] = (payout.payout_id, self._now())
+        self._queue.sort(key=self._place)
+
     def _place(self, number: str) -> tuple[bool, bool, int]:
         """What the device may still be working on comes first, nothing else may move its counters; then what
         has begun, and then the order of the presses, which also outlives a restart."""
         payout = self._wishes[number].payout
-        if payout is None:
-            return (True, True, 0)
+        assert payout is not None, f"bay {number} waits for nothing"
         return (not _is_under_way(payout), payout.part is None, payout.not_after_ms)
-
-    def _leave_queue(self, number: str) -> None:
-        if self._wishes[number].payout is None and number in self._queue:
-            self._queue.remove(number)
-        still_open = {payout.payout_id for payout in self._open_payouts().values()}
-        self._pressed_at = {known: at for known, at in self._pressed_at.items() if known in still_open}
-        self._queue.sort(key=self._place)
 
     def _open_payouts(self) -> Mapping[str, Payout]:
         return {n: w.payout for n, w in self._wishes.items() if w.payout is not None}
@@ -357,8 +353,8 @@ class DispenserReconciler:
 
     async def _tell_how_long(self, away_since: float) -> None:
         for number, payout in self._open_payouts().items():
-            since = max(away_since, self._pressed_at.get(payout.payout_id, away_since))
-            away_ms = round((self._now() - since) * 1000)
+            _, known_since = self._known_since.get(number, ("", away_since))  # it may close while we tell
+            away_ms = round((self._now() - max(away_since, known_since)) * 1000)
             await self._tell(number, i.PayoutWasInterrupted(payout.payout_id, away_ms))
 
     async def _give_up_what_waits(self, away_since: float) -> None:
@@ -367,7 +363,6 @@ class DispenserReconciler:
         for number, payout in self._open_payouts().items():
             if payout.part is None and not self._may_start(number):
                 await self._close(number, payout, PayoutEnd.NEVER_STARTED, 0, self._facts.reason)
-                self._leave_queue(number)
 
     async def _clear_fault(self) -> None:
         """Staff looked at the machine at one bay: it serves all its bays again."""

@@ -653,6 +653,22 @@ async def test_a_bay_that_presses_again_and_again_waits_its_turn(hall: Hall) -> 
         assert closed == ["109", "110", "109", "109", "109"]
 
 
+async def test_who_no_longer_waits_has_no_place_in_the_queue(hall: Hall) -> None:
+    async with hall.open() as bays:
+        await hall.world.play("109", "7")
+        await hall.world.play("110", "8")
+        await hall.press("109", 40)
+        await asyncio.sleep(0.1)
+        await hall.press("110", 5)
+        await asyncio.sleep(0.1)
+        assert hall.reconciler.view().queue == ("109", "110")
+        await bays.submit("110", i.End(SCREEN, ""))
+        assert hall.reconciler.view().queue == ("109",)
+        await hall.paid_out("109")
+        assert hall.reconciler.view().queue == ()
+        assert (hall.balls("110").counted, hall.balls("110").balance) == (0, 5)
+
+
 # Level and stock
 
 
