@@ -65,6 +65,7 @@ class Session:
     mine: bool = True
     ended_ms: int | None = None
     cause: str | None = None
+    untold_s: int = 0  # granted beyond what was asked for, in a reply that was lost
 
     def expires_ms(self) -> int:
         return (self.created_ms if self.available_ms is None else self.available_ms) + self.duration_s * 1000
@@ -107,9 +108,12 @@ class OperatorWorld:
             session.ended_ms, session.cause = now_ms, "NETWORK_TERMINATED"
 
     def network_s(self, now_ms: int) -> float:
-        """What it will want money for."""
+        """What it will want money for, as far as anybody but itself can know."""
         return sum(
-            ((now_ms if session.ended_ms is None else session.ended_ms) - session.available_ms) / 1000
+            min(
+                ((now_ms if session.ended_ms is None else session.ended_ms) - session.available_ms) / 1000,
+                session.duration_s - session.untold_s,
+            )
             for session in self.sessions
             if session.mine and session.available_ms is not None
         )
@@ -252,8 +256,10 @@ class Evening:
         self.operator.sessions.append(session)
         self.operator.settle(self.now_ms)
         if self.crash(action):
+            session.untold_s = max(0, granted_s - action.asked_s)
             self.restart()
         elif fault == LOST_AFTER:
+            session.untold_s = max(0, granted_s - action.asked_s)
             self.hear(QosCreateFailed(BAY, Outcome.UNCLEAR, None, self.now_ms))
         else:
             self._created(session)
