@@ -14,6 +14,7 @@ from bayd.cli.config import config_group, environment_with_credentials, init
 from bayd.cli.copies import backup, migrate, restore
 from bayd.cli.doctor import doctor
 from bayd.cli.journal import audit, dump, events
+from bayd.cli.outbox import outbox
 from bayd.cli.qod import qod
 from bayd.cli.reader import reader
 
@@ -34,6 +35,7 @@ def main() -> None:
 main.add_command(reader)
 main.add_command(balls)
 main.add_command(qod)
+main.add_command(outbox)
 main.add_command(init)
 main.add_command(doctor)
 main.add_command(events)
