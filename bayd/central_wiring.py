@@ -20,6 +20,7 @@ from bayd.reconcile.bay_state import BayStatePoster
 from bayd.reconcile.bay_status import BayStatusPoster
 from bayd.reconcile.bookings import BookingPoller
 from bayd.reconcile.games import GameCatalogue
+from bayd.reconcile.kept_listing import KeptListing
 from bayd.reconcile.outbox import CentralOutbox
 from bayd.reconcile.pin_vault import PinVault
 from bayd.reconcile.pins import PinDesk
@@ -113,11 +114,20 @@ class CentralParts:
         self._listings: dict[str, AskedListing[Any]] = {}
         if ears is not None:
             self._listings["scores"] = AskedListing(
-                self.client.scores, ears.server_scores, every_s=_SCORES_S, wanted=ears.has_targets, log=log
+                self.client.scores,
+                ears.server_scores,
+                every_s=_SCORES_S,
+                kept=KeptListing(journal, "scores", ServerScore),
+                wanted=ears.has_targets,
+                log=log,
             )
         if ears is not None and central.antenna_pairs:
             self._listings["antenna-pairs"] = AskedListing(
-                self.client.antenna_pairs, ears.server_says, every_s=_ANTENNAS_S, log=log
+                self.client.antenna_pairs,
+                ears.server_says,
+                every_s=_ANTENNAS_S,
+                kept=KeptListing(journal, "antenna_pairs", AntennaPair),
+                log=log,
             )
 
     @property

@@ -158,6 +158,11 @@ class Reader(Generic[E]):
         )
         return [StoredWebSession(*row) for row in rows]
 
+    def find_kept(self, name: str) -> str | None:
+        """What was told last under this name."""
+        row = self._conn.execute("SELECT text FROM kept WHERE name = ?", (name,)).fetchone()
+        return row[0] if row else None
+
     def cursor(self, sink: str, bay: str) -> int:
         """The last event of the bay that the sink is done with; 0 at the beginning."""
         row = self._conn.execute("SELECT seq FROM cursors WHERE sink = ? AND bay = ?", (sink, bay)).fetchone()
@@ -299,6 +304,10 @@ class Writer(Reader[E]):
             "INSERT OR REPLACE INTO alive VALUES (1, ?, ?, ?, ?)",
             (self._boot_id, at.boot_ms, at.wall_ms, int(at.synchronised)),
         )
+
+    def keep(self, name: str, text: str) -> None:
+        """In place of what was kept before."""
+        self._conn.execute("INSERT OR REPLACE INTO kept VALUES (?, ?)", (name, text))
 
     def mark_commit(self, number: int) -> None:
         self._conn.execute("INSERT OR REPLACE INTO commit_mark VALUES (1, ?)", (number,))

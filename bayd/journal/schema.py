@@ -101,6 +101,11 @@ _FIRST = (
         bay TEXT,
         since_wall_ms INTEGER NOT NULL
     ) STRICT""",
+    # What others told last, by name: it holds while they are away.
+    """CREATE TABLE kept (
+        name TEXT PRIMARY KEY,
+        text TEXT NOT NULL
+    ) STRICT""",
     # What people did. `batch` ties a row to its events: they expire together.
     """CREATE TABLE audit (
         id INTEGER PRIMARY KEY,

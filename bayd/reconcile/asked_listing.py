@@ -1,6 +1,7 @@
 """A list that the central server keeps, asked for now and then and handed on whole.
 
-What was heard last holds while the server is away; until the first answer the configuration, or nothing.
+What was heard last holds while the server is away, also over a restart; until the very first answer the
+configuration does, or nothing.
 """
 
 import asyncio
@@ -8,7 +9,9 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 from bayd.clients.central import CapabilityMissing, CentralError, Listing
+from bayd.journal import NotWrittenError
 from bayd.ports import Log
+from bayd.reconcile.kept_listing import KeptListing
 
 T = TypeVar("T")
 
@@ -26,6 +29,7 @@ class AskedListing(Generic[T]):
         take: Callable[[tuple[T, ...]], None],
         *,
         every_s: float,
+        kept: KeptListing[T] | None = None,
         wanted: Callable[[], bool] = lambda: True,
         log: Log,
     ) -> None:
@@ -33,11 +37,17 @@ class AskedListing(Generic[T]):
         self._ask = ask
         self._take = take
         self._every_s = every_s
+        self._kept = kept
+        self._saved: tuple[T, ...] | None = None
         self._wanted = wanted
         self._log = log
         self.missing = ""  # the call that the server does not have
 
     async def run(self) -> None:
+        if self._kept is not None:
+            self._saved = await self._kept.load()
+        if self._saved is not None:
+            self._take(self._saved)
         while True:
             rest_s = await self._refresh() if self._wanted() else _NOT_WANTED_S
             await asyncio.sleep(rest_s)
@@ -56,4 +66,15 @@ class AskedListing(Generic[T]):
             return _RETRY_S
         self.missing = ""
         self._take(listing.items)
+        await self._save(listing.items)
         return self._every_s
+
+    async def _save(self, items: tuple[T, ...]) -> None:
+        if self._kept is None or items == self._saved:
+            return
+        try:
+            await self._kept.save(items)
+        except NotWrittenError as error:
+            self._log.debug("listing_not_kept", reason=str(error))  # with the next answer
+        else:
+            self._saved = items

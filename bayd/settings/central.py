@@ -52,8 +52,8 @@ class Central(Table):
         False,
         description="Which antenna belongs to which bay or target, and its power, is asked of the server "
         "(`GET /reader/antennaPairs`, once a minute). What it says goes before `readers.ID.ports` and the "
-        "powers there, which hold until the first answer. Wrongly kept antennas at the server credit balls "
-        "to the wrong bay.",
+        "powers there, which hold until the very first answer. Antennas that are wrongly kept at the server "
+        "credit balls to the wrong bay.",
     )
     auth: Literal["none", "bearer"] = Field(
         "none", description="`bearer` sends the credential `central_token`; the documented server wants none."

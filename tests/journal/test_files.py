@@ -166,7 +166,7 @@ def test_the_first_migration_is_the_whole_schema_of_today() -> None:
     schema.migrations.apply(db)
     assert schema.pending(db) == []
     tables = (
-        "alive answers audit calls commit_mark cursors events expired_batches parked pins snapshots"
+        "alive answers audit calls commit_mark cursors events expired_batches kept parked pins snapshots"
         " web_sessions"
     )
     assert sorted(name for name in db.table_names() if name[0] != "_") == tables.split()

@@ -2,14 +2,20 @@
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 from bayd.clients.central import AntennaPair, CentralClient
+from bayd.journal import InlineJournalExecutor, Journal
+from bayd.journal.event_codec import BayEventCodec
 from bayd.ports import HttpResponse, TransportError
 from bayd.reconcile.asked_listing import AskedListing
-from tests.simulation.world import SimLog
+from bayd.reconcile.kept_listing import KeptListing
+from tests.journal.world import Fault, FaultyDisk
+from tests.simulation.world import SimClock, SimLog
 
 pytestmark = pytest.mark.virtual_time
 
@@ -80,6 +86,43 @@ async def test_a_server_without_the_call_is_told_once_and_asked_each_hour() -> N
     assert (server.asked_at, taken) == ([0, 3600], [])
     assert poller.missing
     assert log.events().count("central_capability_missing") == 1
+
+
+async def test_the_last_answer_holds_over_a_restart(tmp_path: Path) -> None:
+    """Also when it could not be written at once, and not when another release had kept something else."""
+    disk = FaultyDisk()
+    executor, clock = InlineJournalExecutor(), SimClock()
+
+    async def life(server: Server, seconds: float) -> list[tuple[AntennaPair, ...]]:
+        taken: list[tuple[AntennaPair, ...]] = []
+        log = SimLog()
+        client = CentralClient(server, "http://central.example.com", log=log)
+        journal = await Journal.open(
+            tmp_path / "journal.db", executor, BayEventCodec(), clock=clock, connect=disk.connect
+        )
+        kept = KeptListing(journal, "antenna_pairs", AntennaPair)
+        asked = AskedListing(client.antenna_pairs, taken.append, every_s=60, kept=kept, log=log)
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(asked.run(), name="antenna-pairs")
+            await asyncio.sleep(seconds)
+            task.cancel()
+        await journal.aclose()
+        return taken
+
+    assert await life(Server(AWAY), 1) == []
+    disk.faults.append(Fault("INSERT OR REPLACE INTO kept"))
+    told, again = await life(Server(listing(WEST)), 61)
+    assert (told, disk.faults) == (again, [])
+    assert await life(Server(AWAY), 30) == [told]
+    # The server's word goes before what is kept, and takes its place.
+    moved = listing({**WEST, "antennas": []})
+    assert [len(pairs[0].antennas) for pairs in await life(Server(AWAY, moved), 30)] == [1, 0]
+    assert [len(pairs[0].antennas) for pairs in await life(Server(AWAY), 1)] == [0]
+    db = sqlite3.connect(tmp_path / "journal.db")
+    db.execute("UPDATE kept SET text = '[{\"reader\": 1}]'")
+    db.commit()
+    db.close()
+    assert await life(Server(AWAY), 1) == []
 
 
 async def test_an_antenna_that_cannot_be_read_is_counted() -> None:
