@@ -19,6 +19,7 @@ class DispenserParts:
     ) -> None:
         """`users`: bay number -> its dispenser."""
         self._users = users
+        self._settings = settings
         self.reconcilers = {
             name: DispenserReconciler(
                 name, driver, _bays_of(name, users), bays, log, _level_rules(settings[name])
@@ -30,6 +31,32 @@ class DispenserParts:
         """How many payouts come before that of this bay, or would if it pressed now."""
         name = self._users.get(number)
         return 0 if name is None else self.reconcilers[name].queue_place(number)
+
+    def held(self) -> list[dict[str, Any]]:
+        """Ports and what is at them, for technicians; see `bayd.web.device_documents.HeldDevice`."""
+        rows = []
+        for name, reconciler in self.reconcilers.items():
+            view, settings = reconciler.view(), self._settings[name]
+            identity = view.identity
+            about = {} if identity is None else {**identity.details, "serial": identity.serial}
+            rows.append(
+                {
+                    "kind": "dispenser",
+                    "name": name,
+                    "driver": settings.driver,
+                    "link": settings.link,
+                    "state": view.state.value,
+                    "reason": view.reason,
+                    "model": ""
+                    if identity is None
+                    else f"{identity.manufacturer} {identity.product}".strip(),
+                    "firmware": "" if identity is None else identity.software,
+                    "bays": list(_bays_of(name, self._users)),
+                    "level": view.level.value,
+                    "details": {key: value for key, value in about.items() if value},
+                }
+            )
+        return rows
 
     def section(self) -> dict[str, Any]:
         return {name: _document(reconciler.view()) for name, reconciler in self.reconcilers.items()}

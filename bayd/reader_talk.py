@@ -1,18 +1,20 @@
-"""Questions to a reader whose family is not known yet, by hand: what is it, what has it, what does it hear?
+"""Questions to a reader, by hand: what is it, what has it, how loud does it call?
 
-For the command line, while the daemon does not hold the port. Nothing is changed by asking: no setting is
-written, no inventory runs and no reset is sent, so that asking a port with something else on it does no harm.
+On a free port for the command line, where the family is not known yet; in the daemon between the rounds of
+the reader's driver. Nothing is changed by asking: no setting is written, no inventory runs and no reset is
+sent, so that asking a port with something else on it does no harm.
 The frames of each question are kept, because that is what the drivers' authors need to see.
 """
 
 import errno
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from bayd.settings.readers import Region
 from hardware.link import Link, LinkError, LinkUnavailableError, opener_for
-from hardware.rfid import PowerRefused, r2000_a0, uhfreader288
+from hardware.rfid import PowerRefused, Seat, r2000_a0, uhfreader288
 from hardware.rfid import r2000_commands as r2000
 from hardware.rfid import uhf288_commands as uhf288
 from hardware.rfid.dialogue import NoAnswerError
@@ -57,6 +59,7 @@ _REPLY_TIMEOUT_S = 0.5
 _FIRST_ATTEMPTS = 3  # the last round of a daemon that was just stopped may still run, for a second
 _CONNECTED_DB = 6  # return loss: an open port has less
 _R2000_GET_IDENTIFIER = 0x68  # its value may be a name that the owner gave: not kept
+_R2000_GET_GROUP = 0x6D
 _R2000_GET_REGION = 0x79
 # Inside each region: 866.5, 915.0 and 866.0 MHz, where a return loss may be measured.
 _PROBE_INDEX = {Region.ETSI: 3, Region.FCC: 33, Region.INDIA: 2}
@@ -121,69 +124,67 @@ class Talk(Protocol):
         """Saved in the reader. Raises NoAnswerError, LinkLostError."""
         ...
 
-    async def aclose(self) -> None: ...
+
+class Turns(Protocol):
+    """Whose turn it is to ask. See `hardware.rfid.Asides`."""
+
+    def turn(self) -> AbstractAsyncContextManager[Seat]:
+        """Raises ReaderAwayError."""
+        ...
 
 
-class _Tap:
-    """A link that lets the bytes of the present question be looked at."""
+class _OwnSeat:
+    """A link that nobody else uses: everybody's turn is always."""
 
-    def __init__(self, link: Link) -> None:
-        self._link = link
-        self.got = bytearray()
+    def __init__(self, seat: Seat) -> None:
+        self._seat = seat
 
-    @property
-    def name(self) -> str:
-        return self._link.name
-
-    def write(self, data: bytes) -> None:
-        self._link.write(data)
-
-    async def read(self) -> bytes:
-        data = await self._link.read()
-        self.got += data
-        return data
-
-    def discard_input(self) -> int:
-        return self._link.discard_input()
-
-    async def aclose(self) -> None:
-        await self._link.aclose()
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[Seat]:
+        yield self._seat
 
 
 @dataclass(slots=True)
 class _Record:
     """The exchanges so far."""
 
-    tap: _Tap
     decode: Callable[[bytes], Sequence[Any]]
     exchanges: list[Exchange] = field(default_factory=list)
 
-    def begin(self) -> None:
-        self.tap.got.clear()
-
-    def end(self, question: str, frame: Any, *, private: bool = False) -> None:
-        """Only the answer's own frames: what tags say is nobody's business here."""
-        answers = [reply for reply in self.decode(bytes(self.tap.got)) if reply.command == frame.command]
-        got = tuple("withheld" if private else reply.encode().hex(" ").upper() for reply in answers)
-        self.exchanges.append(Exchange(question, frame.encode().hex(" ").upper(), got))
+    async def ask(
+        self, seat: Seat, question: str, frame: Any, *, attempts: int = 1, private: bool = False
+    ) -> Any:
+        """None: no answer. Raises LinkLostError."""
+        seat.line.tap = bytearray()
+        try:
+            return await seat.dialogue.ask(frame, attempts=attempts)
+        except NoAnswerError:
+            return None
+        finally:
+            # Only the answer's own frames: what tags say is nobody's business here.
+            answers = [r for r in self.decode(bytes(seat.line.tap)) if r.command == frame.command]
+            seat.line.tap = None
+            got = tuple("withheld" if private else reply.encode().hex(" ").upper() for reply in answers)
+            self.exchanges.append(Exchange(question, frame.encode().hex(" ").upper(), got))
 
 
 class _R2000Talk:
-    def __init__(self, link: Link, baudrate: int | None, port_count: int | None, address: int) -> None:
-        self._tap = _Tap(link)
+    def __init__(self, turns: Turns, settings: R2000Settings, baudrate: int | None) -> None:
+        self.turns = turns
+        self._settings = settings
         self._baudrate = baudrate
-        self._settings = R2000Settings(
+        self._record = _Record(lambda data: r2000_a0.Decoder().feed(data))
+
+    @classmethod
+    def over(cls, link: Link, port_count: int | None, address: int, baudrate: int | None) -> "_R2000Talk":
+        settings = R2000Settings(
             address=address, port_count=port_count or 8, reply_timeout_s=_REPLY_TIMEOUT_S, attempts=2
         )
-        line = FrameLine(self._tap, r2000_a0.Decoder())
-        self._dialogue = R2000Dialogue(line, self._settings, lambda _reads: None)
-        self._record = _Record(self._tap, lambda data: r2000_a0.Decoder().feed(data))
-
-    async def aclose(self) -> None:
-        await self._tap.aclose()
+        line = FrameLine(link, r2000_a0.Decoder())
+        dialogue = R2000Dialogue(line, settings, lambda _reads: None)
+        return cls(_OwnSeat(Seat(dialogue, settings, line)), settings, baudrate)
 
     async def identify(self, region: Region) -> Identity | None:
-        await self._dialogue.drain()
         address = self._settings.address
         firmware = await self._ask("firmware", r2000.get_firmware(address), attempts=_FIRST_ATTEMPTS)
         if not isinstance(firmware, FirmwareReply):
@@ -197,7 +198,7 @@ class _R2000Talk:
         if isinstance(detector, DetectorReply):
             facts["antenna_detector"] = f"{detector.threshold_db} dB" if detector.threshold_db else "off"
         await self._ask("region", r2000_a0.Frame(address, _R2000_GET_REGION, b""))
-        group = await self._ask("antenna group", r2000_a0.Frame(address, 0x6D, b""))
+        group = await self._ask("antenna group", r2000_a0.Frame(address, _R2000_GET_GROUP, b""))
         eight = await self._ask("power, 8-port form", r2000.get_power(eight_port=True, address=address))
         port_count = 16 if isinstance(group, GroupReply) else 8 if isinstance(eight, PowerReply) else 4
         power = await self.powers()
@@ -217,57 +218,64 @@ class _R2000Talk:
     async def powers(self) -> tuple[int, ...]:
         for eight_port in (True, False):
             frame = r2000.get_power(eight_port=eight_port, address=self._settings.address)
-            reply = await self._ask("power", frame)
+            async with self.turns.turn() as seat:
+                await self._first_group(seat)
+                reply = await self._record.ask(seat, "power", frame)
             if isinstance(reply, PowerReply):
                 return reply.dbm
         return ()
 
     async def set_powers(self, powers: Mapping[int, int]) -> list[PowerRefused]:
         refused: list[PowerRefused] = []
-        await R2000Power(self._dialogue, self._settings, RefusedPowers(refused.append)).save(powers)
+        async with self.turns.turn() as seat:
+            await R2000Power(seat.dialogue, self._settings, RefusedPowers(refused.append)).save(powers)
         return refused
 
     async def _return_losses(self, ports: int, region: Region) -> dict[int, int]:
         losses: dict[int, int] = {}
         address = self._settings.address
         for port in range(1, ports + 1):
-            chosen = await self._ask(f"work antenna {port}", r2000.set_work_antenna(port, address))
-            if not isinstance(chosen, AckReply):
-                continue
-            frame = r2000.measure_return_loss(_PROBE_INDEX[region], address)
-            reply = await self._ask(f"return loss of port {port}", frame)
+            async with self.turns.turn() as seat:  # one for both: a round chooses antennas of its own
+                await self._first_group(seat)
+                choose = r2000.set_work_antenna(port, address)
+                if not isinstance(await self._record.ask(seat, f"work antenna {port}", choose), AckReply):
+                    continue
+                frame = r2000.measure_return_loss(_PROBE_INDEX[region], address)
+                reply = await self._record.ask(seat, f"return loss of port {port}", frame)
             if isinstance(reply, R2000ReturnLoss) and reply.db is not None:
                 losses[port] = reply.db
         return losses
 
+    async def _first_group(self, seat: Seat) -> None:
+        try:
+            await seat.dialogue.select_group(0)
+        except NoAnswerError:
+            pass  # then what is asked next will not be answered either
+
     async def _ask(
         self, question: str, frame: r2000_a0.Frame, *, attempts: int = 1, private: bool = False
     ) -> Any:
-        self._record.begin()
-        try:
-            return await self._dialogue.ask(frame, attempts=attempts)
-        except NoAnswerError:
-            return None
-        finally:
-            self._record.end(question, frame, private=private)
+        async with self.turns.turn() as seat:
+            return await self._record.ask(seat, question, frame, attempts=attempts, private=private)
 
 
 class _Uhf288Talk:
-    def __init__(self, link: Link, baudrate: int | None, port_count: int | None, address: int) -> None:
-        self._tap = _Tap(link)
+    def __init__(self, turns: Turns, settings: Uhf288Settings, baudrate: int | None) -> None:
+        self.turns = turns
+        self._settings = settings
         self._baudrate = baudrate
-        self._settings = Uhf288Settings(
+        self._record = _Record(lambda data: uhfreader288.Decoder().feed(data))
+
+    @classmethod
+    def over(cls, link: Link, port_count: int | None, address: int, baudrate: int | None) -> "_Uhf288Talk":
+        settings = Uhf288Settings(
             address=address, port_count=port_count or 8, reply_timeout_s=_REPLY_TIMEOUT_S, attempts=2
         )
-        line = FrameLine(self._tap, uhfreader288.Decoder())
-        self._dialogue = Uhf288Dialogue(line, self._settings, lambda _reads: None)
-        self._record = _Record(self._tap, lambda data: uhfreader288.Decoder().feed(data))
-
-    async def aclose(self) -> None:
-        await self._tap.aclose()
+        line = FrameLine(link, uhfreader288.Decoder())
+        dialogue = Uhf288Dialogue(line, settings, lambda _reads: None)
+        return cls(_OwnSeat(Seat(dialogue, settings, line)), settings, baudrate)
 
     async def identify(self, region: Region) -> Identity | None:
-        await self._dialogue.drain()
         address = self._settings.address
         info = await self._ask("information", uhf288.get_info(address), attempts=_FIRST_ATTEMPTS)
         if not isinstance(info, InfoReply):
@@ -311,23 +319,20 @@ class _Uhf288Talk:
 
     async def set_powers(self, powers: Mapping[int, int]) -> list[PowerRefused]:
         refused: list[PowerRefused] = []
-        await Uhf288Power(self._dialogue, self._settings, RefusedPowers(refused.append)).bring(powers)
+        async with self.turns.turn() as seat:
+            await Uhf288Power(seat.dialogue, self._settings, RefusedPowers(refused.append)).bring(powers)
         return refused
 
     async def _ask(self, question: str, frame: uhfreader288.Frame, *, attempts: int = 1) -> Any:
-        self._record.begin()
-        try:
-            return await self._dialogue.ask(frame, attempts=attempts)
-        except NoAnswerError:
-            return None
-        finally:
-            self._record.end(question, frame)
+        async with self.turns.turn() as seat:
+            return await self._record.ask(seat, question, frame, attempts=attempts)
 
 
+@asynccontextmanager
 async def open_talk(
     link: str, driver: str, baudrate: int, *, port_count: int | None = None, address: int = 0xFF
-) -> Talk:
-    """Raises PortInUseError, ReaderTalkError."""
+) -> AsyncIterator[Talk]:
+    """With a reader on a free port. Raises PortInUseError, ReaderTalkError."""
     try:
         opened = await opener_for(link, baudrate=baudrate).open()
     except ValueError as error:
@@ -335,14 +340,29 @@ async def open_talk(
     except LinkUnavailableError as error:
         if getattr(error.__cause__, "errno", None) in (errno.EAGAIN, errno.EBUSY):
             raise PortInUseError(
-                f"{link}: another process holds the port. If it is bayd: `bayd status` shows what it sees of "
-                "this reader; to ask the reader yourself stop it (`systemctl stop bayd`; nothing is counted "
+                f"{link}: another process holds the port. If it is bayd, its socket should lead there: "
+                "`bayd status`; if that does not answer stop it (`systemctl stop bayd`; nothing is counted "
                 "meanwhile), run this again, then start it. ModemManager also takes new ports for a moment"
             ) from error
         raise ReaderTalkError(str(error)) from error
     line_rate = None if "://" in link else baudrate
-    talk = _R2000Talk if driver == "r2000_a0" else _Uhf288Talk
-    return talk(opened, line_rate, port_count, address)
+    talk_type = _R2000Talk if driver == "r2000_a0" else _Uhf288Talk
+    try:
+        talk = talk_type.over(opened, port_count, address, line_rate)
+        async with talk.turns.turn() as seat:
+            await seat.dialogue.drain()
+        yield talk
+    except LinkError as error:
+        raise ReaderTalkError(str(error)) from error
+    finally:
+        await opened.aclose()
+
+
+def talk_of(driver: str, seat: Seat, turns: Turns, baudrate: int | None) -> Talk:
+    """With a reader that a driver drives; each question waits for the end of a round."""
+    talk_type: Any = _R2000Talk if driver == "r2000_a0" else _Uhf288Talk
+    talk: Talk = talk_type(turns, seat.settings, baudrate)
+    return talk
 
 
 async def identify(
@@ -360,13 +380,8 @@ async def identify(
         if (driver is not None and family != driver) or (family, rate) in asked:
             continue
         asked.add((family, rate))
-        talk = await open_talk(link, family, rate or usual_baudrate, address=address)
-        try:
+        async with open_talk(link, family, rate or usual_baudrate, address=address) as talk:
             found = await talk.identify(region)
-        except LinkError as error:
-            raise ReaderTalkError(str(error)) from error
-        finally:
-            await talk.aclose()
         if found is not None:
             return found
     return None

@@ -148,6 +148,11 @@ class ReaderParts:
         for name in plan.readers:
             self._make_driver(name)
 
+    @property
+    def settings(self) -> Mapping[str, Reader]:
+        """Of the plan in force."""
+        return self._plan.readers
+
     async def run(self) -> None:
         """Drive every reader, and let go of those that are no longer wanted. Until cancelled."""
         running: dict[RfidReader, asyncio.Task[None]] = {}

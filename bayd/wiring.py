@@ -22,6 +22,7 @@ from bayd.journal import Journal, ThreadJournalExecutor, schema
 from bayd.journal.event_codec import BayEventCodec
 from bayd.ports import Clock, Log, Randomness
 from bayd.qod_wiring import QodParts
+from bayd.reader_tools import ReaderTools
 from bayd.reader_wiring import ReaderParts, ReaderPlan
 from bayd.reconcile.once import SINK
 from bayd.reconcile.qod_purse import timezone_of
@@ -52,6 +53,7 @@ from bayd.web.own_session import OwnSession
 from bayd.web.pages.files import StaticFiles
 from bayd.web.pages.screen import ScreenPages
 from bayd.web.pairing import Pairing
+from bayd.web.readers import ReaderPages
 from bayd.web.status import StatusPages
 from bayd.web.views import BayViews
 
@@ -190,18 +192,22 @@ class Daemon:
         http = self._configuration.settings.http
         addresses = check_listen(http.listen, trusted_lan=http.allow_plain_http == "trusted-lan")
         parts.feed.listen(counts.happened)
+        tools = ReaderPages(parts.reader_tools, self._log, held=parts.dispensers.held)
         calls = (
             parts.api,
             parts.status,
             parts.streams,
             OutboxPage(parts.central.outbox.items),
             parts.audit,
+            tools,
             Metrics(counts, parts.sources()),
             *self._pages(parts),
         )
         routes = [route for served in calls for route in served.routes()]
         routes.append(description_route(routes, bayd.__version__))
-        app = make_app(routes, parts.access, self._log, meter=counts, at_stop=[parts.streams.close])
+        app = make_app(
+            routes, parts.access, self._log, meter=counts, at_stop=[parts.streams.close, tools.close]
+        )
         return await Listener.open(app, addresses, self._log, local=parts.local_socket.open())
 
     def _pages(self, parts: "_Parts") -> "tuple[OwnSession, Pairing, StaticFiles, ScreenPages]":
@@ -253,6 +259,7 @@ class _Parts:
             randomness=randomness,
             log=log,
         )
+        self.reader_tools = ReaderTools(self.readers, bays.get, log)
         users = {number: bay.dispenser for number, bay in settings.bays.items() if bay.dispenser is not None}
         self.dispensers = DispenserParts(settings.dispensers, users, bays, log)
         self.local_socket = LocalSocket(socket_of(settings.http, settings.state, os.environ), log)

@@ -170,8 +170,11 @@ class Daemon:
 
 
 @asynccontextmanager
-async def connected(door: Door) -> AsyncIterator[Daemon]:
-    """The first socket that answers, else the URL. Raises DaemonUnreachableError."""
+async def connected(door: Door, *, guess_url: bool = True) -> AsyncIterator[Daemon]:
+    """The first socket that answers, else the URL. Raises DaemonUnreachableError.
+
+    `guess_url` False: the usual URL only where somebody named it or has a token for it.
+    """
     import aiohttp
 
     tried: list[str] = []
@@ -184,6 +187,8 @@ async def connected(door: Door) -> AsyncIterator[Daemon]:
                 yield Daemon(session, str(path))
             return
         tried.append(f"{path}: {problem}")
+    if not guess_url and door.url is None and door.token is None:
+        raise DaemonUnreachableError(_unreachable(tried))
     url = (door.url or URL_DEFAULT).rstrip("/")
     headers = {} if door.token is None else {"Authorization": f"Bearer {door.token}"}
     async with aiohttp.ClientSession(url, headers=headers) as session:

@@ -1,24 +1,28 @@
 """`bayd reader …`: what is plugged in, what it is, what it hears, how loud it calls.
 
-The tools talk to the port themselves. It is locked while the daemon holds it; they then say so, and how to go
-on. Nothing is changed in a reader but by `power --set`.
+A port that the daemon holds is asked through the daemon, between the rounds of its reader; any other one by
+the tool itself. Nothing is changed in a reader but by `power --set`.
 """
 
 import asyncio
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from bayd.cli.daemon import Door, daemon_options, in_daemon
+from bayd.cli.held import find_held
+from bayd.cli.reader_listening import listen_here, listen_there, reader_path, shown
 from bayd.cli.reader_target import CONFIG_DEFAULT, Target, find_target, identified, run
 
 if TYPE_CHECKING:
-    from bayd.reader_watch import Tallies
-    from hardware.rfid import ReaderEvent
+    from bayd.reader_talk import Identity
 
 _WATCH_S = 10.0
+_IDENTIFY_S = 60.0  # some twenty questions, each behind a round over sixteen ports
 _PATH = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -39,20 +43,29 @@ _REGION = click.option("--region", type=click.Choice(["etsi", "fcc", "india"]), 
 
 
 @reader.command()
+@_CONFIG
 @_JSON
+@daemon_options
 @click.option("--dev", type=click.Path(file_okay=False, path_type=Path), default=Path("/dev"), hidden=True)
-def scan(as_json: bool, dev: Path) -> None:
-    """List the serial ports, and say what reader is at each."""
-    from bayd.cli.reader_views import in_words, summary_of
+def scan(config: Path, as_json: bool, door: Door, dev: Path) -> None:  # noqa: ARG001 # for the door
+    """List the serial ports, and say what reader is at each. Ports that bayd holds are not touched."""
+    from bayd.cli.held import in_words as held_in_words
+    from bayd.cli.reader_views import in_words
+    from bayd.reader_documents import summary_of
     from bayd.reader_talk import PortInUseError, ReaderTalkError, identify
     from bayd.serial_ports import SerialPort, find_ports
 
     async def look(port: SerialPort) -> dict[str, Any]:
-        row: dict[str, Any] = {"device": port.device, "link": port.link, "reader": None, "problem": None}
+        row: dict[str, Any] = {
+            "device": port.device, "link": port.link, "reader": None, "held": held.at(port.device),
+            "problem": None,
+        }  # fmt: skip
+        if row["held"] is not None:
+            return row
         try:
             found = await identify(port.link)
         except PortInUseError:
-            row["problem"] = "in use by another process (bayd?)"
+            row["problem"] = "in use by another process"
         except ReaderTalkError as error:
             row["problem"] = str(error)
         else:
@@ -64,6 +77,7 @@ def scan(as_json: bool, dev: Path) -> None:
             looks = [tasks.create_task(look(port), name=f"look-{port.device}") for port in ports]
         return [look.result() for look in looks]
 
+    held = find_held(door)
     ports = find_ports(dev)
     rows = run(look_at_all())
     if as_json:
@@ -73,7 +87,9 @@ def scan(as_json: bool, dev: Path) -> None:
         click.echo("no serial port is known here: is the adapter plugged in? (ls -l /dev/serial/by-id)")
     for row in rows:
         what = "no reader answers"
-        if row["problem"] is not None:
+        if row["held"] is not None:
+            what = held_in_words(row["held"])
+        elif row["problem"] is not None:
             what = row["problem"]
         elif row["reader"] is not None:
             what = in_words(row["reader"])
@@ -87,6 +103,7 @@ def scan(as_json: bool, dev: Path) -> None:
 @_BAUDRATE
 @_REGION
 @_JSON
+@daemon_options
 @click.option("--report", type=_PATH, help="Write what the drivers' authors need to see; no personal data.")
 def identify_command(
     name: str,
@@ -95,14 +112,17 @@ def identify_command(
     baudrate: int | None,
     region: str | None,
     as_json: bool,
+    door: Door,
     report: Path | None,
 ) -> None:
     """Ask a reader what it is. Changes nothing."""
-    from bayd.cli.reader_views import in_words, port_in_words, report_of, summary_of
+    from bayd.cli.reader_views import in_words, port_in_words, report_of
+    from bayd.reader_documents import summary_of
     from bayd.settings.readers import USUAL_BAUD
 
     target = find_target(name, config, driver, baudrate, region)
-    found = run(identified(target))
+    held = _held_reader(door, target)
+    found = run(identified(target)) if held is None else _asked_identity(door, held)
     summary = summary_of(found)
     if report is not None:
         try:
@@ -138,6 +158,7 @@ def identify_command(
 )
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Default: 10, or until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON object a line, a summary at the end.")
+@daemon_options
 def watch(
     name: str,
     config: Path,
@@ -146,6 +167,7 @@ def watch(
     ports: tuple[int, ...],
     seconds: float | None,
     as_json: bool,
+    door: Door,
 ) -> None:
     """Show what a reader hears, with the strength at each port."""
     from rich.console import Console
@@ -156,8 +178,13 @@ def watch(
     console = Console()
     live = console.is_terminal and not as_json
     seconds = seconds if seconds is not None or live else _WATCH_S
+    held = _held_reader(door, target)
+    show = partial(shown, console=console if live else None, as_json=as_json)
     try:
-        tallies = run(_watch(target, ports, seconds, console if live else None, as_json=as_json))
+        if held is None:
+            tallies = run(show(partial(listen_here, target, ports, seconds)))
+        else:
+            tallies = in_daemon(door, lambda d: show(partial(listen_there, d, held, ports, seconds)))
     except KeyboardInterrupt:
         return  # the last picture stays on the screen
     if as_json:
@@ -177,6 +204,7 @@ def watch(
 @click.option("--set", "power_dbm", type=click.IntRange(0, 33), help="Save this power, in dBm.")
 @click.option("--port", "ports", type=click.IntRange(1, 16), multiple=True, help="With --set: only here.")
 @_JSON
+@daemon_options
 def power(
     name: str,
     config: Path,
@@ -188,10 +216,12 @@ def power(
     power_dbm: int | None,
     ports: tuple[int, ...],
     as_json: bool,
+    door: Door,
 ) -> None:
     """Show the power of each port, or set it.
 
-    bayd sets the powers of its configuration whenever it starts; this is for looking and trying.
+    bayd sets the powers of its configuration whenever it starts; this is for looking and trying. While it
+    runs, a port at which somebody plays keeps its power.
     """
     from bayd.settings.readers import highest_power_dbm
 
@@ -205,7 +235,11 @@ def power(
             f"antenna of {target.antenna_gain_dbi:g} dBi and {target.cable_loss_db:g} dB of cable; see "
             "--region, --antenna-gain-dbi, --cable-loss-db"
         )
-    before, after, problems = run(_power(target, power_dbm, ports))
+    held = _held_reader(door, target)
+    if held is None:
+        before, after, problems = run(_power(target, power_dbm, ports))
+    else:
+        before, after, problems = _asked_power(door, held, power_dbm, ports)
     if as_json:
         shown = {"before_dbm": before, "power_dbm": after, "refused": problems}
         click.echo(json.dumps(shown, indent=2))
@@ -226,7 +260,6 @@ async def _power(
     """Powers before and after, and what was refused. Raises ReaderTalkError."""
     from bayd.reader_talk import ReaderTalkError, open_talk
     from bayd.settings.readers import USUAL_BAUD
-    from hardware.link import LinkError
     from hardware.rfid.dialogue import NoAnswerError
 
     found = await identified(target)
@@ -234,60 +267,53 @@ async def _power(
     if power_dbm is None:
         return before, before, []
     count = found.port_count or 8
-    talk = await open_talk(
-        target.link,
-        found.driver,
-        found.baudrate or USUAL_BAUD[found.driver],
-        port_count=found.port_count,
-        address=target.address,
-    )
     try:
-        wanted = dict.fromkeys(ports or range(1, count + 1), power_dbm)
-        refused = await talk.set_powers(wanted)
-        after = list(await talk.powers())
-    except (LinkError, NoAnswerError) as error:
+        async with open_talk(
+            target.link,
+            found.driver,
+            found.baudrate or USUAL_BAUD[found.driver],
+            port_count=found.port_count,
+            address=target.address,
+        ) as talk:
+            wanted = dict.fromkeys(ports or range(1, count + 1), power_dbm)
+            refused = await talk.set_powers(wanted)
+            after = list(await talk.powers())
+    except NoAnswerError as error:
         raise ReaderTalkError(f"{error}; look at the power again before going on") from error
-    finally:
-        await talk.aclose()
     return before, after, [f"port {one.port}: {one.power_dbm} dBm: {one.reason}" for one in refused]
 
 
-async def _watch(
-    target: Target, ports: tuple[int, ...], seconds: float | None, console: Any, *, as_json: bool
-) -> "Tallies":
-    """`console` None: no live picture. Raises ReaderTalkError."""
-    from rich.live import Live
+def _held_reader(door: Door, target: Target) -> str | None:
+    """By which name the daemon drives this reader. Ends the process when a dispenser is at its port."""
+    device = find_held(door).at(target.link)
+    if device is None:
+        return None
+    if device["kind"] != "reader":
+        raise click.UsageError(f"{target.link} is the port of the {device['kind']} {device['name']}")
+    return str(device["name"])
 
-    from bayd.cli.reader_views import json_lines_of, note_of, tag_table
-    from bayd.reader_watch import Tallies, watch
-    from bayd.runtime.randomness import SystemRandomness
-    from hardware.rfid import TagBatch
 
-    found = await identified(target)
-    shown = Tallies()
-    notes: list[str] = []
+def _asked_identity(door: Door, held: str) -> "Identity":
+    from bayd.reader_documents import identity_of
 
-    def on_event(event: "ReaderEvent") -> None:
-        if as_json:
-            for line in json_lines_of(event):
-                click.echo(json.dumps(line))
-        elif isinstance(event, TagBatch):
-            shown.add(event.reads)
-        elif (note := note_of(event)) is not None:
-            notes.append(note)
-            if console is None:
-                click.echo(note, err=True)
+    path = reader_path(held, "identify")
+    return identity_of(in_daemon(door, lambda daemon: daemon.get(path, timeout_s=_IDENTIFY_S)))
 
-    listening = watch(
-        target.link,
-        found,
-        ports or found.ports_to_read,
-        seconds=seconds,
-        address=target.address,
-        on_event=on_event,
-        randomness=SystemRandomness(),
+
+def _asked_power(
+    door: Door, held: str, power_dbm: int | None, ports: tuple[int, ...]
+) -> tuple[list[int], list[int], list[str]]:
+    path, body = reader_path(held, "power"), {"power_dbm": power_dbm, "ports": list(ports)}
+    document = in_daemon(
+        door,
+        lambda daemon: (
+            daemon.get(path, timeout_s=_IDENTIFY_S)
+            if power_dbm is None
+            else daemon.ask("PUT", path, body, timeout_s=_IDENTIFY_S)
+        ),
     )
-    if console is None:
-        return await listening
-    with Live(console=console, get_renderable=lambda: tag_table(shown, notes[-3:]), refresh_per_second=4):
-        return await listening
+    if power_dbm is not None:
+        click.echo(
+            "holds until bayd starts again or reloads; to keep it write it into the configuration", err=True
+        )
+    return document["before_dbm"], document["power_dbm"], document["refused"]

@@ -8,44 +8,18 @@ from rich.table import Table
 
 import bayd
 from bayd.cli.reader_target import Target
+from bayd.reader_documents import document_of
 from bayd.reader_talk import Identity
 from bayd.reader_watch import Tallies
-from hardware.rfid import (
-    AntennaMissing,
-    AntennaRestored,
-    PowerRefused,
-    ReaderEvent,
-    ReaderLost,
-    ReaderOnline,
-    TagBatch,
-)
-
-
-def summary_of(found: Identity) -> dict[str, Any]:
-    return {
-        "driver": found.driver,
-        "baudrate": found.baudrate,
-        "model": found.model,
-        "firmware": found.firmware,
-        "port_count": found.port_count,
-        "power_dbm": list(found.power_dbm),
-        "antennas": {str(port): found.has_antenna(port) for port in found.return_loss_db},
-        "return_loss_db": {str(port): loss for port, loss in found.return_loss_db.items()},
-        "facts": dict(found.facts),
-    }
 
 
 def report_of(target: Target, found: Identity) -> dict[str, Any]:
     """Nothing that tells whose reader it is: no path, address, identifier or tag."""
-    summary = summary_of(found)
     return {
         "report": 1,
         "bayd": bayd.__version__,
         "link": "socket" if "://" in target.link else "serial",
-        **summary,
-        "exchanges": [
-            {"question": one.question, "sent": one.sent, "got": list(one.got)} for one in found.exchanges
-        ],
+        **document_of(found),
     }
 
 
@@ -94,35 +68,3 @@ def tag_table(tallies: Tallies, notes: list[str] | None = None) -> Any:
             str(row["rssi_raw"]),
         )
     return Group(table, *(notes or ()))
-
-
-def json_lines_of(event: ReaderEvent) -> list[dict[str, Any]]:
-    if isinstance(event, TagBatch):
-        return [
-            {
-                "event": "tag",
-                "port": read.port,
-                "epc": read.epc,
-                "rssi_dbm": read.rssi_dbm,
-                "rssi_raw": read.rssi_raw,
-            }
-            for read in event.reads
-        ]
-    note = note_of(event)
-    return [] if note is None else [{"event": "note", "text": note}]
-
-
-def note_of(event: ReaderEvent) -> str | None:
-    match event:
-        case ReaderOnline():
-            return "the reader answers"
-        case ReaderLost(reason):
-            return f"lost: {reason}"
-        case AntennaMissing(port, detail):
-            return f"no antenna at port {port}" + (f" ({detail})" if detail else "")
-        case AntennaRestored(port):
-            return f"an antenna at port {port} again"
-        case PowerRefused(port, _, reason):
-            return f"port {port}: {reason}"
-        case _:
-            return None

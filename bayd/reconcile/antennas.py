@@ -14,8 +14,9 @@ presence first, or one that still lies on the tee would count again.
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, cast
 
 from bayd.core import inputs as i
@@ -26,6 +27,7 @@ from bayd.core.presence import (
     ForeignTag,
     Outcome,
     PitSighting,
+    Place,
     PresenceEngine,
     Sighting,
     Tee,
@@ -65,6 +67,14 @@ class Bays(Protocol):
     def get(self, number: str) -> Bay: ...
 
 
+@dataclass(eq=False, frozen=True, slots=True)
+class Watcher:
+    """A technician listens at these ports too, whoever plays; what they hear there is nobody's ball."""
+
+    ports: frozenset[int]
+    on_event: Callable[[ReaderEvent], None]
+
+
 @dataclass(slots=True)
 class _Reader:
     """One reader as it is known."""
@@ -82,6 +92,15 @@ class _Reader:
     refused: dict[int, tuple[int, str]] = field(default_factory=dict)  # dBm, and why
     reads: int = 0
     rounds: int = 0
+    watchers: list["Watcher"] = field(default_factory=list)
+
+    @property
+    def watched(self) -> frozenset[int]:
+        return frozenset(port for watcher in self.watchers for port in watcher.ports)
+
+    def tell_watchers(self, event: ReaderEvent) -> None:
+        for watcher in tuple(self.watchers):
+            watcher.on_event(event)
 
     def why_refused(self, port: int) -> str:
         """Of the power that is wanted now."""
@@ -135,7 +154,7 @@ class AntennaReconciler:
         now_ms = self._clock.now().boot_ms
         before = self._at_tee
         for name in self._readers.keys() - routes.keys():
-            del self._readers[name]
+            self._readers.pop(name).tell_watchers(ReaderLost("it is no longer configured"))
         for name, one in routes.items():
             if name in self._readers:
                 self._readers[name].take(one, now_ms)
@@ -157,7 +176,13 @@ class AntennaReconciler:
         one = self._readers[name]
         confirm = cast(Literal[1, 2], reader.reads_to_confirm)
         self._readers[name] = _Reader(
-            one.routes, one.watches, reader, confirm, reads=one.reads, rounds=one.rounds
+            one.routes,
+            one.watches,
+            reader,
+            confirm,
+            reads=one.reads,
+            rounds=one.rounds,
+            watchers=one.watchers,
         )
         self._plan(name)
 
@@ -167,6 +192,36 @@ class AntennaReconciler:
         (self._playing.add if wish.antennas_on else self._playing.discard)(bay.number)
         for name in {name for name, _ in self._at_tee.get(bay.number, ())}:
             self._plan(name)
+
+    def places(self, name: str) -> dict[int, Place]:
+        """What the ports of reader `name` hear. Raises KeyError."""
+        return {port: route.place for port, route in self._readers[name].routes.ports.items()}
+
+    @contextmanager
+    def watched(
+        self, name: str, ports: frozenset[int], on_event: Callable[[ReaderEvent], None]
+    ) -> Iterator[None]:
+        """Also these routed ports are read, and all that the reader tells is told to `on_event`.
+
+        A round over all routed ports is what presence reckons with, so this takes nothing from who plays.
+        """
+        watcher = Watcher(ports, on_event)
+        watchers = self._readers[name].watchers
+        watchers.append(watcher)
+        self._plan(name)
+        try:
+            yield
+        finally:
+            watchers.remove(watcher)
+            if name in self._readers:
+                self._plan(name)
+
+    def try_power(self, name: str, ports: Iterable[int], power_dbm: int) -> None:
+        """Until the routes are made anew: at a restart, a reload, or another word of the central server."""
+        reader = self._readers[name]
+        tried = {port: replace(reader.routes.ports[port], power_dbm=power_dbm) for port in ports}
+        reader.routes = replace(reader.routes, ports={**reader.routes.ports, **tried})
+        self._plan(name)
 
     def view(self, name: str) -> ReaderView:
         reader, now = self._readers[name], self._clock.now()
@@ -221,8 +276,10 @@ class AntennaReconciler:
         if name not in self._readers:
             return  # let go of, and on its way out
         reader, now = self._readers[name], self._clock.now()
+        reader.tell_watchers(event)
         match event:
-            case TagBatch(reads):
+            case TagBatch(every):
+                reads = [read for read in every if self._counts(reader, read.port)]
                 reader.reads += len(reads)
                 for port in {read.port for read in reads}:
                     self._proved(reader, port, now.boot_ms)
@@ -237,7 +294,7 @@ class AntennaReconciler:
                     self._look.set()
             case RoundEnded(ports):
                 reader.rounds += 1
-                for port in ports & reader.watches.keys():
+                for port in (port for port in ports & reader.watches.keys() if self._counts(reader, port)):
                     self._proved(reader, port, now.boot_ms)
                     reader.watches[port].round_ended(now.boot_ms)
             case ReaderOnline(identity):
@@ -307,13 +364,20 @@ class AntennaReconciler:
         reader, now_ms = self._readers[name], self._clock.now().boot_ms
         ports: dict[int, PortPlan] = {}
         for port, route in reader.routes.ports.items():
-            if isinstance(route.place, Tee) and route.place.bay not in self._playing:
-                reader.watches[port].rest(now_ms)
-            else:
+            wanted = not isinstance(route.place, Tee) or route.place.bay in self._playing
+            if wanted:
                 reader.watches[port].want(now_ms)
+            else:
+                reader.watches[port].rest(now_ms)
+            if wanted or port in reader.watched:
                 ports[port] = PortPlan(route.power_dbm, reader.routes.stay)
         if reader.driver is not None:
             reader.driver.set_plan(AntennaPlan(ports))
+
+    def _counts(self, reader: _Reader, port: int) -> bool:
+        """Not what is heard for a watcher alone: at a bay where nobody plays."""
+        watch = reader.watches.get(port)
+        return watch is None or watch.wanted or port not in reader.watched
 
     def _proved(self, reader: _Reader, port: int, now_ms: int) -> None:
         """Somebody listens at this port. A ball that lay there before, unheard, must not count again."""

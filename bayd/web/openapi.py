@@ -165,12 +165,19 @@ def _headers(headers: Mapping[str, str]) -> Json:
     return {name: {"description": text, "schema": {"type": "string"}} for name, text in headers.items()}
 
 
+_IN_PATHS = {
+    "bay": "The bay's number.",
+    "reader": "As the configuration calls it.",
+    "dispenser": "As the configuration calls it.",
+}
+
+
 def _path_parameter(name: str) -> Json:
     return {
         "name": name,
         "in": "path",
         "required": True,
-        "description": "The bay's number.",
+        "description": _IN_PATHS.get(name, name),
         "schema": {"type": "string", "pattern": "^[^/]+$"},
     }
 

@@ -1,5 +1,6 @@
 """UHF RFID readers: the port that bayd sees, and a driver per family of readers."""
 
+from hardware.rfid.asides import Asides, ReaderAwayError, Seat
 from hardware.rfid.reader import (
     AntennaMissing,
     AntennaPlan,
@@ -20,14 +21,17 @@ __all__ = [
     "AntennaMissing",
     "AntennaPlan",
     "AntennaRestored",
+    "Asides",
     "PortPlan",
     "PowerRefused",
+    "ReaderAwayError",
     "ReaderEvent",
     "ReaderIdentity",
     "ReaderLost",
     "ReaderOnline",
     "RfidReader",
     "RoundEnded",
+    "Seat",
     "TagBatch",
     "TagRead",
 ]

@@ -34,6 +34,7 @@ class FrameLine(Generic[F]):
         self._link = link
         self._decoder = decoder
         self._loop = asyncio.get_running_loop()
+        self.tap: bytearray | None = None  # takes what comes in, for reports
 
     @property
     def name(self) -> str:
@@ -51,11 +52,17 @@ class FrameLine(Generic[F]):
                 raise TimeoutError
             try:
                 async with asyncio.timeout(min(left, SILENCE_S) if self._decoder.held else left):
-                    frames = self._decoder.feed(await self._link.read())
+                    frames = self._decoder.feed(await self._read())
             except TimeoutError:
                 frames = self._decoder.idle()
             if frames:
                 return frames
+
+    async def _read(self) -> bytes:
+        data = await self._link.read()
+        if self.tap is not None:
+            self.tap += data
+        return data
 
     async def drain(self) -> list[F]:
         """What still comes until the line is idle: late replies. Raises LinkLostError."""
@@ -64,7 +71,7 @@ class FrameLine(Generic[F]):
         while self._loop.time() < limit:
             try:
                 async with asyncio.timeout(QUIET_S):
-                    frames += self._decoder.feed(await self._link.read())
+                    frames += self._decoder.feed(await self._read())
             except TimeoutError:
                 break
         while self._decoder.held:

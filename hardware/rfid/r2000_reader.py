@@ -14,6 +14,7 @@ from collections.abc import Callable
 from hardware.link import LinkOpener
 from hardware.rfid import r2000_commands as commands
 from hardware.rfid.antennas import Antennas
+from hardware.rfid.asides import Seat
 from hardware.rfid.dialogue import NoAnswerError
 from hardware.rfid.line import FrameLine
 from hardware.rfid.r2000_a0 import Decoder, Frame
@@ -98,6 +99,9 @@ class _Conversation:
     def works(self) -> bool:
         """The last thing asked of the reader was done."""
         return self._bad_rounds == 0 and not self._reset_in_vain
+
+    def seat(self, line: FrameLine[Frame]) -> Seat:
+        return Seat(self._dialogue, self._settings, line)
 
     async def begin(self) -> ReaderIdentity:
         """Raises ReaderSilentError, LinkLostError."""

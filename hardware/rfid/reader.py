@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from hardware.rfid.asides import Asides
+
 
 @dataclass(frozen=True, slots=True)
 class PortPlan:
@@ -107,6 +109,11 @@ class RfidReader(Protocol):
 
     def set_plan(self, plan: AntennaPlan) -> None:
         """Take over from the next round; also while the reader is away."""
+        ...
+
+    @property
+    def asides(self) -> Asides:
+        """Where somebody else may ask the reader something, between its rounds."""
         ...
 
     async def run(self) -> None:

@@ -8,10 +8,11 @@ without an antenna, powers that it refused - outlives the link.
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from hardware.link import Link, LinkOpener
 from hardware.rfid.antennas import Antennas
+from hardware.rfid.asides import Asides, Seat
 from hardware.rfid.line import FrameLine
 from hardware.rfid.reader import (
     AntennaPlan,
@@ -35,6 +36,10 @@ class Conversation(Protocol):
     @property
     def works(self) -> bool:
         """The last thing asked of the reader was done."""
+        ...
+
+    def seat(self, line: FrameLine[Any]) -> Seat:
+        """What somebody else may ask the reader with, between two steps."""
         ...
 
     async def begin(self) -> ReaderIdentity:
@@ -66,6 +71,7 @@ class ReaderDriver(ABC, Generic[F]):
         self._back_off = BackOff(jitter, reopen_s)
         self._plan = AntennaPlan()
         self._plan_changed = asyncio.Event()
+        self.asides = Asides(self._plan_changed.set)
         self._lost = False
         self._antennas = Antennas(port_count, probe_interval_s, on_event)
         self._refused_powers = RefusedPowers(on_event)
@@ -87,28 +93,36 @@ class ReaderDriver(ABC, Generic[F]):
 
     async def run(self) -> None:
         """Drive the reader until cancelled."""
-        await keep_connected(self._opener, self._converse, self._report_loss, self._back_off)
+        try:
+            await keep_connected(self._opener, self._converse, self._report_loss, self._back_off)
+        finally:
+            self.asides.lost("its driver was stopped")
 
     @abstractmethod
     def _start(self, line: FrameLine[F]) -> Conversation:
         """A conversation over a freshly opened line."""
 
     def _report_loss(self, reason: str) -> None:
+        self.asides.lost(reason)
         if not self._lost:  # not again with every attempt
             self._lost = True
             self._emit(ReaderLost(reason))
 
     async def _converse(self, link: Link) -> None:
         self._decoder.reset()
-        conversation = self._start(FrameLine(link, self._decoder))
+        line = FrameLine(link, self._decoder)
+        conversation = self._start(line)
         identity = await conversation.begin()
         self._lost = False
         self._emit(ReaderOnline(identity))
+        seat = conversation.seat(line)
+        self.asides.opened()
         while True:
             self._plan_changed.clear()
             pause_s = await conversation.step(self._plan)
             if conversation.works:
                 self._back_off.worked()
+            await self.asides.serve(seat)
             if pause_s > 0:
                 try:
                     async with asyncio.timeout(pause_s):

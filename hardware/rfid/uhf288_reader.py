@@ -15,6 +15,7 @@ from collections.abc import Callable
 from hardware.link import LinkOpener
 from hardware.rfid import uhf288_commands as commands
 from hardware.rfid.antennas import Antennas
+from hardware.rfid.asides import Seat
 from hardware.rfid.dialogue import NoAnswerError
 from hardware.rfid.line import FrameLine
 from hardware.rfid.reader import AntennaPlan, ReaderEvent, ReaderIdentity, RoundEnded
@@ -97,6 +98,9 @@ class _Conversation:
     def works(self) -> bool:
         """The last thing asked of the reader was done."""
         return self._bad_polls == 0
+
+    def seat(self, line: FrameLine[Frame]) -> Seat:
+        return Seat(self._dialogue, self._settings, line)
 
     async def begin(self) -> ReaderIdentity:
         """Raises ReaderSilentError, LinkLostError."""

@@ -6,8 +6,8 @@ The edges are written by hand: who checks PINs, which games there are, clock, ch
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC
 from pathlib import Path
@@ -45,6 +45,7 @@ from bayd.web.own_session import OwnSession
 from bayd.web.pages.files import StaticFiles
 from bayd.web.pages.screen import ScreenPages
 from bayd.web.pairing import Pairing
+from bayd.web.readers import ReaderPages, Tell, ToolRefusedError
 from bayd.web.routes import Route
 from bayd.web.status import StatusPages
 from bayd.web.views import BayViews
@@ -149,6 +150,83 @@ class Item:
     since_wall_ms: int
     reason: str
     parked: bool
+
+
+class Tools:
+    """A technician's readers: `east` answers, `west` is away, bay 110 plays at port 2."""
+
+    def __init__(self) -> None:
+        self.tell: Tell | None = None
+        self.tried: list[tuple[int, frozenset[int], str]] = []
+        self.watching = asyncio.Event()
+
+    def held(self) -> list[dict[str, Any]]:
+        device = {
+            "kind": "reader",
+            "name": "east",
+            "driver": "r2000_a0",
+            "link": "/dev/ttyUSB0",
+            "state": "ok",
+        }
+        return [
+            {
+                **device,
+                "reason": "",
+                "model": "0xA0",
+                "firmware": "1.9",
+                "bays": ["109"],
+                "level": None,
+                "details": {},
+            }
+        ]
+
+    async def identify(self, name: str) -> dict[str, Any]:
+        self._find(name)
+        return {
+            "driver": "r2000_a0",
+            "baudrate": 115_200,
+            "model": "0xA0 8-port",
+            "firmware": "1.9",
+            "port_count": 8,
+            "power_dbm": [26],
+            "antennas": {"1": True, "2": None},
+            "return_loss_db": {"1": 14},
+            "facts": {"temperature": "31 C"},
+            "exchanges": [{"question": "firmware", "sent": "A0", "got": ["A0"]}],
+        }
+
+    async def powers(self, name: str) -> list[int]:
+        self._find(name)
+        return [26]
+
+    async def set_power(
+        self, name: str, power_dbm: int, ports: Collection[int], by: str
+    ) -> tuple[list[int], list[int], list[str]]:
+        self._find(name, ports)
+        if power_dbm > 26:
+            raise ToolRefusedError("too_much_power", "26 dBm at most.", "power_dbm")
+        if 2 in ports:
+            raise ToolRefusedError("in_play", "Bay 110 plays at port 2.")
+        self.tried.append((power_dbm, frozenset(ports), by))
+        return [26], [power_dbm], []
+
+    @contextmanager
+    def watched(self, name: str, ports: Collection[int], tell: Tell) -> Iterator[frozenset[int]]:
+        self._find(name, ports)
+        self.tell = tell
+        self.watching.set()
+        try:
+            yield frozenset(ports or (1, 2))
+        finally:
+            self.tell = None
+
+    def _find(self, name: str, ports: Collection[int] = ()) -> None:
+        if name == "west":
+            raise ToolRefusedError("reader_away", "Reader west cannot be asked now: unplugged.")
+        if name != "east":
+            raise ToolRefusedError("unknown_reader", "There is no such reader.")
+        if not set(ports) <= {1, 2}:
+            raise ToolRefusedError("unknown_port", "There is no such port.", "ports")
 
 
 class House:
@@ -317,6 +395,8 @@ class House:
             return self.outbox
 
         outbox = OutboxPage(list_items)
+        self.tools = Tools()
+        readers = ReaderPages(self.tools, self.log)
         metrics = Metrics(self.counts, sources)
         served = (
             self.api,
@@ -324,6 +404,7 @@ class House:
             self.streams,
             outbox,
             AuditPage(self.journal.audit, UTC),
+            readers,
             metrics,
             OwnSession(self.sessions),
             pairing,
@@ -333,7 +414,9 @@ class House:
         self.routes = [route for one in served for route in one.routes()]
         self.routes.append(description_route(self.routes, VERSION))
         self.promises = _promises(self.routes)
-        app = make_app(self.routes, access, self.log, meter=self.counts, at_stop=[self.streams.close])
+        app = make_app(
+            self.routes, access, self.log, meter=self.counts, at_stop=[self.streams.close, readers.close]
+        )
         self.local_socket = LocalSocket(self.socket, self.log)
         return await Listener.open(app, [("127.0.0.1", 0)], self.log, local=self.local_socket.open())
 
