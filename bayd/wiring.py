@@ -218,6 +218,7 @@ class Daemon:
             parts.bays.bays,
             site_name=settings.site.name,
             currency=settings.site.currency,
+            timezone=settings.site.timezone,
             settings=settings.screens,
         )
         return OwnSession(parts.sessions), parts.pairing, files, screen
@@ -266,7 +267,13 @@ class _Parts:
         self.sessions = WebSessions(journal, clock, randomness)
         self.access = Access(credentials.api_tokens, self.sessions, settings.http.allowed_hosts, clock)
         self.qod = QodParts(configuration, credentials, bays, clock=clock, randomness=randomness, log=log)
-        views = BayViews(bays, clock, qod_state=self.qod.state, queue_place=self.dispensers.queue_place)
+        views = BayViews(
+            bays,
+            clock,
+            qod_state=self.qod.state,
+            queue_place=self.dispensers.queue_place,
+            players=self.central.poller.players.of,
+        )
         self.api = BayApi(
             bays,
             journal,

@@ -29,6 +29,7 @@ from bayd.core import inputs as i
 from bayd.ports import Clock, Log, Randomness
 from bayd.reconcile.games import GameCatalogue
 from bayd.reconcile.pin_vault import PinVault
+from bayd.reconcile.players import Players
 from bayd.reconcile.pulse import ServerPulse
 from bayd.reconcile.telling import NOT_TAKEN, tell
 from bayd.runtime.range import Range
@@ -78,6 +79,7 @@ class BookingPoller:
         self._bays = bays
         self._vault = vault
         self._games = games
+        self.players = Players()
         self._is_walk_in = is_walk_in
         self._is_selling = is_selling
         self._poll_s = poll_s
@@ -301,6 +303,7 @@ class BookingPoller:
         self, session_id: str, row: ServerSession, detail: ServerSession, released: bool | None
     ) -> i.ServerSaid:
         """The history's row with the game and the players of the session's own page."""
+        self.players.learn(session_id, detail.players)
         return i.ServerSaid(
             session_id=session_id,
             minutes=row.duration_min,

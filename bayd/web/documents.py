@@ -44,6 +44,13 @@ class GameView(_Document):
     balls_limit: int | None = Field(description="0: no limit.")
 
 
+class PlayerView(_Document):
+    """One of those who share a session."""
+
+    id: int = Field(description="For `player`.")
+    name: str | None = Field(description="A display name; null for those who may not see names.")
+
+
 class SessionView(_Document):
     """The session in play."""
 
@@ -56,6 +63,7 @@ class SessionView(_Document):
     game: GameView | None
     player_id: int | None = Field(description="Whose turn it is.")
     player: str | None = Field(description="A display name; null for those who may not see names.")
+    players: list[PlayerView] = Field(description="All who share the session, as far as the server says.")
 
 
 class UnknownView(_Document):
@@ -71,6 +79,7 @@ class UnknownView(_Document):
 class BallsView(_Document):
     """commanded + granted = counted + balance + unknown + what an open payout still has to pay."""
 
+    machine: bool = Field(description="This bay has a dispenser.")
     limit: Count | None = Field(description="Of the game; null: none.")
     commanded: Count = Field(description="Asked for and granted.")
     counted: Count = Field(description="Left the machine.")

@@ -1,9 +1,9 @@
 """A bay as the API shows it."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from bayd.core.dispensing import choices
 from bayd.core.extensions import offers
@@ -25,6 +25,7 @@ from bayd.web.documents import (
     LowLatencyView,
     OfferView,
     PadView,
+    PlayerView,
     SessionView,
     UnknownView,
     WarningView,
@@ -35,8 +36,17 @@ MOVING: Any = {"session": {"remaining_s", "ends_at"}, "pin": {"locked_for_s"}}
 _STEP_MS = 10_000  # … unless the wall clock was set, and the end is shown at another time of day
 
 
+class Player(Protocol):
+    """One of those who share a session."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def name(self) -> str | None: ...
+
+
 class BayViews:
-    """The bays as they are now, with what others know of them: `qod_state` and `queue_place`."""
+    """The bays as they are now, with what others know of them: `qod_state`, `queue_place`, `players`."""
 
     def __init__(
         self,
@@ -45,11 +55,13 @@ class BayViews:
         *,
         qod_state: Callable[[str], str],
         queue_place: Callable[[str], int],
+        players: Callable[[str], Sequence[Player]] = lambda _session: (),
     ) -> None:
         self._bays = bays
         self._clock = clock
         self._qod_state = qod_state
         self._queue_place = queue_place
+        self._players = players
 
     def show(self, bay: Bay, *, names: bool) -> BayDocument:
         """`names` False: without anything that tells who plays."""
@@ -60,6 +72,7 @@ class BayViews:
             self._qod_state(bay.number),
             names=names,
             queue_place=self._queue_place(bay.number),
+            players=() if bay.session is None else self._players(bay.session.session_id),
         )
 
     def still_life(self, bay: Bay, document: BayDocument) -> str:
@@ -70,7 +83,14 @@ class BayViews:
 
 
 def bay_view(
-    bay: Bay, now: Instant, rules: Rules, qod_state: str, *, names: bool, queue_place: int = 0
+    bay: Bay,
+    now: Instant,
+    rules: Rules,
+    qod_state: str,
+    *,
+    names: bool,
+    queue_place: int = 0,
+    players: Sequence[Player] = (),
 ) -> BayDocument:
     """`names` False: without anything that tells who plays. `queue_place`: payouts before this bay's."""
     session = bay.session
@@ -78,7 +98,7 @@ def bay_view(
     return BayDocument(
         number=bay.number,
         phase=bay.phase,
-        session=None if session is None else _session(session, now, names=names),
+        session=None if session is None else _session(session, now, players, names=names),
         moved_to=None if bay.moved is None or session is not None else bay.moved.to,
         booked=len(bay.bookings),
         next_game=None if not bay.bookings or bay.bookings[0].game is None else bay.bookings[0].game.id,
@@ -144,7 +164,7 @@ def rfc3339(wall_ms: int) -> str:
     )
 
 
-def _session(session: PlaySession, now: Instant, *, names: bool) -> SessionView:
+def _session(session: PlaySession, now: Instant, players: Sequence[Player], *, names: bool) -> SessionView:
     remaining_ms = session.remaining_ms(now.boot_ms)
     game = session.game
     return SessionView(
@@ -157,6 +177,7 @@ def _session(session: PlaySession, now: Instant, *, names: bool) -> SessionView:
         game=None if game is None else GameView(id=game.id, name=game.name, balls_limit=game.balls_limit),
         player_id=session.player_id,
         player=session.player if names else None,
+        players=[PlayerView(id=one.id, name=one.name if names else None) for one in players],
     )
 
 
@@ -180,6 +201,7 @@ def _balls(bay: Bay, rules: Rules, queue_place: int) -> BallsView:
     session = bay.session
     balls = session.balls if session is not None else bay.last.balls if bay.last is not None else Balls()
     return BallsView(
+        machine=rules.dispenser is not None,
         limit=None if session is None or session.game is None else session.game.balls_limit or None,
         commanded=balls.commanded,
         counted=balls.counted,

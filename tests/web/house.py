@@ -25,6 +25,7 @@ from bayd.journal import InlineJournalExecutor, Journal, JournalUnavailableError
 from bayd.journal.disk import Connect, connect
 from bayd.journal.event_codec import BayEventCodec
 from bayd.ports import JournalExecutor
+from bayd.reconcile.players import Player
 from bayd.runtime.bay import AnswerMaker, Outcome
 from bayd.runtime.range import Range
 from bayd.settings import Screens
@@ -243,6 +244,7 @@ class House:
         self.allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1")
         self.stream_limits = StreamLimits()
         self.screens = Screens()
+        self.players: dict[str, tuple[Player, ...]] = {}
         self.patience_s = 5.0
         self.body_within_s = 10.0
         self.stalled: str | None = None
@@ -308,7 +310,11 @@ class House:
             return GAMES.get(game_id)
 
         views = BayViews(
-            self.bays, self.clock, qod_state=lambda _number: "off", queue_place=lambda _number: 0
+            self.bays,
+            self.clock,
+            qod_state=lambda _number: "off",
+            queue_place=lambda _number: 0,
+            players=lambda session_id: self.players.get(session_id, ()),
         )
         self.api = BayApi(
             self.bays,
@@ -385,7 +391,12 @@ class House:
         )
         files = StaticFiles()
         screen = ScreenPages(
-            files, self.bays.bays, site_name="Example range", currency="INR", settings=self.screens
+            files,
+            self.bays.bays,
+            site_name="Example range",
+            currency="INR",
+            timezone="Asia/Kolkata",
+            settings=self.screens,
         )
         access = Access(TOKENS, self.sessions, self.allowed_hosts, self.clock, self.limits)
 

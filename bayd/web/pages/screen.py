@@ -33,12 +33,14 @@ class ScreenPages:
         *,
         site_name: str,
         currency: str,
+        timezone: str,
         settings: Screens,
     ) -> None:
         self._files = files
         self._bays = bays
         self._site_name = site_name
         self._currency = currency
+        self._timezone = timezone
         self._settings = settings
 
     def routes(self) -> list[Route]:
@@ -68,6 +70,7 @@ class ScreenPages:
             "bay": bay,
             "site": self._site_name,
             "currency": self._currency,
+            "timezone": self._timezone,
             "language": settings.language,
             "theme": settings.theme,
             "catalogues": json.dumps({code: files.url(f"i18n/bay.{code}.json") for code in LANGUAGES}),

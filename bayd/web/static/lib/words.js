@@ -51,6 +51,11 @@ export class Words {
     });
   }
 
+  /** Why the daemon refused, by its stable code. */
+  refusal(code) {
+    return this.say(this.has(`refusal.${code}`) ? `refusal.${code}` : "refusal.other");
+  }
+
   /** An amount in the server's unit, which is taken to be the currency's main one. */
   price(amount, currency) {
     if (!currency) return this.numbers.format(amount);

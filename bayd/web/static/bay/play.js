@@ -1,0 +1,220 @@
+// Somebody plays: the time above all, then balls, and below them what can be done, one thing at a time.
+
+import { h, icon, rebuild, setText, show } from "../lib/dom.js";
+import { clockText, Countdown } from "./clock.js";
+import { Pad } from "./pad.js";
+import { BallsPanel, EndPanel, PlayersPanel, TimePanel } from "./panels.js";
+
+const BACK_AFTER_MS = 30_000; // a panel that nobody uses any more
+
+export class PlayScene {
+  constructor(screen) {
+    this.screen = screen;
+    this.clock = new Countdown();
+    this.label = h("p.time-label");
+    this.time = h("p.time", { role: "timer", "data-testid": "time" });
+    this.ends = h("p.time-ends");
+    this.bar = h("div.bar-left");
+    this.state = h("p.time-state", { "data-testid": "time-state" });
+    this.facts = h("dl.facts");
+    this.lower = h("div.lower");
+    this.panel = null;
+    this.pad = null;
+    this.root = h("section.play", {},
+      h("div.time-panel", {},
+        h("div.time-head", {}, this.label, this.state), this.time,
+        h("div.bar", { "aria-hidden": "true" }, this.bar), this.ends),
+      this.facts, this.lower);
+    this.showActions();
+  }
+
+  close() {
+    this.pad?.close();
+    clearTimeout(this.back);
+  }
+
+  update(bay) {
+    this.bay = bay;
+    const { session } = bay;
+    this.clock.set(session.remaining_s, !session.paused);
+    this.root.dataset.phase = bay.phase;
+    this.drawFacts();
+    this.drawWords();
+    this.drawActions();
+    this.panel?.update(bay);
+    this.pad?.update(bay.pin, this.screen.fresh);
+    this.tick();
+  }
+
+  tick() {
+    if (this.bay === undefined) return;
+    const left = this.clock.left;
+    setText(this.time, clockText(left));
+    this.time.toggleAttribute("data-long", left > 3600);
+    const share = Math.min(1, left / Math.max(1, this.bay.session.duration_s));
+    this.bar.style.transform = `scaleX(${share.toFixed(4)})`;
+    this.root.dataset.near = this.nearness(left);
+    this.pad?.tick();
+    if (this.wasZero !== (left === 0)) this.drawWords();
+  }
+
+  /** Booked minutes that are left: in demonstrations they pass faster. */
+  minutesLeft(left) {
+    const { session } = this.bay;
+    return session.minutes ? left / (session.duration_s / session.minutes) : left / 60;
+  }
+
+  nearness(left) {
+    const minutes = this.minutesLeft(left);
+    return minutes <= 1 ? "last" : minutes <= 5 ? "soon" : "far";
+  }
+
+  drawWords() {
+    const { words } = this.screen;
+    const { session } = this.bay;
+    const left = this.clock.left;
+    this.wasZero = left === 0;
+    setText(this.label, words.say(session.paused ? "play.paused" : "play.left"));
+    setText(this.ends, session.paused ? words.say("play.paused_text") : words.say("play.ends", { time: this.screen.timeOfDay(session.ends_at) }));
+    const minutes = Math.ceil(this.minutesLeft(left) - 1e-6);
+    const near = this.nearness(left) !== "far" && !session.paused;
+    const key = `${near}${session.paused}${minutes}${words.language}`;
+    rebuild(this.state, key, () => {
+      if (session.paused) return [icon("pause"), words.say("play.paused_badge")];
+      if (!near) return [];
+      return [icon("warning"), left === 0 ? words.say("play.ending") : words.say("play.warning", { count: minutes })];
+    });
+  }
+
+  drawFacts() {
+    const { words } = this.screen;
+    const { session, balls } = this.bay;
+    const rows = [];
+    const name = this.playerName();
+    if (name) rows.push(["player", words.say("play.player"), name]);
+    if (session.game) rows.push(["game", words.say("play.game"), session.game.name]);
+    if (balls.machine || balls.counted > 0) {
+      if (balls.left !== null) {
+        rows.push(["balls", words.say("balls.left"), words.say("balls.of", { left: balls.left, limit: balls.limit ?? balls.left })]);
+      } else {
+        rows.push(["balls", words.say("balls.out"), words.numbers.format(balls.counted)]);
+      }
+    }
+    rebuild(this.facts, [rows, words.language], () =>
+      rows.map(([kind, label, value]) =>
+        h(`div.fact.fact-${kind}`, {}, h("dt", {}, label), h("dd", { "data-testid": `fact-${kind}` }, value))));
+  }
+
+  playerName() {
+    const { session } = this.bay;
+    const turn = (session.players ?? []).find((player) => player.id === session.player_id);
+    return turn?.name ?? session.player ?? "";
+  }
+
+  // What can be done
+
+  showActions() {
+    clearTimeout(this.back);
+    this.pad?.close();
+    this.pad = null;
+    this.panel = null;
+    this.note = h("p.note", { role: "status", "data-testid": "note" });
+    this.tiles = h("div.tiles");
+    this.lower.replaceChildren(this.tiles, this.note);
+    if (this.bay !== undefined) {
+      this.tiles.dataset.key = "";
+      this.drawActions();
+    }
+  }
+
+  drawActions() {
+    if (this.panel !== null || this.pad !== null) return;
+    const { words, fresh } = this.screen;
+    const { bay } = this;
+    const { session, extension, balls } = bay;
+    const tiles = [];
+    if (balls.machine) tiles.push(["balls", "ball", words.say("act.balls"), this.ballsHint(), session.paused || this.ballsClosed()]);
+    tiles.push(["time", "plus", words.say("act.time"), this.timeHint(), extension.offers.length === 0 || extension.asked !== null]);
+    if ((session.players ?? []).length > 1) tiles.push(["players", "person", words.say("act.players"), this.playerName(), false]);
+    if (bay.booked > 0) tiles.push(["next", "lock", words.say("act.next"), words.say("act.next_hint"), false]);
+    if (session.paused) tiles.push(["resume", "lock", words.say("act.resume"), words.say("act.resume_hint"), false]);
+    tiles.push(["end", "stop", words.say("act.end"), "", false]);
+    rebuild(this.tiles, [tiles, fresh, words.language], () =>
+      tiles.map(([name, sign, label, hint, closed]) =>
+        h(`button.tile${name === "balls" ? ".main" : ""}`,
+          { type: "button", "data-testid": `act-${name}`, disabled: closed || !fresh, onclick: () => this.open(name) },
+          icon(sign), h("span.tile-label", {}, label), hint ? h("span.tile-hint", {}, hint) : null)));
+    setText(this.note, this.noteText());
+  }
+
+  ballsClosed() {
+    const { balls, devices } = this.bay;
+    return devices.dispenser.state === "fault" || balls.paying > 0 || (balls.left === 0 && balls.balance === 0);
+  }
+
+  ballsHint() {
+    const { words } = this.screen;
+    const { balls, devices } = this.bay;
+    if (devices.dispenser.state === "fault" || devices.dispenser.state === "lost") return words.say("balls.broken");
+    if (balls.paying > 0) {
+      return balls.queue_place ? words.say("balls.queued", { count: balls.queue_place }) : words.say("balls.paying", { count: balls.paying });
+    }
+    if (balls.balance > 0) return words.say("balls.balance", { count: balls.balance });
+    return balls.left === 0 ? words.say("balls.none_left") : "";
+  }
+
+  timeHint() {
+    const { words } = this.screen;
+    const { extension, booked } = this.bay;
+    if (extension.asked) return words.say("time.asked", { count: extension.asked.minutes });
+    if (extension.offers.length === 0) return words.say(booked > 0 ? "time.booked" : "time.reception");
+    return "";
+  }
+
+  noteText() {
+    const { words } = this.screen;
+    const { extension } = this.bay;
+    return extension.declined && !extension.asked ? words.say("time.declined", { reason: extension.declined }) : "";
+  }
+
+  open(name) {
+    const { screen } = this;
+    const close = () => this.showActions();
+    if (name === "next" || name === "resume") {
+      this.pad = new Pad(screen.words, async (pin) => {
+        const answer = await screen.act("pin", { pin });
+        if (answer.ok) {
+          this.showActions();
+          if (name === "next") screen.tell(screen.words.say("act.next_done"), "good");
+        }
+        return answer;
+      });
+      const title = screen.words.say(name === "next" ? "act.next" : "act.resume");
+      this.lower.replaceChildren(h("div.pad-panel", {}, this.panelHead(title), this.pad.top, this.pad.bottom));
+      this.pad.update(this.bay.pin, screen.fresh);
+    } else {
+      const Panel = { balls: BallsPanel, time: TimePanel, players: PlayersPanel, end: EndPanel }[name];
+      this.panel = new Panel(screen, close);
+      this.panel.update(this.bay);
+      this.lower.replaceChildren(h("div.panel", {}, this.panelHead(this.panel.title), this.panel.root));
+    }
+    this.lower.querySelector("button:not(:disabled)")?.focus({ preventScroll: true, focusVisible: false });
+    this.keepOpen();
+    this.lower.addEventListener("pointerdown", () => this.keepOpen());
+  }
+
+  keepOpen() {
+    clearTimeout(this.back);
+    this.back = setTimeout(() => this.showActions(), BACK_AFTER_MS);
+  }
+
+  panelHead(title) {
+    const { words } = this.screen;
+    const back = h("button.back", { type: "button", "data-testid": "back", onclick: () => this.showActions() }, icon("back"), words.say("act.back"));
+    return h("div.panel-head", {}, back, h("h2", {}, title));
+  }
+
+  say() {
+    if (this.pad !== null || this.panel !== null) this.showActions();
+  }
+}

@@ -1,0 +1,77 @@
+// Nobody plays: the bay waits for a PIN, shows a result, or is closed.
+
+import { h, icon, setText, show } from "../lib/dom.js";
+import { Pad } from "./pad.js";
+
+/** Free, booked, and the time after a session: words above, the PIN pad in the lower half. */
+export class WelcomeScene {
+  constructor(screen) {
+    this.screen = screen;
+    this.title = h("h1.welcome-title");
+    this.text = h("p.welcome-text");
+    this.result = h("p.result", { "data-testid": "result" });
+    this.pad = new Pad(screen.words, (pin) => screen.act("pin", { pin }));
+    this.head = h("div.welcome-head", {}, this.title, this.text, this.result, this.pad.top);
+    this.root = h("section.welcome", {}, this.head, this.pad.bottom);
+  }
+
+  close() {
+    this.pad.close();
+  }
+
+  update(bay) {
+    const { words } = this.screen;
+    const over = bay.phase === "grace";
+    const waits = bay.booked > 0;
+    this.root.dataset.phase = bay.phase;
+    setText(this.title, words.say(over ? "grace.title" : waits ? "booked.title" : "free.title"));
+    setText(this.text, words.say(over ? (waits ? "grace.next" : "grace.text") : waits ? "booked.text" : "free.text"));
+    setText(this.result, over ? this.resultText(bay.balls) : "");
+    show(this.result, over && this.result.textContent !== "");
+    const open = !over || waits;
+    show(this.pad.top, open);
+    show(this.pad.bottom, open);
+    this.pad.update(bay.pin, this.screen.fresh);
+  }
+
+  resultText(balls) {
+    const { words } = this.screen;
+    const parts = [];
+    if (balls.counted > 0) parts.push(words.say("grace.balls", { count: balls.counted }));
+    if (balls.balance > 0) parts.push(words.say("grace.balance", { count: balls.balance }));
+    return parts.join(" ");
+  }
+
+  tick() {
+    this.pad.tick();
+  }
+
+  say() {
+    this.pad.say();
+  }
+}
+
+/** Kept by staff, or out of service. */
+export class ClosedScene {
+  constructor(screen) {
+    this.screen = screen;
+    this.sign = h("div.closed-sign");
+    this.title = h("h1.welcome-title");
+    this.text = h("p.welcome-text");
+    this.root = h("section.closed", {}, this.sign, this.title, this.text);
+  }
+
+  close() {}
+
+  update(bay) {
+    const { words } = this.screen;
+    const held = bay.phase === "held";
+    this.sign.replaceChildren(icon(held ? "flag" : "stop"));
+    setText(this.title, words.say(held ? "held.title" : "out.title"));
+    setText(this.text, words.say(held ? "held.text" : "out.text"));
+  }
+
+  tick() {}
+
+  say() {}
+}
