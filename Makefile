@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 BENCHES := $(patsubst tests/bench/bench_%.py,bench-%,$(wildcard tests/bench/bench_*.py))
 ARGS ?=
 
-.PHONY: setup demo test test-system check soak bench docs deb lock clean
+.PHONY: setup demo test test-system check soak bench docs screens deb lock clean
 
 setup: $(STAMP)
 
@@ -47,9 +47,15 @@ bench-%: $(STAMP)
 docs: $(STAMP)
 	$(BIN)/python -m tests.generated_pages
 
+<<<<<<< HEAD
 # The Debian package of this machine's architecture and Python, in dist/.
 deb: $(STAMP)
 	systemd/deb/build $(ARGS)
+=======
+# Pictures of every state of every page, by Chromium, into docs/img; ARGS="playing locked" makes those alone.
+screens: $(STAMP)
+	$(BIN)/python -m tests.browser.screenshots $(ARGS)
+>>>>>>> 0ab1aa6 (Every state of the bay's screen under test: nothing cut, covered or too small, axe-core; players who take turns)
 
 # Writes requirements.lock anew from pyproject.toml, keeping the versions that still fit; ARGS=--upgrade does not.
 lock: $(STAMP)

@@ -19,6 +19,7 @@ from tests.web.house import House
 
 IMAGES = Path(__file__).parents[2] / "docs/img"
 SIZES = {"wide": (1280, 800), "tall": (800, 1280)}
+SCALE = 0.5  # the pages are laid out at full size; the pictures are to stay small
 _LIGHT = frozenset({"playing", "booked"})  # shown in the light theme, too
 
 
@@ -27,7 +28,9 @@ async def _shoot(browser: Browser, state: State, screens: Screens, directory: Pa
     house.screens = screens
     prepare(house)
     async with house.open():
-        context = await browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
+        context = await browser.new_context(
+            viewport={"width": 1280, "height": 800}, reduced_motion="reduce", device_scale_factor=SCALE
+        )
         page = await show(house, context, state)
         for word, (width, height) in SIZES.items():
             await page.set_viewport_size({"width": width, "height": height})

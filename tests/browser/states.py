@@ -31,6 +31,7 @@ class State:
     do: Do = _nothing
     path: str = "/bay/109"
     paired: bool = True
+    reopens: bool = False  # `do` opens what a switch of language closes
 
 
 def prepare(house: House) -> None:
@@ -197,17 +198,17 @@ STATES = (
     State("playing", playing, "time"),
     State("playing-long", long_play, "time"),
     State("playing-players", two_play, "act-players"),
-    State("players", two_play, "player-2", press("act-players")),
-    State("balls", playing, "balls-50", press("act-balls")),
+    State("players", two_play, "player-2", press("act-players"), reopens=True),
+    State("balls", playing, "balls-50", press("act-balls"), reopens=True),
     State("balls-coming", paying, "act-balls"),
     State("machine-broken", broken_machine, "act-balls"),
-    State("more-time", playing, "time-30", press("act-time")),
+    State("more-time", playing, "time-30", press("act-time"), reopens=True),
     State("more-time-asked", asked, "act-time"),
     State("more-time-declined", declined, "note"),
-    State("end-question", playing, "end-yes", press("act-end")),
+    State("end-question", playing, "end-yes", press("act-end"), reopens=True),
     State("five-minutes", five_minutes, "time-state"),
     State("one-minute", one_minute, "time-state"),
-    State("next-guest", next_waits, "keys", press("act-next")),
+    State("next-guest", next_waits, "keys", press("act-next"), reopens=True),
     State("paused", paused, "time-state"),
     State("help-called", helped, "help"),
     State("help-told", playing, "told", refused),

@@ -93,6 +93,7 @@ export class Pad {
       button.disabled = locked || this.state !== "ready" || !this.usable;
       if (name.length > 1) button.setAttribute("aria-label", words.say(name === "clear" ? "pin.clear" : "pin.delete"));
     }
+    show(this.entered, !locked);
     show(this.grid, !locked);
     show(this.lock, locked);
     if (locked) this.drawLock();

@@ -50,7 +50,7 @@ export class PlayScene {
     if (this.bay === undefined) return;
     const left = this.clock.left;
     setText(this.time, clockText(left));
-    this.time.toggleAttribute("data-long", left > 3600);
+    this.time.toggleAttribute("data-long", this.time.textContent.length > 5);
     const share = Math.min(1, left / Math.max(1, this.bay.session.duration_s));
     this.bar.style.transform = `scaleX(${share.toFixed(4)})`;
     this.root.dataset.near = this.nearness(left);

@@ -11,7 +11,8 @@ export class WelcomeScene {
     this.text = h("p.welcome-text");
     this.result = h("p.result", { "data-testid": "result" });
     this.pad = new Pad(screen.words, (pin) => screen.act("pin", { pin }));
-    this.head = h("div.welcome-head", {}, this.title, this.text, this.result, this.pad.top);
+    this.sign = h("div.sign", {}, icon("flag"));
+    this.head = h("div.welcome-head", {}, this.sign, this.title, this.text, this.result, this.pad.top);
     this.root = h("section.welcome", {}, this.head, this.pad.bottom);
   }
 
@@ -29,6 +30,7 @@ export class WelcomeScene {
     setText(this.result, over ? this.resultText(bay.balls) : "");
     show(this.result, over && this.result.textContent !== "");
     const open = !over || waits;
+    show(this.sign, !open);
     show(this.pad.top, open);
     show(this.pad.bottom, open);
     this.pad.update(bay.pin, this.screen.fresh);
