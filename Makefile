@@ -47,15 +47,13 @@ bench-%: $(STAMP)
 docs: $(STAMP)
 	$(BIN)/python -m tests.generated_pages
 
-<<<<<<< HEAD
 # The Debian package of this machine's architecture and Python, in dist/.
 deb: $(STAMP)
 	systemd/deb/build $(ARGS)
-=======
+
 # Pictures of every state of every page, by Chromium, into docs/img; ARGS="playing locked" makes those alone.
 screens: $(STAMP)
 	$(BIN)/python -m tests.browser.screenshots $(ARGS)
->>>>>>> 0ab1aa6 (Every state of the bay's screen under test: nothing cut, covered or too small, axe-core; players who take turns)
 
 # Writes requirements.lock anew from pyproject.toml, keeping the versions that still fit; ARGS=--upgrade does not.
 lock: $(STAMP)
