@@ -25,6 +25,8 @@ def presence(path: Path) -> Presence | None:
 
 
 async def arrival(path: Path, known: Presence | None) -> None:
-    """Until another device than the known one is there."""
+    """Until another device than the known one is there. Never at once: a device that comes and goes without
+    end must not keep its driver from letting others have a turn."""
+    await asyncio.sleep(LOOK_EVERY_S)
     while (now := presence(path)) is None or now == known:  # noqa: ASYNC110 # nobody in here will know
         await asyncio.sleep(LOOK_EVERY_S)

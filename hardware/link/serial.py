@@ -205,11 +205,11 @@ class SerialOpener:
         return self._path
 
     async def open(self) -> Link:
+        self._tried = presence(Path(self._path))
         if self._opening is not None and not self._opening.done():
             raise LinkUnavailableError(
                 f"{self._path}: the previous attempt still hangs in the operating system; unplug the adapter"
             )
-        self._tried = presence(Path(self._path))
         opening = in_daemon_thread(partial(_open, self._make_port()), name=f"open {self._path}")
         self._opening = opening
         try:

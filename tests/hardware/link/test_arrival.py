@@ -73,9 +73,26 @@ async def test_what_came_back_while_the_attempt_failed_is_not_missed(tmp_path: P
         await opener.open()
     port = PtyPort(path)
     port.plug()
-    async with asyncio.timeout(0.01):
+    async with asyncio.timeout(20):
         await opener.returned()
     port.unplug()
+
+
+@pytest.mark.virtual_time
+async def test_a_device_that_changes_all_the_time_takes_no_more_than_ten_turns_a_second(
+    tmp_path: Path,
+) -> None:
+    device = tmp_path / "ttyUSB0"
+    device.touch()
+    turns = 0
+    try:
+        async with asyncio.timeout(2):
+            while True:
+                await arrival(device, None)
+                turns += 1
+    except TimeoutError:
+        pass
+    assert 15 <= turns <= 20
 
 
 async def test_a_port_without_rs485_says_so(tmp_path: Path) -> None:
