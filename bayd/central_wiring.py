@@ -25,6 +25,7 @@ from bayd.reconcile.outbox import CentralOutbox
 from bayd.reconcile.pin_vault import PinVault
 from bayd.reconcile.pins import PinDesk
 from bayd.reconcile.pulse import ServerPulse
+from bayd.reconcile.tariff import TariffWatcher
 from bayd.reconcile.walk_ins import WalkInAccount
 from bayd.runtime.bay import AnswerMaker, BayObserver
 from bayd.runtime.range import Range
@@ -62,6 +63,7 @@ class CentralParts:
         clock: Clock,
         randomness: Randomness,
         log: Log,
+        timezone: str = "UTC",
     ) -> None:
         self._bays = bays
         self._clock = clock
@@ -105,6 +107,14 @@ class CentralParts:
         )
         self.desk = PinDesk(self.client, self.poller, self.vault, bays, randomness=randomness, log=log)
         self.status = BayStatusPoster(self.client, journal, bays, clock=clock, randomness=randomness, log=log)
+        self.tariff = TariffWatcher(
+            self.client,
+            bays,
+            timezone=timezone,
+            price_minutes=central.price_minutes,
+            clock=clock,
+            log=log,
+        )
         self.state = (
             BayStatePoster(self.client, bays, clock=clock, randomness=randomness, log=log)
             if central.bay_state
@@ -147,6 +157,7 @@ class CentralParts:
             "outbox": self.outbox.run(),
             "games": self.games.run(),
             "bay-status": self.status.run(),
+            "tariff": self.tariff.run(),
         }
         if self.state is not None:
             roots["bay-state"] = self.state.run()

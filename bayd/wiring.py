@@ -255,6 +255,7 @@ class _Parts:
             bays,
             transport=self._transport,
             horizon_ms=settings.play.booking_horizon_minutes * configuration.minute_ms,
+            timezone=settings.site.timezone,
             ears=self.readers,
             clock=clock,
             randomness=randomness,

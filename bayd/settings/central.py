@@ -58,6 +58,13 @@ class Central(Table):
     auth: Literal["none", "bearer"] = Field(
         "none", description="`bearer` sends the credential `central_token`; the documented server wants none."
     )
+    price_minutes: int | None = Field(
+        None,
+        ge=1,
+        le=1440,
+        description="The server's `genericPrice` of a bay is for so many minutes; its documents do not say. "
+        "Default: its price is not used, `play.extension_price` is.",
+    )
     walk_in: WalkIn | None = Field(
         None, description="Without this table nothing can be sold at the bay while the desk is away."
     )

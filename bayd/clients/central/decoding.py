@@ -5,11 +5,13 @@ siblings Bay, Reader, Game, Score, Time Interval, System Variable and Transactio
 all shapes have as needed, the rest as optional.
 """
 
+import re
 from collections.abc import Callable
 from typing import TypeVar
 
 from .model import (
     AntennaPair,
+    GenericPrice,
     Listing,
     ServerAntenna,
     ServerBay,
@@ -29,6 +31,7 @@ from .secret import Secret
 T = TypeVar("T")
 
 _PIN_DIGITS = 6
+_TIME_OF_DAY = re.compile(r"([01][0-9]|2[0-4]):([0-5][0-9]):([0-5][0-9])")
 
 
 def decode_list(value: object, decode: Callable[[ObjectReader], T], notes: list[str]) -> Listing[T]:
@@ -90,7 +93,28 @@ def decode_bay(fields: ObjectReader) -> ServerBay:
         floor=None if floor is None else floor.find_text("number"),
         status=_find_status(fields),
         active_session_id=as_whole(active.get("id") if isinstance(active, dict) else active),
+        price=_find_price(fields),
     )
+
+
+def _find_price(fields: ObjectReader) -> GenericPrice | None:
+    """Bay component, 2: `genericPrice {startTime "17:00:00", endTime, amount}`; one that is odd is none."""
+    price = fields.find_object("genericPrice")
+    if price is None:
+        return None
+    start_s, end_s = (_time_of_day_s(price.find_text(name)) for name in ("startTime", "endTime"))
+    amount = price.find_whole("amount")
+    if start_s is None or end_s is None or amount is None or amount < 0:
+        return None
+    return GenericPrice(start_s, end_s, amount)
+
+
+def _time_of_day_s(text: str | None) -> int | None:
+    found = _TIME_OF_DAY.fullmatch(text or "")
+    if found is None:
+        return None
+    hour, minute, second = (int(part) for part in found.groups())
+    return hour * 3600 + minute * 60 + second
 
 
 def decode_antenna(fields: ObjectReader) -> ServerAntenna:

@@ -60,6 +60,15 @@ class ServerGame:
 
 
 @dataclass(frozen=True, slots=True)
+class GenericPrice:
+    """The price between two times of day of the site, in seconds; for how many minutes, nobody says."""
+
+    start_s: int
+    end_s: int
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
 class ServerBay:
     """A bay. Its `timerId` is left out: it changes under way and identifies nothing."""
 
@@ -73,6 +82,7 @@ class ServerBay:
     floor: str | None = None
     status: str | None = None  # the name, see BayStatus
     active_session_id: int | None = None
+    price: GenericPrice | None = None
 
 
 @dataclass(frozen=True, slots=True)

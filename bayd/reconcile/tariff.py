@@ -1,0 +1,114 @@
+"""What more time costs, in which lengths it is sold, and what is owed: as the central server says.
+
+Intervals and prices are looked at once a minute, arrears of the bays where somebody may extend on account a
+little more often. A price counts between its times of day at the site; a wall clock that nobody keeps tells
+no time of day, and then the server's price is not known. A call that the server does not have is asked for
+again after an hour.
+"""
+
+import asyncio
+from datetime import datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from bayd.clients.central import CapabilityMissing, CentralClient, CentralError, GenericPrice
+from bayd.core import inputs as i
+from bayd.core.model import Tariff
+from bayd.core.rules import ExtensionPolicy
+from bayd.ports import Clock, Log
+from bayd.reconcile.telling import tell
+from bayd.runtime.range import Range
+
+_LOOK_S = 60.0
+_ARREARS_S = 20.0
+_MISSING_S = 3600.0
+
+
+class TariffWatcher:
+    """`run` is a root task. `price_minutes`: what the server's price is for; None: nobody said."""
+
+    def __init__(
+        self,
+        client: CentralClient,
+        bays: Range,
+        *,
+        timezone: str,
+        price_minutes: int | None,
+        clock: Clock,
+        log: Log,
+    ) -> None:
+        self._client = client
+        self._bays = bays
+        self._timezone = _zone(timezone)
+        self._price_minutes = price_minutes
+        self._clock = clock
+        self._log = log
+
+    async def run(self) -> None:
+        await self._bays.ready.wait()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch_tariff(), name="tariff")
+            tasks.create_task(self._watch_arrears(), name="arrears")
+
+    async def look(self) -> None:
+        """At lengths and prices. Raises CentralError."""
+        listing = await self._client.time_intervals()
+        intervals = tuple(sorted(item.interval_min for item in listing.items if item.enabled)) or None
+        prices = await self._prices()
+        for number in self._bays.bays:
+            price = prices.get(number)
+            amount = None if price is None or not self._is_now(price) else price.amount
+            tariff = Tariff(intervals, amount, self._price_minutes or 60)
+            await tell(self._bays, number, i.PricesSeen(tariff), self._log)
+
+    async def _prices(self) -> dict[str, GenericPrice]:
+        if self._price_minutes is None:
+            return {}
+        bays = (await self._client.bays()).items
+        return {bay.number: bay.price for bay in bays if bay.price is not None}
+
+    def _is_now(self, price: GenericPrice) -> bool:
+        now = self._clock.now()
+        if not now.synchronised or self._timezone is None:
+            return False
+        at = datetime.fromtimestamp(now.wall_ms / 1000, self._timezone)
+        second = at.hour * 3600 + at.minute * 60 + at.second
+        if price.start_s <= price.end_s:
+            return price.start_s <= second < price.end_s
+        return second >= price.start_s or second < price.end_s  # over midnight
+
+    async def _watch_tariff(self) -> None:
+        while True:
+            wait_s = _LOOK_S
+            try:
+                await self.look()
+            except CapabilityMissing:
+                wait_s = _MISSING_S
+            except CentralError as error:
+                self._log.debug("tariff_not_read", reason=str(error))
+            await asyncio.sleep(wait_s)
+
+    async def _watch_arrears(self) -> None:
+        while True:
+            wait_s = _ARREARS_S
+            for number, task in self._bays.bays.items():
+                if task.bay.session is None or task.rules.extension is not ExtensionPolicy.ON_ACCOUNT:
+                    continue
+                try:
+                    dues = (await self._client.pending_dues(number)).items
+                except CapabilityMissing:
+                    wait_s = _MISSING_S
+                    break
+                except CentralError as error:
+                    self._log.debug("arrears_not_read", bay=number, reason=str(error))
+                    break
+                owed = sum(due.amount - (due.discounted or 0) for due in dues)
+                await tell(self._bays, number, i.ArrearsSeen(max(0, owed)), self._log)
+            await asyncio.sleep(wait_s)
+
+
+def _zone(name: str) -> ZoneInfo | None:
+    """None: this machine has no time zones, and so no time of day of the site."""
+    try:
+        return ZoneInfo(name)
+    except ZoneInfoNotFoundError:
+        return None
