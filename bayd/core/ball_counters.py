@@ -78,7 +78,7 @@ def _requested(bay: Bay, event: e.PayoutRequested) -> Bay:
         event.payout_id,
         event.session_id,
         event.balls,
-        event.not_after_ms,
+        pressed_wall_ms=event.wall_ms,
         dispenser=event.dispenser,
         test=event.test,
     )

@@ -52,6 +52,7 @@ def dispense(bay: Bay, request: i.Dispense, now: Instant, rules: Rules) -> Verdi
             forget_before_ms=now.boot_ms - rules.cap_ms,
             pressed=request.balls,
             by=request.actor.name,
+            wall_ms=now.wall_ms,
         ),
     )
 
@@ -84,6 +85,7 @@ def test(bay: Bay, request: i.TestDispense, now: Instant, rules: Rules) -> Verdi
             pressed=request.balls,
             test=True,
             by=request.actor.name,
+            wall_ms=now.wall_ms,
             reason=request.reason,
         ),
     )

@@ -399,6 +399,7 @@ class PayoutRequested:
     test: bool = False
     by: str = ""
     reason: str = ""  # of a test
+    wall_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ _OF_MOVES = ("moved_at_server", "move_not_told")
 
 # Changes with every change of what `evolve` makes of the same events: a snapshot of another number is
 # not used, the events are read again.
-REDUCER_VERSION = 9
+REDUCER_VERSION = 10
 
 _ENDED_IDS_KEPT = 512  # more sessions than a bay can end within the booking horizon
 _CONFLICTS_KEPT = 20
@@ -371,9 +371,6 @@ def _shifted(bay: Bay, shift_ms: int, hold_shift_ms: int) -> Bay:
         last = replace(
             last, ended_at_ms=last.ended_at_ms + shift_ms, reconcile_at_ms=play(last.reconcile_at_ms)
         )
-    payout = bay.payout
-    if payout is not None:
-        payout = replace(payout, not_after_ms=payout.not_after_ms + hold_shift_ms)
     attempt = bay.pad.attempt
     if attempt is not None:
         attempt = replace(attempt, at_ms=attempt.at_ms + hold_shift_ms)
@@ -387,7 +384,6 @@ def _shifted(bay: Bay, shift_ms: int, hold_shift_ms: int) -> Bay:
         bay,
         session=session,
         last=last,
-        payout=payout,
         pad=pad,
         grace_until_ms=play(bay.grace_until_ms),
         next_verified_at_ms=play(bay.next_verified_at_ms),

@@ -288,7 +288,7 @@ class Payout:
     payout_id: str
     session_id: str  # of a test: empty
     balls: int
-    not_after_ms: int  # not begun by then: never begun
+    pressed_wall_ms: int = 0  # the order of several bays' presses, also over a reboot
     dispenser: str = ""
     test: bool = False  # a technician's: nobody's balls, and never resumed
     paid: int = 0

@@ -175,10 +175,10 @@ class DispenserReconciler:
 
     def _place(self, number: str) -> tuple[bool, bool, int]:
         """What the device may still be working on comes first, nothing else may move its counters; then what
-        has begun, and then the order of the presses, which also outlives a restart."""
+        has begun, and then the order of the presses, which also outlives a restart and a reboot."""
         payout = self._wishes[number].payout
         assert payout is not None, f"bay {number} waits for nothing"
-        return (not _is_under_way(payout), payout.part is None, payout.not_after_ms)
+        return (not _is_under_way(payout), payout.part is None, payout.pressed_wall_ms)
 
     def _open_payouts(self) -> Mapping[str, Payout]:
         return {n: w.payout for n, w in self._wishes.items() if w.payout is not None}

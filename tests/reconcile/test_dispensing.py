@@ -623,6 +623,25 @@ async def test_two_bays_share_fairly_and_each_ball_is_credited_to_its_bay_across
         assert hall.reconciler.queue_place("109") == 0
 
 
+@pytest.mark.parametrize("first", ["109", "110"])
+async def test_the_order_of_the_presses_outlives_a_reboot_of_the_pc(hall: Hall, first: str) -> None:
+    second = {"109": "110", "110": "109"}[first]
+    async with hall.world.up():
+        await hall.world.play("109", "7")
+        await hall.world.play("110", "8")
+        await hall.press(first, 3)
+        await asyncio.sleep(0.5)
+        await hall.press(second, 3)
+    await asyncio.sleep(15)
+    hall.world.clock.reboot()
+    async with hall.open():
+        for number in (first, second):
+            await hall.paid_out(number)
+        assert [hall.balls(number).counted for number in (first, second)] == [3, 3]
+        closed = [r.bay for r in await hall.world.journal.read(0) if isinstance(r.event, e.PayoutClosed)]
+        assert closed == [first, second]
+
+
 async def test_one_payout_at_a_time_also_where_each_is_many_pulses(tmp_path: Path) -> None:
     """The balls of two customers must not fall into each other's baskets tray by tray."""
     hall = trays(tmp_path)
