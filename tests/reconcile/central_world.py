@@ -322,7 +322,11 @@ class CentralWorld:
             )
             self.parts = CentralParts(
                 Central(**self.options, auth="none" if self.token is None else "bearer"),
-                Credentials(site_key=self.site_key, central_admin_password=self.admin_password),
+                Credentials(
+                    site_key=self.site_key,
+                    central_token=self.token,
+                    central_admin_password=self.admin_password,
+                ),
                 self.journal,
                 self.range,
                 transport=self.wire,

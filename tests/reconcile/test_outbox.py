@@ -732,6 +732,7 @@ async def test_the_empty_history_of_another_bay_is_not_asked(quick_path: Path) -
         world.wire.seen.clear()
         commits = world.disk.commits
         await asyncio.sleep(100)
-        assert {one.path.partition("?")[0] for one in world.wire.seen} <= {"/session/history", "/game"}
+        looks = {"/session/history", "/game", "/timeIntervals"}
+        assert {one.path.partition("?")[0] for one in world.wire.seen} <= looks
         assert world.disk.commits - commits <= 11, "the sign of life alone"
         answer_with(world, "/game", HttpResponse(503, {}, b""))
