@@ -272,6 +272,8 @@ def _creating(state: Creating, at: _Situation) -> Action:
 
 
 def _later(state: Creating, at: _Situation, *, blind: bool) -> Action:
+    if blind and at.now_ms >= state.since_ms + state.asked_s * 1_000:
+        return _orphaned(state, at)  # the first one may have run its course: a repeat would be a second one
     action = _without(state.record, at)
     match action:
         case Create() if blind:
