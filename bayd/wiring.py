@@ -1,6 +1,7 @@
 """Puts the daemon together, and takes it apart again. The only place that names every concrete class."""
 
 import asyncio
+import hashlib
 import os
 import platform
 import signal
@@ -14,6 +15,7 @@ import structlog
 import bayd
 from bayd.central_wiring import CentralParts
 from bayd.clients.transport import AiohttpTransport
+from bayd.commission_book import CommissionBook, changes
 from bayd.core import events as e
 from bayd.core.evolve import REDUCER_VERSION
 from bayd.credentials import Credentials, load_credentials
@@ -42,6 +44,7 @@ from bayd.web.app import check_listen, make_app
 from bayd.web.audit import AuditPage
 from bayd.web.bays import BayApi
 from bayd.web.browsers import WebSessions
+from bayd.web.commission import CommissionPages
 from bayd.web.events import EventStreams
 from bayd.web.feed import EventFeed
 from bayd.web.listener import Listener
@@ -200,6 +203,15 @@ class Daemon:
             OutboxPage(parts.central.outbox.items),
             parts.audit,
             tools,
+            CommissionPages(
+                CommissionBook(self._configuration.settings.state.dir),
+                lambda: tuple(parts.bays.bays),
+                changes,
+                version=bayd.__version__,
+                configuration=lambda: digest(self._configuration),
+                clock=self._clock,
+                log=self._log,
+            ),
             Metrics(counts, parts.sources()),
             *self._pages(parts),
         )
@@ -355,6 +367,11 @@ class _Parts:
         waited_ms = self._clock.now().boot_ms - since_ms
         # Every commit waits for a moment.
         return None if waited_ms < _STALL_SHOWN_MS else f"the journal waits for the disk since {waited_ms} ms"
+
+
+def digest(configuration: Configuration) -> str:
+    """Tells whether two reports were made under the same settings."""
+    return hashlib.sha256(configuration.settings.model_dump_json().encode()).hexdigest()
 
 
 async def _for_ever(name: str, root: Awaitable[None]) -> None:

@@ -10,8 +10,10 @@ import click
 
 import bayd
 from bayd.cli.balls import balls
+from bayd.cli.commission import commission
 from bayd.cli.config import config_group, environment_with_credentials, init
 from bayd.cli.copies import backup, migrate, restore
+from bayd.cli.dispenser import dispenser
 from bayd.cli.doctor import doctor
 from bayd.cli.journal import audit, dump, events
 from bayd.cli.outbox import outbox
@@ -33,6 +35,8 @@ def main() -> None:
 
 
 main.add_command(reader)
+main.add_command(dispenser)
+main.add_command(commission)
 main.add_command(balls)
 main.add_command(qod)
 main.add_command(outbox)

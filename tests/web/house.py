@@ -15,6 +15,7 @@ from typing import Any
 
 import aiohttp
 
+from bayd.commission_book import CommissionBook, changes
 from bayd.core import events as e
 from bayd.core import inputs as i
 from bayd.core.inputs import Actor, Role
@@ -34,6 +35,7 @@ from bayd.web.app import make_app
 from bayd.web.audit import AuditPage
 from bayd.web.bays import BayApi
 from bayd.web.browsers import COOKIE, WebSessions
+from bayd.web.commission import CommissionPages
 from bayd.web.events import EventStreams, StreamLimits
 from bayd.web.feed import EventFeed
 from bayd.web.limits import RateLimits
@@ -408,6 +410,15 @@ class House:
         outbox = OutboxPage(list_items)
         self.tools = Tools()
         readers = ReaderPages(self.tools, self.log)
+        commission = CommissionPages(
+            CommissionBook(self.path.parent),
+            lambda: tuple(self.bays.bays),
+            changes,
+            version=VERSION,
+            configuration=lambda: "c" * 64,
+            clock=self.clock,
+            log=self.log,
+        )
         metrics = Metrics(self.counts, sources)
         served = (
             self.api,
@@ -416,6 +427,7 @@ class House:
             outbox,
             AuditPage(self.journal.audit, UTC),
             readers,
+            commission,
             metrics,
             OwnSession(self.sessions),
             pairing,

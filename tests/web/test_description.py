@@ -113,6 +113,7 @@ def _operations() -> list[tuple[str, str]]:
         "/api/v1/devices",
         f"{READER}/identify",
         f"{READER}/power",
+        f"{bay}/commission",
         bay,
     )
     screens = [("POST", f"/api/v1/screens/{name}") for name in ("code", "claim", "pair", "unbind")]
@@ -123,6 +124,7 @@ def _operations() -> list[tuple[str, str]]:
         + [
             ("POST", "/api/v1/session/end"),
             ("PUT", f"{READER}/power"),
+            ("PUT", f"{bay}/commission/{{report}}"),
         ]
     )
 
