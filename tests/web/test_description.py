@@ -204,7 +204,7 @@ async def test_the_description_says_what_a_client_needs(house: House) -> None:
             (key,) = [p for p in operation["parameters"] if p["name"] == "Idempotency-Key"]
             assert key["required"]
             assert {"200", "404", "408", "409", "413", "415", "422", "503"} <= set(responses)
-            assert operation["security"] == [{"token": []}]
+            assert operation["security"] == [{"token": []}, {"browser": []}]
     pin = document["paths"]["/api/v1/bays/{bay}/pin"]["post"]
     assert "423" in pin["responses"]
     assert "423" not in document["paths"]["/api/v1/bays/{bay}/end"]["post"]["responses"]
