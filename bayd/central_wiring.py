@@ -6,10 +6,13 @@ from typing import Any, Protocol
 from bayd.clients.central import (
     AntennaPair,
     BearerAuth,
+    CentralAuth,
     CentralClient,
     CentralTimeouts,
+    NoAuth,
     Secret,
     ServerScore,
+    StaffLogin,
 )
 from bayd.core import events as e
 from bayd.credentials import Credentials
@@ -47,6 +50,16 @@ class Ears(Protocol):
     def server_scores(self, scores: tuple[ServerScore, ...]) -> None: ...
 
 
+def _auth(central: Central, credentials: Credentials) -> CentralAuth:
+    """Without its credential nobody: the server says no, and the status says that it did."""
+    token, pin = credentials.central_token, credentials.central_login_pin
+    if central.auth == "bearer" and token is not None:
+        return BearerAuth(Secret(token))
+    if central.auth == "login" and pin is not None and central.login_phone_number is not None:
+        return StaffLogin(Secret(central.login_phone_number), Secret(pin))
+    return NoAuth()
+
+
 class CentralParts:
     """Bookings, PINs, deliveries, status. `load` before anything runs."""
 
@@ -67,12 +80,12 @@ class CentralParts:
     ) -> None:
         self._bays = bays
         self._clock = clock
-        token, password = credentials.central_token, credentials.central_admin_password
+        password = credentials.central_admin_password
         self.client = CentralClient(
             transport,
             central.url,
             log=log,
-            auth=BearerAuth(Secret(token)) if central.auth == "bearer" and token else None,
+            auth=_auth(central, credentials),
             timeouts=CentralTimeouts(central.verify_timeout_s, central.timeout_s, central.timeout_s),
             idempotency_keys=central.idempotency_keys,
         )

@@ -33,6 +33,7 @@ class Credentials:
     site_key: bytes | None = field(default=None, repr=False)
     central_token: str | None = field(default=None, repr=False)
     central_admin_password: str | None = field(default=None, repr=False)
+    central_login_pin: str | None = field(default=None, repr=False)
     qod_client_id: str | None = field(default=None, repr=False)
     qod_client_secret: str | None = field(default=None, repr=False)
     qod_private_key: str | None = field(default=None, repr=False)
@@ -52,6 +53,7 @@ def load_credentials(environment: Mapping[str, str] | None = None) -> Credential
         site_key=None if site_key is None else _site_key(site_key),
         central_token=found.get("central_token"),
         central_admin_password=found.get("central_admin_password") or None,
+        central_login_pin=found.get("central_login_pin"),
         qod_client_id=found.get("qod_client_id"),
         qod_client_secret=found.get("qod_client_secret"),
         qod_private_key=found.get("qod_private_key"),

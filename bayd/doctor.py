@@ -74,6 +74,13 @@ def check_credentials(settings: Settings, credentials: Credentials) -> list[Find
             'central.auth = "bearer", and there is no central_token',
             "put the server's token into the file central_token of the credentials directory",
         )
+    if settings.central.auth == "login" and credentials.central_login_pin is None:
+        found += bad(
+            "credentials",
+            'central.auth = "login", and there is no central_login_pin',
+            "put the PIN of the daemon's staff account into the file central_login_pin of the credentials "
+            "directory",
+        )
     if settings.qod is not None and credentials.qod_client_id is None:
         found += bad(
             "credentials",
@@ -177,7 +184,7 @@ async def check_central(transport: HttpTransport, url: str, token: str | None) -
         return bad("central server", f"{url}: {error}", next_step)
     if answer.status in (401, 403):
         return bad(
-            "central server", f"{url} refuses us (HTTP {answer.status})", "central.auth and central_token"
+            "central server", f"{url} refuses us (HTTP {answer.status})", "central.auth and its credential"
         )
     if answer.status >= 500:
         return bad("central server", f"{url} fails (HTTP {answer.status})", "its own log")

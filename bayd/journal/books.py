@@ -6,7 +6,7 @@ savepoint; it must not be kept.
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 from bayd.core.audit import AuditNote
@@ -381,6 +381,10 @@ class Writer(Reader[E]):
     def remove_events(self, ends: dict[str, int]) -> int:
         """See `bayd.journal.pruning`."""
         return pruning.remove_events(self._conn, ends)
+
+    def forget_names(self, now_wall_ms: int, names: Mapping[str, str]) -> int:
+        """See `bayd.journal.pruning`."""
+        return pruning.forget_names(self._conn, now_wall_ms - pruning.KEEP_NAMES_MS, names)
 
     def remove_rest(self, now_wall_ms: int) -> tuple[int, int, int]:
         """See `bayd.journal.pruning`."""

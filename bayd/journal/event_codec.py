@@ -12,6 +12,14 @@ from bayd.core import qos_lease
 from bayd.core.events import VERSIONS, Event
 from bayd.core.model import Bay
 
+# Where a person's display name is: kind -> JSON path in its payload.
+NAMES: Mapping[str, str] = {
+    "BookingLearned": "$.booking.player",
+    "BookingChanged": "$.booking.player",
+    "SessionStarted": "$.player",
+    "SessionMovedIn": "$.session.player",
+}
+
 # (kind, version) -> what makes the next version's payload of it.
 UPCASTS: Mapping[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
 

@@ -8,10 +8,11 @@ awaits it.
 
 import asyncio
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from sqlite_utils import Migrations
@@ -269,18 +270,26 @@ class Journal(Generic[E]):
     # Upkeep
 
     async def prune(
-        self, now_wall_ms: int, *, open_sessions: Iterable[tuple[str, int]], sinks: Collection[str]
+        self,
+        now_wall_ms: int,
+        *,
+        open_sessions: Iterable[tuple[str, int]],
+        sinks: Collection[str],
+        names: Mapping[str, str] = MappingProxyType({}),
     ) -> Pruned:
         """Remove what nothing needs any more; the rules are in `bayd.journal.pruning`.
 
         `open_sessions` are (bay, first event) of what is still going on; `sinks` those whose undelivered
-        events must stay. Only to be called while the wall clock is synchronised.
+        events must stay; `names` says in which kinds of event a person's name is, and where (a JSON path).
+        Only to be called while the wall clock is synchronised.
         """
         keep = tuple(open_sessions)
         ends = await self.query(lambda reader: reader.removable_ends(now_wall_ms, keep, sinks))
         events = 0
         while removed := await self.transact(lambda writer: writer.remove_events(ends)):
             events += removed
+        while await self.transact(lambda writer: writer.forget_names(now_wall_ms, names)):
+            pass
         answers, pins, calls = await self.transact(lambda writer: writer.remove_rest(now_wall_ms))
         await self._executor.submit(self._store.checkpoint)
         return Pruned(events, answers, pins, calls)

@@ -1,17 +1,19 @@
-"""What may be forgotten: old events that nothing needs any more, old answers, expired PIN hashes.
+"""What may be forgotten: old events that nothing needs any more, old answers, expired PIN hashes, names.
 
 An event goes when all of this holds: it is older than 90 days; its bay has a snapshot that contains it; it
 belongs to no open session; every sink that counts has it behind its cursor (a sink without a cursor for the
 bay has delivered nothing of it), and nothing earlier is parked.
+Of people there is a display name in some events; it goes after 30 days, whatever becomes of the event.
 Only synchronised clocks tell an age: an event with a guessed time is taken to be as old as the known ones
 after it. The journal's last event stays, so that no number is given twice.
 """
 
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 DAY_MS = 86_400_000
 KEEP_EVENTS_MS = 90 * DAY_MS
+KEEP_NAMES_MS = 30 * DAY_MS
 KEEP_ANSWERS_MS = DAY_MS
 KEEP_AUDIT_MS = 400 * DAY_MS  # the books of a year, and the weeks until somebody looks at them
 CHUNK = 500  # events in one transaction, so that a bay never waits long behind the pruning
@@ -56,6 +58,21 @@ def remove_events(conn: sqlite3.Connection, ends: dict[str, int]) -> int:
         ).rowcount
         if removed:
             return removed
+    return 0
+
+
+def forget_names(conn: sqlite3.Connection, cutoff_wall_ms: int, names: Mapping[str, str]) -> int:
+    """Take the names out of one chunk of old events; 0 when none are left. `names`: kind -> JSON path."""
+    end = old_events_end(conn, cutoff_wall_ms)
+    for kind, path in names.items():
+        changed = conn.execute(
+            "UPDATE events SET payload = json_set(payload, ?, NULL) WHERE seq IN"
+            " (SELECT seq FROM events WHERE kind = ? AND seq < ?"
+            " AND json_extract(payload, ?) IS NOT NULL LIMIT ?)",
+            (path, kind, end, path, CHUNK),
+        ).rowcount
+        if changed:
+            return changed
     return 0
 
 

@@ -5,6 +5,7 @@ from collections.abc import Collection
 
 from bayd.core.events import Event
 from bayd.journal import Journal, JournalError
+from bayd.journal.event_codec import NAMES
 from bayd.ports import Clock, Log
 from bayd.runtime.range import Range
 
@@ -35,7 +36,9 @@ class Housekeeping:
         # Whatever still plays keeps all of its bay's events, however old they are.
         playing = [(task.number, 0) for task in self._bays.bays.values() if task.bay.session is not None]
         try:
-            pruned = await self._journal.prune(now.wall_ms, open_sessions=playing, sinks=self._sinks)
+            pruned = await self._journal.prune(
+                now.wall_ms, open_sessions=playing, sinks=self._sinks, names=NAMES
+            )
         except JournalError as error:
             self._log.warning("journal_not_pruned", reason=str(error))
             return

@@ -55,8 +55,18 @@ class Central(Table):
         "powers there, which hold until the very first answer. Antennas that are wrongly kept at the server "
         "credit balls to the wrong bay.",
     )
-    auth: Literal["none", "bearer"] = Field(
-        "none", description="`bearer` sends the credential `central_token`; the documented server wants none."
+    auth: Literal["none", "bearer", "login"] = Field(
+        "none",
+        description="`bearer` sends the credential `central_token`; `login` gets its tokens from "
+        "`POST /auth/login`, with `login_phone_number` and the credential `central_login_pin`. The "
+        "documented server wants none.",
+    )
+    login_phone_number: str | None = Field(
+        None,
+        pattern=r"^\+?[0-9]{3,20}$",
+        repr=False,
+        description='With `auth = "login"`: the number of a staff account of the daemon\'s own. One that '
+        "people use as well gets locked with them.",
     )
     price_minutes: int | None = Field(
         None,
@@ -73,4 +83,10 @@ class Central(Table):
     def _settles_after_the_time_out(self) -> "Central":
         if self.settle_s <= self.timeout_s:
             raise ValueError("settle_s must be longer than timeout_s: a late commit would be taken for none")
+        return self
+
+    @model_validator(mode="after")
+    def _knows_who_logs_in(self) -> "Central":
+        if self.auth == "login" and self.login_phone_number is None:
+            raise ValueError('auth = "login" wants login_phone_number')
         return self

@@ -28,6 +28,7 @@ _CREDENTIALS = frozenset(
         "site_key",
         "central_token",
         "central_admin_password",
+        "central_login_pin",
         "qod_client_id",
         "qod_client_secret",
         "qod_private_key",

@@ -1,10 +1,15 @@
 """Life sign, PIN hashes, delivery, pruning."""
 
+import json
+import re
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from pydantic import TypeAdapter
 
+from bayd.core.events import Event
 from bayd.journal import (
     AliveMark,
     Answer,
@@ -16,6 +21,7 @@ from bayd.journal import (
     StoredPin,
     StoredWebSession,
 )
+from bayd.journal.event_codec import NAMES
 from bayd.journal.pruning import CHUNK, DAY_MS
 from bayd.ports import Instant
 from tests.journal.world import HandClock, note, opened, rows
@@ -232,3 +238,10 @@ async def test_answers_live_a_day_and_settled_calls_as_long_as_events(journal: J
     assert [call.op_id for call in await journal.open_calls("central")] == ["open"]
     with pytest.raises(LookupError):
         await journal.get_call("old")
+
+
+def test_every_name_of_a_person_in_an_event_is_known_to_the_pruning() -> None:
+    """An event that gets a field for a name has to be added to `NAMES`."""
+    schemas = {kind.__name__: TypeAdapter(kind).json_schema() for kind in get_args(Event)}
+    with_a_name = {kind for kind, schema in schemas.items() if re.search(r'"player": \{', json.dumps(schema))}
+    assert with_a_name == set(NAMES)

@@ -286,6 +286,7 @@ class CentralWorld:
     site_key: bytes | None = SITE_KEY
     admin_password: str | None = None
     token: str | None = None
+    login_pin: str | None = None
     minimal: MinimalServer | None = None
     server_step: dict[str, int] = field(default_factory=dict)  # "ms": how far the server's clock is off
     log: SimLog = field(default_factory=SimLog)
@@ -301,7 +302,7 @@ class CentralWorld:
     async def up(self) -> AsyncIterator["CentralWorld"]:
         """One life of the daemon; leaving is a crash."""
         self.lives += 1
-        keep_secret(self.token, WALK_IN.phone_number, CUSTOMER_PHONE)
+        keep_secret(self.token, self.admin_password, WALK_IN.phone_number, CUSTOMER_PHONE)
         if self.site_key is not None:
             keep_secret(self.site_key.hex(), repr(self.site_key), base64.b64encode(self.site_key).decode())
         self.randomness = SimRandomness(self.lives)
@@ -321,10 +322,11 @@ class CentralWorld:
                 log=self.log,
             )
             self.parts = CentralParts(
-                Central(**self.options, auth="none" if self.token is None else "bearer"),
+                Central(**{"auth": "none" if self.token is None else "bearer", **self.options}),
                 Credentials(
                     site_key=self.site_key,
                     central_token=self.token,
+                    central_login_pin=self.login_pin,
                     central_admin_password=self.admin_password,
                 ),
                 self.journal,

@@ -10,6 +10,7 @@ import pytest
 from bayd.core import events as e
 from bayd.core import inputs as i
 from bayd.core.model import UNKNOWN_GAME, EndReason, Game, Phase
+from bayd.journal.event_codec import NAMES
 from bayd.ports import HttpResponse
 from bayd.reference.central import CentralSettings
 from tests.reconcile.central_world import SCREEN, STAFF, CentralWorld, central_world
@@ -323,6 +324,26 @@ async def test_numbers_that_run_backwards_end_nobodys_play(quick_path: Path, res
             await world.until(lambda: "ids_backwards" in world.conflicts(), 30)
             assert world.bay("101").phase is Phase.PLAYING
             assert len(world.bay("102").bookings) == 3
+
+
+async def test_a_customers_name_is_forgotten_after_thirty_days_and_the_event_stays(quick_path: Path) -> None:
+    async with central_world(quick_path) as world, world.up():
+        first = await world.book()
+        await world.knows(first)
+        await world.type_pin(first["pin"])
+        await world.submit(i.End(STAFF, "left early"))
+        world.clock.wall_step_ms += 31 * 86_400_000
+        world.server_step["ms"] = world.clock.wall_step_ms
+        await world.knows(await world.book("102"))
+        now_ms = world.clock.now().wall_ms
+        kept = len(await world.events())
+        await world.journal.prune(now_ms, open_sessions=(), sinks=("central",), names=NAMES)
+        names = [
+            event.booking.player for event in await world.events() if isinstance(event, e.BookingLearned)
+        ]
+        assert names == [None, "Example Customer"]
+        assert [x.player for x in await world.events() if isinstance(x, e.SessionStarted)] == [None]
+        assert len(await world.events()) == kept
 
 
 async def test_a_conflict_is_told_once_however_often_it_is_seen(quick_path: Path) -> None:

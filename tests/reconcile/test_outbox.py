@@ -13,7 +13,8 @@ from bayd.core import inputs as i
 from bayd.core.model import Phase
 from bayd.ports import HttpResponse
 from bayd.reconcile.outbox import OutboxItem
-from bayd.reference.central import CentralSettings
+from bayd.reference.central import CentralSettings, StaffLogin
+from tests.let_out import keep_secret
 from tests.reconcile.central_world import SCREEN, STAFF, CentralWorld, central_world
 from tests.reconcile.test_bookings import answer_with, rewrite
 
@@ -512,6 +513,23 @@ async def test_a_token_that_is_wrong_stops_the_sink(quick_path: Path) -> None:
                 assert "wrong-token" not in text
         world.token = "right-token"
         async with world.up():
+            await world.delivered()
+            assert extensions(await world.row(session["id"])) == [(15, 1000)]
+
+
+async def test_a_staff_account_of_its_own_logs_in_and_delivers(quick_path: Path) -> None:
+    staff = StaffLogin("bayd", "1555010003", "account-of-the-daemon")
+    settings = CentralSettings(auth="bearer", bearer_tokens=frozenset({"right-token"}), staff=(staff,))
+    login: Json = {"auth": "login", "login_phone_number": staff.phone_number}
+    async with central_world(quick_path, settings=settings, **login) as world:
+        keep_secret(staff.phone_number, staff.pin)
+        async with world.up():
+            await world.until(lambda: world.parts.poller.view.reason not in ("", "not asked yet"), 30)
+            assert not world.parts.poller.view.online, "without its PIN it is nobody"
+        world.login_pin = staff.pin
+        async with world.up():
+            session = await playing(world)
+            await extend(world)
             await world.delivered()
             assert extensions(await world.row(session["id"])) == [(15, 1000)]
 

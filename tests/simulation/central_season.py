@@ -324,8 +324,26 @@ class Audit:
             session_id = getattr(record.event, "session_id", "")
             self._parked_of.setdefault(session_id, []).append(record.event)
 
+    def assert_no_difference(self) -> None:
+        assert self.parked == {}
+        assert self.extensions_that_differ(with_desk=True) == set()
+        assert self.strange_extensions() == []
+        assert self.money_that_differs() == []
+        assert self.ends_that_differ() == []
+        assert self.games_that_differ() == []
+        assert self.walk_ins_that_differ() == []
+        assert self.unclaimed_walk_ins() == set()
+        assert self.strangers() == set()
+
     def sessions(self) -> list[str]:
         return list(self._started)
+
+    def walk_ins(self) -> list[str]:
+        return list(self._walk_ins)
+
+    def rows(self) -> dict[str, Json]:
+        """What the server shows, by its numbers."""
+        return self._rows
 
     def row(self, session_id: str) -> Json | None:
         return self._rows.get(self._numbers.get(session_id, session_id))

@@ -37,18 +37,6 @@ async def season_of(
     return season, audit
 
 
-def assert_no_difference(audit: Audit) -> None:
-    assert audit.parked == {}
-    assert audit.extensions_that_differ(with_desk=True) == set()
-    assert audit.strange_extensions() == []
-    assert audit.money_that_differs() == []
-    assert audit.ends_that_differ() == []
-    assert audit.games_that_differ() == []
-    assert audit.walk_ins_that_differ() == []
-    assert audit.unclaimed_walk_ins() == set()
-    assert audit.strangers() == set()
-
-
 def assert_all_was_met(season: Season) -> None:
     """A run that met no fault, or no crash, shows nothing."""
     assert len(season.faults) > len(season.weather.kinds) // 2
@@ -60,7 +48,7 @@ def assert_all_was_met(season: Season) -> None:
 async def test_with_idempotency_keys_there_is_no_difference_at_all(quick_path: Path, operations: int) -> None:
     season, audit = await season_of(quick_path, operations, DOUBLING, keys=True)
     assert_all_was_met(season)
-    assert_no_difference(audit)
+    audit.assert_no_difference()
 
 
 @pytest.mark.parametrize("operations", SIZES)
@@ -70,7 +58,7 @@ async def test_with_the_eight_calls_there_is_none_when_commits_land_in_time(
 ) -> None:
     season, audit = await season_of(quick_path, operations, LAWFUL, server=server, seed=2)
     assert_all_was_met(season)
-    assert_no_difference(audit)
+    audit.assert_no_difference()
 
 
 @pytest.mark.parametrize("operations", SIZES)
@@ -79,7 +67,10 @@ async def test_what_differs_in_lawless_weather_is_what_the_daemon_has_flagged(
 ) -> None:
     season, audit = await season_of(quick_path, operations, LAWLESS, seed=3)
     assert_all_was_met(season)
-    assert audit.extensions_that_differ(with_desk=False) == audit.extensions_flagged()
+    # All that differ are flagged. One that is flagged and shown once was not told: that is the desk's equal.
+    differing, flagged = audit.extensions_that_differ(with_desk=False), audit.extensions_flagged()
+    assert differing <= flagged
+    assert flagged - differing <= audit.extensions_that_differ(with_desk=True)
     assert audit.unclaimed_walk_ins() == audit.flagged("walk_in_unclaimed")
     assert audit.strange_extensions() == []
     assert audit.strangers() == set()

@@ -1,6 +1,8 @@
 """The PIN pad: from six digits on a screen to a session in play, or to a locked pad."""
 
 import asyncio
+import itertools
+import random
 import sqlite3
 
 import pytest
@@ -66,6 +68,62 @@ async def test_a_pin_of_another_bay_is_named_as_one_and_counts_as_a_try(house: H
     house.verifier.elsewhere = frozenset({WRONG})
     reply = await house.press("pin", {"pin": WRONG})
     assert (reply.status, reply.code, reply.json["tries_left"]) == (401, "wrong_bay", 4)
+
+
+async def test_a_guesser_gets_ten_tries_in_the_first_hour_then_one_an_hour(closed_house: House) -> None:
+    """By the real service, undisturbed: exactly as documented."""
+    async with closed_house.open() as house:
+        await house.book()
+        tries_s, now_s = [], 0
+        while now_s <= 24 * 3600:
+            reply = await house.press("pin", {"pin": WRONG})
+            if reply.status == 401:
+                tries_s.append(now_s)
+            else:
+                assert reply.code == "locked"
+                step_s = reply.json["retry_after_s"]
+                now_s += step_s
+                pass_by(house, step_s)
+        assert house.verifier.asked == len(tries_s)
+    hours = [sum(begin * 3600 < at <= (begin + 1) * 3600 for at in tries_s) for begin in range(24)]
+    assert sum(at <= 3600 for at in tries_s) == 10
+    assert set(hours[1:]) == {1}
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_no_restart_and_no_clock_gives_a_guesser_another_try(closed_house: House, seed: int) -> None:
+    tricks = random.Random(seed)
+    tries_s, now_s = [], 0
+    while now_s < 8 * 3600:
+        async with closed_house.open() as house:
+            if now_s == 0:
+                await house.book()
+            while (reply := await house.press("pin", {"pin": WRONG})).status == 401:
+                tries_s.append(now_s)
+            assert reply.code == "locked"
+        step_s = tricks.choice([59, 300, 1700, 3500])
+        now_s += step_s
+        pass_by(closed_house, step_s)
+        match tricks.randrange(4):
+            case 0:
+                closed_house.clock.reboot()
+            case 1:
+                closed_house.clock.wall_step_ms += 86_400_000
+            case 2:
+                closed_house.clock.wall_step_ms -= 2 * 86_400_000
+            case _:
+                closed_house.clock.synchronised = not closed_house.clock.synchronised
+    assert 5 <= sum(at <= 3600 for at in tries_s) <= 10
+    for hour in range(1, 8):
+        assert sum(hour * 3600 < at <= (hour + 1) * 3600 for at in tries_s) <= 2
+    locks_min = [1, 2, 4, 8, 16, 32, *[60] * 9]
+    for (before_s, after_s), lock_min in zip(itertools.pairwise(tries_s[4:]), locks_min, strict=False):
+        assert after_s - before_s >= lock_min * 60 - 1, "no trick shortens a lock"
+
+
+def pass_by(house: House, seconds: int) -> None:
+    house.clock._offset_ms += seconds * 1000
+    house.clock.wall_step_ms += seconds * 1000
 
 
 async def test_staff_unlock_the_pad(house: House) -> None:
