@@ -13,6 +13,7 @@ BAYS = ("101", "102", "103", "104")
 RULES = Rules(
     grace_minutes=1, booking_horizon_minutes=100 * 24 * 60
 )  # the small server's calendar stands still
+_LONG = 1000
 SIZES = [60, pytest.param(10_000, marks=[pytest.mark.soak, pytest.mark.timeout(0)])]
 
 
@@ -39,9 +40,12 @@ async def season_of(
 
 def assert_all_was_met(season: Season) -> None:
     """A run that met no fault, or no crash, shows nothing."""
-    assert len(season.faults) > len(season.weather.kinds) // 2
     assert season.crashes
-    assert {"extend", "end", "book", "pin", "walk_in"} <= set(season.done)
+    assert len(season.faults) > 2
+    if season.operations >= _LONG:
+        assert set(season.faults) == set(season.weather.kinds)
+        acts = {"extend", "end", "book", "pin", "walk_in", "staff_start", "game", "desk_extend"}
+        assert acts <= set(season.done)
 
 
 @pytest.mark.parametrize("operations", SIZES)
