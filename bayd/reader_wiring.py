@@ -176,7 +176,7 @@ class ReaderParts:
             del self.drivers[name]
             self._pairs.pop(name, None)
         self._presence.register(plan.registered_balls or frozenset[str]())
-        self._reroute()
+        self._reroute(anew=True)
         for name, settings in plan.readers.items():
             old = before.readers.get(name)
             if old is None or _driver_part(old) != _driver_part(settings):
@@ -209,7 +209,8 @@ class ReaderParts:
             points.setdefault(score.antenna.location or score.antenna.name, {})[score.game_id] = score.score
         self.antennas.points = points
 
-    def _reroute(self) -> None:
+    def _reroute(self, *, anew: bool = False) -> None:
+        """`anew`: also where nothing changed, which ends the trial of a power."""
         old_routes = self._routing.routes
         self._routing = make_routing(self._plan.readers, self._bays.bays, self._pairs)
         known, self._told = self._told, self._refused()
@@ -229,7 +230,8 @@ class ReaderParts:
             balls=self._plan.unread_balls,
             after_ms=round(self._plan.unread_after_s * 1000),
         )
-        self.antennas.reroute(self._routing.routes)
+        if anew or self._routing.routes != old_routes:
+            self.antennas.reroute(self._routing.routes)
 
     def _refused(self) -> list[RouteRefusal]:
         return [*self._unusable, *self._routing.refused]

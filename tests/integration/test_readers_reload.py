@@ -135,8 +135,12 @@ async def test_the_servers_word_moves_antennas_and_what_it_cannot_be_is_shown(
         )
         assert elsewhere.startswith("Reader aabbccddeeff0011 port 6: its location 901 is no bay of this PC")
         assert world.log.events().count("antenna_route_refused") == 4
-        # A server that has lost its list takes no antenna away.
+        # A server that has lost its list takes no antenna away, nor a power that is being tried out.
+        parts.antennas.try_power("aabbccddeeff0011", frozenset({3}), 11)
         parts.server_says(())
+        await until(lambda: west.sim.power_dbm(3) == 11)
+        parts.reload(ReaderPlan(settings, frozenset(BALLS)))
+        await until(lambda: west.sim.power_dbm(3) == 22)
         assert parts.antennas.view("aabbccddeeff0011").ports.keys() == {1, 3, 4}
         poller.cancel()
     await transport.aclose()
