@@ -1,9 +1,20 @@
 """One input, one decision. The rooms are `bookings`, `pins`, `play`, `extensions`, `dispensing`,
-`ball_books`, `staff`, `qos_book` and `restart`."""
+`ball_books`, `waits`, `staff`, `qos_book` and `restart`."""
 
 from typing import assert_never
 
-from bayd.core import ball_books, bookings, dispensing, extensions, pins, play, qos_book, restart, staff
+from bayd.core import (
+    ball_books,
+    bookings,
+    dispensing,
+    extensions,
+    pins,
+    play,
+    qos_book,
+    restart,
+    staff,
+    waits,
+)
 from bayd.core import events as e
 from bayd.core import inputs as i
 from bayd.core.decision import Decision, Refusal, Verdict
@@ -17,7 +28,8 @@ __all__ = ["decide", "evolve", "next_wake_ms"]
 
 def next_wake_ms(bay: Bay, rules: Rules) -> int | None:
     """The next instant at which the clock alone may bring something about."""
-    wakes = (play.next_wake_ms(bay, rules), ball_books.next_wake_ms(bay, rules))
+    rooms = (play, ball_books, waits)
+    wakes = (room.next_wake_ms(bay, rules) for room in rooms)
     return min((wake for wake in wakes if wake is not None), default=None)
 
 
@@ -47,9 +59,13 @@ def _accepted(verdict: Verdict) -> tuple[e.Event, ...]:
     return () if isinstance(verdict, Refusal) else verdict
 
 
+def _due(bay: Bay, now: Instant, rules: Rules) -> tuple[e.Event, ...]:
+    return ball_books.due(bay, now, rules) or play.due(bay, now, rules) or waits.due(bay, now, rules)
+
+
 def _overdue(bay: Bay, now: Instant, rules: Rules) -> tuple[e.Event, ...]:
     events: tuple[e.Event, ...] = ()
-    while more := ball_books.due(bay, now, rules) or play.due(bay, now, rules):
+    while more := _due(bay, now, rules):
         more = ball_books.before_an_end(bay, more, now, rules)
         events += more
         bay = evolve_all(bay, more)

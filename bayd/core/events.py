@@ -340,6 +340,30 @@ class BayHeld:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitBegan:
+    """From here on a guest is waited for, or, without a session, a held bay for its release."""
+
+    session_id: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class WaitOverran:
+    """Staff are told."""
+
+    session_id: str
+    wall_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PauseOverran:
+    """Staff are told."""
+
+    session_id: str
+    wall_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class BayReleased:
     by: str
 
@@ -591,6 +615,9 @@ Event = (
     | HelpCalled
     | HelpAcknowledged
     | BayHeld
+    | WaitBegan
+    | WaitOverran
+    | PauseOverran
     | BayReleased
     | ServiceStopPlanned
     | BayTakenOutOfService

@@ -24,6 +24,7 @@ from bayd.core.model import (
     PinPad,
     PlaySession,
     StartedBy,
+    Waiting,
 )
 from bayd.core.phases import next_phase
 from bayd.core.qos_budget import Spent
@@ -52,7 +53,8 @@ def evolve(bay: Bay, event: e.Event) -> Bay:
         booked=bool(changed.bookings),
         paused=session is not None and session.paused_at_ms is not None,
     )
-    return replace(changed, phase=phase, version=bay.version + 1)
+    waiting = changed.waiting if phase is bay.phase else None
+    return replace(changed, phase=phase, waiting=waiting, version=bay.version + 1)
 
 
 def evolve_all(bay: Bay, events: tuple[e.Event, ...]) -> Bay:
@@ -110,14 +112,20 @@ def _apply(bay: Bay, event: e.Event) -> Bay:
             return replace(
                 bay, next_session_id=session_id, next_started_by=started_by, next_verified_at_ms=at_ms
             )
-        case e.SessionPaused(at_ms, _, _, device):
-            return _in_session(bay, paused_at_ms=at_ms, paused_for=device)
+        case e.SessionPaused(at_ms, by, _, device):
+            return _in_session(bay, paused_at_ms=at_ms, paused_for=device, paused_by=by)
         case e.SessionResumed(at_ms, ends_at_ms):
             session = _session(bay)
             begun = session.paused_at_ms if session.paused_at_ms is not None else at_ms
             paused_ms = session.paused_ms + at_ms - begun
             return _in_session(
-                bay, paused_at_ms=None, paused_ms=paused_ms, ends_at_ms=ends_at_ms, paused_for=""
+                bay,
+                paused_at_ms=None,
+                paused_ms=paused_ms,
+                ends_at_ms=ends_at_ms,
+                paused_for="",
+                paused_by="",
+                overran_wall_ms=None,
             )
         case e.SessionExtended():
             return _extended(bay, event)
@@ -193,6 +201,13 @@ def _apply(bay: Bay, event: e.Event) -> Bay:
         case e.HelpAcknowledged():
             return replace(bay, help_since_ms=None)
 
+        case e.WaitBegan(session_id, at_ms):
+            return replace(bay, waiting=Waiting(session_id, at_ms))
+        case e.WaitOverran(_, wall_ms):
+            assert bay.waiting is not None
+            return replace(bay, waiting=replace(bay.waiting, overran_wall_ms=wall_ms))
+        case e.PauseOverran(_, wall_ms):
+            return _in_session(bay, overran_wall_ms=wall_ms)
         case e.BayHeld(_, reason):
             return replace(bay, kept_reason=reason)
         case e.BayTakenOutOfService(_, reason):
@@ -388,6 +403,9 @@ def _shifted(bay: Bay, shift_ms: int, hold_shift_ms: int) -> Bay:
         grace_until_ms=play(bay.grace_until_ms),
         next_verified_at_ms=play(bay.next_verified_at_ms),
         help_since_ms=play(bay.help_since_ms),
+        waiting=None
+        if bay.waiting is None
+        else replace(bay.waiting, since_ms=bay.waiting.since_ms + hold_shift_ms),
         moved=None if bay.moved is None else replace(bay.moved, at_ms=bay.moved.at_ms + shift_ms),
         credits=tuple(replace(c, at_ms=c.at_ms + shift_ms) for c in bay.credits),
     )

@@ -25,6 +25,7 @@ class EndReason(StrEnum):
     CANCELLED = "cancelled"  # at the central server
     RELEASED = "released"  # ended at the central server
     MOVED = "moved"
+    NO_SHOW = "no_show"  # nobody came for it while the bay stood ready
     LAPSED = "lapsed"  # a booking that nobody came for within the horizon
 
 
@@ -221,6 +222,8 @@ class PlaySession:
     asked: tuple[Asked, ...] = ()  # lately
     unread: bool = False  # the antenna was away for a while: what was read proves nothing
     paused_for: str = ""  # the device whose fault stopped the clock: it runs on when that is cleared
+    paused_by: str = ""
+    overran_wall_ms: int | None = None  # since when staff are warned of the pause
     server_bays: tuple[str, ...] = ()  # where the server may still show it, since it was moved here
 
     @property
@@ -260,6 +263,15 @@ class EndedSession:
     reconcile_at_ms: int | None = None  # when its books are compared; None: done, or nothing to compare
     reconciled: Reconciled | None = None
     unread: bool = False  # the antenna was away for a while
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A bay that stands ready for a booking, or is held, and nobody comes."""
+
+    session_id: str  # empty: held by staff
+    since_ms: int
+    overran_wall_ms: int | None = None  # since when staff are warned
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,6 +375,7 @@ class Bay:
     session: PlaySession | None = None
     last: EndedSession | None = None
     moved: MovedSession | None = None
+    waiting: Waiting | None = None
     grace_until_ms: int | None = None
     next_session_id: str | None = None  # its PIN was verified before the end of the present one
     next_started_by: StartedBy | None = None

@@ -65,5 +65,6 @@ def _has_instants(bay: Bay) -> bool:
         or (bay.last is not None and bay.last.reconcile_at_ms is not None)
         or bay.pad.last_try_ms is not None
         or bay.help_since_ms is not None
+        or bay.waiting is not None
         or bay.credits
     )

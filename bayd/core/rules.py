@@ -43,6 +43,20 @@ class FaultPolicy(StrEnum):
     PAUSE = "pause"
 
 
+class NoShowPolicy(StrEnum):
+    """What becomes of a booking that nobody comes for."""
+
+    WARN = "warn"  # staff are told, and nothing else
+    RELEASE = "release"  # it is cancelled, here and at the server
+
+
+class LongPausePolicy(StrEnum):
+    """What becomes of a pause that staff forget."""
+
+    WARN = "warn"
+    RESUME = "resume"  # the clock runs on
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """The rules of one bay. Minutes become milliseconds through `minute_ms` alone."""
@@ -83,6 +97,10 @@ class Rules:
     resume_payout_ms: int = 30_000  # a payout goes on by itself only after a shorter interruption
     end_proof_ms: int = 10_000  # `active` false twice, this far apart
     own_end_window_minutes: int = 2  # around the server's own computed end, which proves nothing
+    hold_minutes: int | None = None  # so long a ready bay waits for its guest, or stays held, unremarked
+    no_show: NoShowPolicy = NoShowPolicy.WARN
+    pause_max_minutes: int | None = None  # of a pause by people
+    long_pause: LongPausePolicy = LongPausePolicy.WARN
     walk_ins: bool = True  # there is a customer under whom the server books them
 
     @property

@@ -8,7 +8,7 @@
 | time was given here | `POST /session/addSessionTime/:id`, once |
 | … and paid at the bay, then or later | `PATCH /transaction`, once |
 | a session was moved here | `POST /bay/sessionBayChange`, once |
-| play ended here | `POST /session/:id/end`, once |
+| play ended here, or nobody came (where the site wants it) | `POST /session/:id/end`, once |
 
 A start with a PIN that the server verified needs no call. After the end the server's extensions are compared
 with ours: whatever differs is shown to staff.
@@ -100,6 +100,8 @@ class Deliveries:
                 await self._pay(record, due_id, session_id, amount, payment)
             case e.SessionMovedAway() as moved:
                 await self._signed.move(record, moved, self._server_id(record.bay, moved.session_id))
+            case e.BookingWithdrawn(session_id):
+                await self._end(record, session_id, self._server_id(record.bay, session_id))
             case e.SessionEnded() as ended:
                 server_id = self._server_id(record.bay, ended.session_id)
                 if ended.reason in _HERE:
@@ -282,6 +284,8 @@ def is_deliverable(event: e.Event) -> bool:
             return event.started_by is not StartedBy.PIN_ONLINE
         case e.SessionMovedAway():
             return event.own
+        case e.BookingWithdrawn():
+            return event.reason is EndReason.NO_SHOW
         case e.DueSettled():
             return is_taken_here(event.payment)
         case e.WalkInSold() | e.SessionEnded() | e.SessionMovedIn():
@@ -298,6 +302,7 @@ def session_of(event: e.Event) -> str:
             | e.GameSelected(session_id)
             | e.SessionEnded(session_id)
             | e.SessionMovedAway(session_id)
+            | e.BookingWithdrawn(session_id)
         ):
             return session_id
         case e.SessionExtended() | e.DueSettled():
@@ -321,7 +326,7 @@ def op_ids_of(record: Recorded[e.Event]) -> tuple[str, ...]:
             return (op_id_of_payment(due_id),)
         case e.SessionMovedAway() as moved:
             return (op_id_of_move(moved),)
-        case e.SessionEnded(session_id):
+        case e.SessionEnded(session_id) | e.BookingWithdrawn(session_id):
             return (f"end-{session_id}",)
         case _:
             return ()

@@ -6,7 +6,15 @@ from typing import Annotated
 
 from pydantic import Field
 
-from bayd.core.rules import DowntimePolicy, ExtensionPolicy, FaultPolicy, StepPolicy, UnknownPolicy
+from bayd.core.rules import (
+    DowntimePolicy,
+    ExtensionPolicy,
+    FaultPolicy,
+    LongPausePolicy,
+    NoShowPolicy,
+    StepPolicy,
+    UnknownPolicy,
+)
 from bayd.settings.dispensers import BallLevel
 from bayd.settings.qod import BayQod
 from bayd.settings.tables import Minutes, Seconds, Table
@@ -53,6 +61,27 @@ class Play(Table):
     extension_minutes: tuple[int, ...] = Field((15, 30, 60), description="What the screen offers.")
     extension_price: int | None = Field(
         None, description="Per minute, in the server's unit. Default: unknown, staff name the amount."
+    )
+    hold_minutes: int | None = Field(
+        None,
+        ge=1,
+        le=1440,
+        description="A bay that stands ready for a booking, or is on hold, for so long without anybody "
+        "coming brings a warning. Default: never.",
+    )
+    no_show: NoShowPolicy = Field(
+        NoShowPolicy.WARN,
+        description="… and for a booking nothing more (`warn`), or it is cancelled, at the central server "
+        "too (`release`).",
+    )
+    pause_max_minutes: int | None = Field(
+        None,
+        ge=1,
+        le=1440,
+        description="A pause by staff that is longer brings a warning, or ends. Default: never.",
+    )
+    long_pause: LongPausePolicy = Field(
+        LongPausePolicy.WARN, description="… `warn` staff, or `resume`: the clock runs on."
     )
     downtime: DowntimePolicy = Field(
         DowntimePolicy.CREDITED,

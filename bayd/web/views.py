@@ -139,6 +139,7 @@ def warnings_of(bay: Bay) -> list[WarningView]:
     for flag in bay.unsettled:
         text = f"{flag.balls} balls may or may not have been paid out ({flag.text}): settle them."
         warnings.append(_warning("balls_unknown", flag.wall_ms, text))
+    warnings += _forgotten(bay)
     last = bay.last
     if last is not None and last.reconciled is not None and last.reconciled.beyond:
         missing = last.reconciled.missing or 0
@@ -151,6 +152,20 @@ def warnings_of(bay: Bay) -> list[WarningView]:
         text = f"In session {last.session_id} {what} came out of the machine.{granted}"
         warnings.append(_warning("balls_variance", last.reconciled.wall_ms, text))
     return warnings
+
+
+def _forgotten(bay: Bay) -> list[WarningView]:
+    waiting, session = bay.waiting, bay.session
+    if waiting is not None and waiting.overran_wall_ms is not None:
+        if not waiting.session_id:
+            text = "The bay is on hold for long: release it, if it need not be."
+            return [_warning("held_long", waiting.overran_wall_ms, text)]
+        text = f"Nobody has come for session {waiting.session_id} for long."
+        return [_warning("no_show", waiting.overran_wall_ms, text)]
+    if session is not None and session.overran_wall_ms is not None:
+        text = "The session is paused for long: resume it, or end it."
+        return [_warning("paused_long", session.overran_wall_ms, text)]
+    return []
 
 
 def entity_tag(still: str) -> str:

@@ -11,8 +11,17 @@ from bayd.core.decide import decide
 from bayd.core.desired import desired, narrowed
 from bayd.core.evolve import evolve, evolve_all
 from bayd.core.instant import Instant
-from bayd.core.model import Balls, Bay, DeviceState, Game, PayoutEnd, Phase, StartedBy
-from bayd.core.rules import DowntimePolicy, FaultPolicy, Rules, StepPolicy, UnknownPolicy
+from bayd.core.model import Balls, Bay, DeviceState, Game, Payment, PayoutEnd, Phase, StartedBy
+from bayd.core.rules import (
+    DowntimePolicy,
+    ExtensionPolicy,
+    FaultPolicy,
+    LongPausePolicy,
+    NoShowPolicy,
+    Rules,
+    StepPolicy,
+    UnknownPolicy,
+)
 from bayd.journal.event_codec import BayEventCodec, decode_bay, encode_bay
 from tests.core.playbook import SCREEN, STAFF, WALL_MS
 
@@ -59,7 +68,10 @@ INPUTS = st.one_of(
     st.builds(i.BallLevelSeen, st.sampled_from(["low", "ok", "unknown"])),
     st.builds(i.Refill, IDS, st.one_of(st.none(), SMALL), ACTORS),
     st.builds(i.Extend, IDS, SMALL, st.none(), ACTORS, REASONS),
+    st.builds(i.ApproveExtension, ACTORS, REASONS, st.sampled_from(Payment), st.sampled_from([None, 0, 10])),
     st.builds(i.DeclineExtension, ACTORS, REASONS),
+    st.builds(i.SettleDue, IDS, st.sampled_from(Payment), ACTORS, REASONS),
+    st.builds(i.ArrearsSeen, st.sampled_from([0, 50])),
     st.builds(i.End, ACTORS, REASONS),
     st.builds(i.Pause, ACTORS, REASONS),
     st.builds(i.Resume, ACTORS),
@@ -153,6 +165,11 @@ RULES = st.builds(
     dispenser_fault=st.sampled_from(FaultPolicy),
     variance_balls=st.just(2),
     variance_grant=st.booleans(),
+    extension=st.sampled_from(ExtensionPolicy),
+    hold_minutes=st.sampled_from([None, 1]),
+    no_show=st.sampled_from(NoShowPolicy),
+    pause_max_minutes=st.sampled_from([None, 1]),
+    long_pause=st.sampled_from(LongPausePolicy),
 )
 
 
@@ -181,6 +198,7 @@ def test_what_never_happens(rules: Rules, data: st.DataObject) -> None:
     ended: set[str] = set()
     owed: dict[str, int] = {}
     paid: dict[str, int] = {}
+    owed_money = 0
     draw = Draw(data)
     for _ in range(data.draw(st.integers(1, 40))):
         wait_ms, request = draw.step(bay)
@@ -201,6 +219,10 @@ def test_what_never_happens(rules: Rules, data: st.DataObject) -> None:
                 case e.SessionEnded(session_id):
                     ended.add(session_id)
                     assert event.played_ms >= 0
+                case e.SessionExtended(amount=amount, payment=Payment.ON_ACCOUNT):
+                    owed_money += amount or 0
+                case e.DueSettled(amount=amount):
+                    owed_money -= amount
                 case e.PayoutRequested(_, session_id, _, balls, from_balance):
                     owed[session_id] = owed.get(session_id, 0) + balls - from_balance
                 case e.BallsPaid(_, session_id, total):
@@ -217,6 +239,7 @@ def test_what_never_happens(rules: Rules, data: st.DataObject) -> None:
         if decision.refusal is not None:
             overdue = decide(before, i.TimeCame(), now, rules).events
             assert decision.events == overdue, "a refusal changed something"
+        assert owed_money == sum(due.amount for due in bay.dues), "money owed is neither lost nor doubled"
         session = bay.session
         outstanding = 0 if bay.payout is None else bay.payout.left
         if session is not None:
