@@ -199,7 +199,7 @@ async def test_the_description_says_what_a_client_needs(house: House) -> None:
             for status, answer in responses.items():
                 if int(status) >= 400 and (path, status) != ("/readyz", "503"):
                     assert list(answer["content"]) == ["application/problem+json"]
-            if method != "post":
+            if method != "post" or "/bays/" not in path:
                 continue
             (key,) = [p for p in operation["parameters"] if p["name"] == "Idempotency-Key"]
             assert key["required"]
