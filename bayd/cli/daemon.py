@@ -213,8 +213,6 @@ def in_daemon(door: Door, work: Callable[[Daemon], Awaitable[T]]) -> T:
         _leave(EX_UNAVAILABLE, str(error))
     except DaemonRefusedError as error:
         _leave(1, str(error))
-    except KeyboardInterrupt:
-        sys.exit(130)
 
 
 def daemon_options(command: F) -> F:
