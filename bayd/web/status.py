@@ -127,7 +127,10 @@ class StatusPages:
 
     async def healthz(self, _request: web.Request, _caller: Caller) -> web.StreamResponse:
         """The loop turns, or nobody would answer."""
-        return _short(LivenessDocument(status="ok"))
+        response = _short(LivenessDocument(status="ok"))
+        # A kiosk's page on the disk waits for us: it may learn that we answer, though not what.
+        response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+        return response
 
     async def readyz(self, _request: web.Request, _caller: Caller) -> web.StreamResponse:
         reason = "starting" if not self._bays.ready.is_set() else self._stalled()

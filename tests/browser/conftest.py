@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, async_playwright
+from playwright.async_api import Browser, BrowserContext, async_playwright, expect
 
 from tests.browser.chromium import chromium
 from tests.web.house import House
@@ -18,6 +18,7 @@ from tests.web.house import House
 LANDSCAPE = (1280, 800)
 PORTRAIT = (800, 1280)
 WAIT_MS = 20_000  # for what takes a moment on an idle machine
+expect.set_options(timeout=WAIT_MS)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -45,7 +45,9 @@ def prepare(house: House) -> None:
 async def let_in(house: House, context: BrowserContext, bay: str = "109") -> None:
     cookie = await house.let_in(bay=bay)
     value = cookie.partition("=")[2]
-    await context.add_cookies([{"name": COOKIE, "value": value, "url": house.url("")}])
+    await context.add_cookies(
+        [{"name": COOKIE, "value": value, "url": house.url(""), "httpOnly": True, "sameSite": "Strict"}]
+    )
 
 
 async def show(house: House, context: BrowserContext, state: State) -> Page:

@@ -29,6 +29,15 @@ def test_the_unit_has_no_error(tmp_path: Path) -> None:
     assert "bayd.service" not in verified.stderr
 
 
+def test_the_unit_of_the_screens_has_no_error(tmp_path: Path) -> None:
+    text = re.sub(r"/usr/bin/cage", "/bin/true", (SYSTEMD / "bayd-kiosk@.service").read_text())
+    unit = tmp_path / "bayd-kiosk@109.service"
+    unit.write_text(text)
+    verified = analyze("verify", "--recursive-errors=yes", str(unit))
+    assert verified.returncode == 0, verified.stderr
+    assert "bayd-kiosk" not in verified.stderr
+
+
 def test_a_wrong_unit_would_be_noticed(tmp_path: Path) -> None:
     unit = tmp_path / "bayd.service"
     unit.write_text((SYSTEMD / "bayd.service").read_text().replace("Restart=always", "Restart=sometimes"))

@@ -1,0 +1,186 @@
+"""What a guest does at the bay's screen, over the real core, journal and service."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import BrowserContext, Page, Route, expect
+
+from bayd.web.browsers import COOKIE
+from tests.browser.states import let_in, prepare, type_pin
+from tests.web.house import PIN, STAFF, House
+
+REASON = {"reason": "as the guest asked"}
+
+
+@pytest_asyncio.fixture
+async def screen(closed_house: House, context: BrowserContext) -> AsyncIterator[tuple[House, Page]]:
+    """A paired screen of bay 109, where a booking waits."""
+    prepare(closed_house)
+    async with closed_house.open() as house:
+        await house.book()
+        await let_in(house, context)
+        page = await context.new_page()
+        await page.goto(house.url("/bay/109"))
+        await expect(page.get_by_test_id("keys")).to_be_visible()
+        yield house, page
+
+
+async def phase(page: Page, wanted: str) -> None:
+    await expect(page.locator("#screen")).to_have_attribute("data-phase", wanted)
+
+
+async def test_the_right_pin_starts_play(screen: tuple[House, Page]) -> None:
+    house, page = screen
+    await type_pin(page, PIN)
+    await phase(page, "playing")
+    assert (await page.get_by_test_id("time").inner_text()).startswith(("59:", "1:00:00"))
+    await expect(page.get_by_test_id("fact-player")).to_have_text("Test Person")
+    assert PIN not in await page.content()
+    assert "SessionStarted" in await house.kinds()
+
+
+async def test_wrong_pins_lock_the_pad_until_staff_open_it(screen: tuple[House, Page]) -> None:
+    house, page = screen
+    for left in (4, 3, 2, 1):
+        await type_pin(page, "000000")
+        await expect(page.get_by_test_id("pad-message")).to_contain_text(f"{left} tr")
+    await type_pin(page, "000000")
+    await expect(page.get_by_test_id("lock-seconds")).to_be_visible()
+    await expect(page.get_by_test_id("keys")).to_be_hidden()
+    assert await page.get_by_test_id("lock-seconds").inner_text() in {
+        "1:00",
+        *(f"0:{s:02}" for s in range(60)),
+    }
+    await page.keyboard.type(PIN)  # the keyboard is as locked as the pad
+    await house.press("unlock", REASON, token=STAFF)
+    await expect(page.get_by_test_id("keys")).to_be_visible()
+    await type_pin(page, PIN)
+    await phase(page, "playing")
+    assert (await house.kinds()).count("PinAttempted") == 6
+
+
+async def test_more_time_is_asked_for_and_given(screen: tuple[House, Page]) -> None:
+    house, page = screen
+    await page.keyboard.type(PIN)
+    await page.get_by_test_id("act-time").click()
+    await expect(page.get_by_test_id("time-30")).to_contain_text("600")
+    await page.get_by_test_id("time-30").click()
+    await expect(page.get_by_test_id("act-time")).to_contain_text("30 minutes asked for")
+    await expect(page.get_by_test_id("act-time")).to_be_disabled()
+    approved = await house.press("extend/approve", {"payment": "cash"}, token=STAFF)
+    assert approved.status == 200
+    await expect(page.get_by_test_id("time")).to_contain_text("1:29:")
+    await page.get_by_test_id("act-time").click()
+    await page.get_by_test_id("time-15").click()
+    await expect(page.get_by_test_id("act-time")).to_be_disabled()
+    await house.press("extend/decline", {"reason": "a group comes"}, token=STAFF)
+    await expect(page.get_by_test_id("note")).to_contain_text("a group comes")
+    await expect(page.get_by_test_id("act-time")).to_be_enabled()
+
+
+async def test_a_press_whose_answer_got_lost_counts_once(screen: tuple[House, Page]) -> None:
+    house, page = screen
+    await type_pin(page, PIN)
+    keys: list[str] = []
+
+    async def lose_the_first_answer(route: Route) -> None:
+        keys.append(route.request.headers["idempotency-key"])
+        if len(keys) == 1:
+            await route.fetch()
+            await route.abort("connectionreset")
+        else:
+            await route.continue_()
+
+    await page.route("**/dispense", lose_the_first_answer)
+    await page.get_by_test_id("act-balls").click()
+    await page.get_by_test_id("balls-25").click()
+    await expect(page.get_by_test_id("act-balls")).to_contain_text("25 balls are coming")
+    assert len(keys) == 2
+    assert keys[0] == keys[1]
+    assert (await house.kinds()).count("PayoutRequested") == 1
+
+
+async def test_the_language_is_the_guests_until_the_session_is_over(screen: tuple[House, Page]) -> None:
+    house, page = screen
+    await type_pin(page, PIN)
+    await page.get_by_test_id("language").click()
+    await expect(page.locator("html")).to_have_attribute("lang", "hi")
+    await expect(page.get_by_test_id("act-time")).to_contain_text("और समय")
+    await house.press("end", REASON, token=STAFF)
+    await phase(page, "grace")
+    await expect(page.locator("html")).to_have_attribute("lang", "hi")  # the guest reads the result
+    await house.book(session_id="8")
+    await house.press("start", REASON, token=STAFF)
+    await phase(page, "playing")
+    await expect(page.locator("html")).to_have_attribute("lang", "en")
+
+
+async def test_a_call_for_help_is_seen_to_be_answered(screen: tuple[House, Page]) -> None:
+    house, page = screen
+    await page.get_by_test_id("help").click()
+    await expect(page.get_by_test_id("told")).to_contain_text("Staff have been told")
+    await expect(page.get_by_test_id("help")).to_contain_text("Staff called")
+    await page.get_by_test_id("help").click()  # nothing more is called
+    await house.press("help/acknowledge", token=STAFF)
+    await expect(page.get_by_test_id("told")).to_contain_text("on their way")
+    assert (await house.kinds()).count("HelpCalled") == 1
+
+
+async def test_a_machine_that_is_broken_says_so_before_it_is_pressed(screen: tuple[House, Page]) -> None:
+    from bayd.core import inputs as i
+    from bayd.core.model import DeviceState
+
+    house, page = screen
+    await type_pin(page, PIN)
+    await expect(page.get_by_test_id("act-balls")).to_be_enabled()
+    await house.bays.submit("109", i.DeviceReported("dispenser", DeviceState.FAULT, "jam"))
+    await expect(page.get_by_test_id("act-balls")).to_be_disabled()
+    await expect(page.get_by_test_id("act-balls")).to_contain_text("Staff know")
+
+
+async def test_an_end_is_asked_about_first(screen: tuple[House, Page]) -> None:
+    _, page = screen
+    await type_pin(page, PIN)
+    await page.get_by_test_id("act-end").click()
+    await page.get_by_test_id("end-no").click()
+    await phase(page, "playing")
+    await page.get_by_test_id("act-end").click()
+    await page.get_by_test_id("end-yes").click()
+    await phase(page, "grace")
+
+
+@pytest.mark.parametrize("step_ms", [3_600_000, -3_600_000])
+async def test_a_step_of_the_clock_moves_no_countdown(screen: tuple[House, Page], step_ms: int) -> None:
+    _, page = screen
+    await type_pin(page, PIN)
+    await phase(page, "playing")
+    await page.evaluate(f"const now = Date.now; Date.now = () => now() + {step_ms}")
+    await page.wait_for_function(
+        "(before) => document.querySelector('[data-testid=time]').textContent !== before",
+        arg=await page.get_by_test_id("time").inner_text(),
+    )
+    assert (await page.get_by_test_id("time").inner_text()).startswith("59:")
+
+
+async def test_the_screens_session_is_no_business_of_its_scripts(screen: tuple[House, Page]) -> None:
+    _, page = screen
+    assert COOKIE not in await page.evaluate("document.cookie")
+    stored = await page.evaluate("[localStorage.length, sessionStorage.length]")
+    assert stored == [0, 0]
+
+
+async def test_two_sizes_that_the_machine_cannot_pay_are_not_offered(
+    closed_house: House, context: BrowserContext
+) -> None:
+    closed_house.rules = {"109": replace(closed_house.rules["109"], dispenser_step=25)}
+    async with closed_house.open() as house:
+        await house.play()
+        await let_in(house, context)
+        page = await context.new_page()
+        await page.goto(house.url("/bay/109"))
+        await page.get_by_test_id("act-balls").click()
+        await expect(page.get_by_test_id("balls-25")).to_be_visible()
+        offered = await page.locator("[data-testid^=balls-]").all_inner_texts()
+        assert all(int(text.split()[0]) % 25 == 0 for text in offered)
