@@ -110,6 +110,7 @@ def told(ran: Ran) -> Any:
     return json.loads(ran.out)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("reader", ["r2000_a0"], indirect=True)
 async def test_the_commands_go_through_the_daemon_that_holds_the_port(
     reader: SimulatedReader, tmp_path: Path
