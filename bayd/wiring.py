@@ -27,6 +27,7 @@ from bayd.qod_wiring import QodParts
 from bayd.reader_tools import ReaderTools
 from bayd.reader_wiring import ReaderParts, ReaderPlan
 from bayd.reconcile.once import SINK
+from bayd.reconcile.opening import OpeningHours
 from bayd.reconcile.qod_purse import timezone_of
 from bayd.runtime.bay import BayObserver
 from bayd.runtime.clock import SystemClock
@@ -140,6 +141,7 @@ class Daemon:
                     "antennas": parts.readers.antennas.run(),
                     **parts.central.roots(parts.api.recovered_answer),
                     "event-feed": parts.feed.run(),
+                    "opening-hours": OpeningHours(bays, settings.site.timezone, self._clock, self._log).run(),
                     "qod": parts.qod.run(),
                     "watchdog": self._watchdog(journal, bays, restart).run(),
                     "reload": reloader.run(),

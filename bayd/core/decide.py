@@ -8,6 +8,7 @@ from bayd.core import (
     bookings,
     dispensing,
     extensions,
+    opening,
     pins,
     play,
     qos_book,
@@ -164,6 +165,8 @@ def _decide(bay: Bay, request: i.Input, now: Instant, rules: Rules) -> Verdict:
             return staff.return_to_service(bay, request)
         case i.ClearFault():
             return staff.clear_fault(bay, request, now)
+        case i.OpeningSeen():
+            return opening.changed(bay, request)
         case i.DeviceReported():
             return staff.device_reported(bay, request, now)
         case i.QosWanted():

@@ -340,6 +340,16 @@ class BayHeld:
 
 
 @dataclass(frozen=True, slots=True)
+class RangeOpened:
+    """By the hours of the site."""
+
+
+@dataclass(frozen=True, slots=True)
+class RangeClosed:
+    """By the hours of the site; whoever plays, plays on."""
+
+
+@dataclass(frozen=True, slots=True)
 class WaitBegan:
     """From here on a guest is waited for, or, without a session, a held bay for its release."""
 
@@ -615,6 +625,8 @@ Event = (
     | HelpCalled
     | HelpAcknowledged
     | BayHeld
+    | RangeOpened
+    | RangeClosed
     | WaitBegan
     | WaitOverran
     | PauseOverran

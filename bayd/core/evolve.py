@@ -201,6 +201,10 @@ def _apply(bay: Bay, event: e.Event) -> Bay:
         case e.HelpAcknowledged():
             return replace(bay, help_since_ms=None)
 
+        case e.RangeOpened():
+            return replace(bay, closed=False)
+        case e.RangeClosed():
+            return replace(bay, closed=True)
         case e.WaitBegan(session_id, at_ms):
             return replace(bay, waiting=Waiting(session_id, at_ms))
         case e.WaitOverran(_, wall_ms):

@@ -10,6 +10,7 @@ from bayd.core import inputs as i
 from bayd.core.decision import Refusal, Verdict
 from bayd.core.instant import Instant
 from bayd.core.model import Bay, Offer, Payment, PlaySession
+from bayd.core.opening import CLOSED
 from bayd.core.rules import ExtensionPolicy, Rules
 
 NOT_PLAYING = Refusal("not_playing", "No session is running at this bay.")
@@ -19,12 +20,8 @@ _TAKEN_HERE = (Payment.CASH, Payment.CARD)
 
 def offers(bay: Bay, rules: Rules) -> tuple[Offer, ...]:
     """What the screen may ask for now, in minutes, each with its price where one is known."""
-    if (
-        bay.session is None
-        or bay.bookings
-        or bay.booked_till
-        or rules.extension is ExtensionPolicy.STAFF_ONLY
-    ):
+    is_shut = bay.closed or rules.extension is ExtensionPolicy.STAFF_ONLY
+    if bay.session is None or bay.bookings or bay.booked_till or is_shut:
         return ()
     at_once = rules.extension is ExtensionPolicy.ON_ACCOUNT and not is_in_arrears(bay)
     lengths = rules.extension_minutes if bay.tariff.intervals is None else bay.tariff.intervals
@@ -55,6 +52,8 @@ def extend(bay: Bay, request: i.Extend, now: Instant, rules: Rules) -> Verdict:
         return _by_staff(bay, session, request, now, rules)
     if bay.bookings or bay.booked_till:
         return Refusal("next_booking", "The bay is booked after this session.")
+    if bay.closed:
+        return CLOSED
     if rules.extension is ExtensionPolicy.STAFF_ONLY:
         return Refusal("staff_only", "More time is given at reception.")
     offered = offers(bay, rules)

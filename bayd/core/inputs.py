@@ -382,6 +382,14 @@ class DeviceReported:
 
 
 @dataclass(frozen=True, slots=True)
+class OpeningSeen:
+    """The range is open now, or closed, by the wall clock at the site."""
+
+    is_open: bool
+    actor: Actor = SYSTEM
+
+
+@dataclass(frozen=True, slots=True)
 class Restarted:
     """The daemon is back. The mark is the last sign of life; its clocks may be of another boot."""
 
@@ -455,6 +463,7 @@ Input = (
     | BallHeard
     | BallInPit
     | DeviceReported
+    | OpeningSeen
     | Restarted
     | QosWanted
     | QosReported

@@ -376,6 +376,7 @@ class Bay:
     last: EndedSession | None = None
     moved: MovedSession | None = None
     waiting: Waiting | None = None
+    closed: bool = False  # by the hours of the site
     grace_until_ms: int | None = None
     next_session_id: str | None = None  # its PIN was verified before the end of the present one
     next_started_by: StartedBy | None = None

@@ -10,6 +10,7 @@ from bayd.core import play
 from bayd.core.decision import Refusal, Verdict
 from bayd.core.instant import Instant
 from bayd.core.model import Bay, Phase
+from bayd.core.opening import CLOSED
 from bayd.core.rules import Rules
 
 OWN_PIN = "already_playing"  # the reason of a check that opened nothing
@@ -109,6 +110,8 @@ def _is_open(bay: Bay, attempt_id: str) -> bool:
 
 
 def _why_no_pin(bay: Bay, now: Instant, rules: Rules) -> Refusal | None:
+    if bay.closed and bay.phase is not Phase.PAUSED:
+        return CLOSED
     match bay.phase:
         case Phase.BOOKED | Phase.PAUSED:
             return None

@@ -58,6 +58,15 @@ class LongPausePolicy(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class OpenSpan:
+    """Open on this day of the week (0: Monday) from minute to minute; over midnight it is two spans."""
+
+    weekday: int
+    from_minute: int
+    to_minute: int
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """The rules of one bay. Minutes become milliseconds through `minute_ms` alone."""
 
@@ -97,6 +106,7 @@ class Rules:
     resume_payout_ms: int = 30_000  # a payout goes on by itself only after a shorter interruption
     end_proof_ms: int = 10_000  # `active` false twice, this far apart
     own_end_window_minutes: int = 2  # around the server's own computed end, which proves nothing
+    opening: tuple[OpenSpan, ...] = ()  # none: never closed
     hold_minutes: int | None = None  # so long a ready bay waits for its guest, or stays held, unremarked
     no_show: NoShowPolicy = NoShowPolicy.WARN
     pause_max_minutes: int | None = None  # of a pause by people

@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from bayd.core.rules import Rules
 from bayd.settings.central import Central
 from bayd.settings.dispensers import Dispenser
-from bayd.settings.play import Balls, BaySettings, Play
+from bayd.settings.play import Balls, BaySettings, Play, spans_of
 from bayd.settings.qod import Qod
 from bayd.settings.readers import Reader
 from bayd.settings.screens import Screens
@@ -92,6 +92,7 @@ class Configuration:
             pin_lock_minutes=play.pin_lock_minutes,
             pin_lock_max_minutes=play.pin_lock_max_minutes,
             booking_horizon_minutes=play.booking_horizon_minutes,
+            opening=tuple(span for hours in play.opening_hours for span in spans_of(hours)),
             hold_minutes=play.hold_minutes,
             no_show=play.no_show,
             pause_max_minutes=play.pause_max_minutes,

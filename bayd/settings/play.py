@@ -1,10 +1,11 @@
 """A bay, the rules of play at all of them, and the range's balls."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from bayd.core.rules import (
     DowntimePolicy,
@@ -12,12 +13,46 @@ from bayd.core.rules import (
     FaultPolicy,
     LongPausePolicy,
     NoShowPolicy,
+    OpenSpan,
     StepPolicy,
     UnknownPolicy,
 )
 from bayd.settings.dispensers import BallLevel
 from bayd.settings.qod import BayQod
 from bayd.settings.tables import Minutes, Seconds, Table
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_HOURS = re.compile(
+    rf"({'|'.join(_DAYS)})(?:-({'|'.join(_DAYS)}))? ([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)"
+)
+_DAY_MINUTES = 24 * 60
+
+
+def spans_of(text: str) -> tuple[OpenSpan, ...]:
+    """Raises ValueError."""
+    found = _HOURS.fullmatch(text)
+    if found is None:
+        raise ValueError('no hours; write "Mon-Fri 08:00-22:00" or "Sun 10:00-18:00"')
+    first = _DAYS.index(found[1])
+    count = 1 if found[2] is None else (_DAYS.index(found[2]) - first) % 7 + 1
+    opens, closes = int(found[3]) * 60 + int(found[4]), int(found[5]) * 60 + int(found[6])
+    if closes > _DAY_MINUTES or opens == closes:
+        raise ValueError("no hours: a day has 24, and something has to be between them")
+    spans: list[OpenSpan] = []
+    for day in ((first + more) % 7 for more in range(count)):
+        if opens < closes:
+            spans.append(OpenSpan(day, opens, closes))
+        else:
+            spans += [OpenSpan(day, opens, _DAY_MINUTES), OpenSpan((day + 1) % 7, 0, closes)]
+    return tuple(spans)
+
+
+def _hours(text: str) -> str:
+    spans_of(text)
+    return text
+
+
+OpeningHours = Annotated[str, AfterValidator(_hours)]
 
 
 class BaySettings(Table):
@@ -61,6 +96,12 @@ class Play(Table):
     extension_minutes: tuple[int, ...] = Field((15, 30, 60), description="What the screen offers.")
     extension_price: int | None = Field(
         None, description="Per minute, in the server's unit. Default: unknown, staff name the amount."
+    )
+    opening_hours: tuple[OpeningHours, ...] = Field(
+        (),
+        description='When the range is open, at its own time of day: `"Mon-Fri 08:00-22:00"`. What ends '
+        "before it begins ends on the next day. Outside, no PIN opens a bay; whoever plays, plays on, and "
+        "staff may start one. A clock that is not synchronised closes nothing. Default: never closed.",
     )
     hold_minutes: int | None = Field(
         None,

@@ -167,6 +167,7 @@ class BayDocument(_Document):
     number: str
     phase: Phase
     session: SessionView | None
+    closed: bool = Field(description="By the hours of the site: no PIN opens it, staff may.")
     moved_to: str | None = Field(description="The bay where the last guest of this one plays on.")
     booked: Count = Field(description="Bookings that wait for their PIN.")
     next_game: int | None = Field(description="Of the oldest booking.")

@@ -99,6 +99,7 @@ def bay_view(
         number=bay.number,
         phase=bay.phase,
         session=None if session is None else _session(session, now, players, names=names),
+        closed=bay.closed,
         moved_to=None if bay.moved is None or session is not None else bay.moved.to,
         booked=len(bay.bookings),
         next_game=None if not bay.bookings or bay.bookings[0].game is None else bay.bookings[0].game.id,
