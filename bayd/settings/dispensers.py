@@ -259,11 +259,16 @@ def size_complaints(
     for size in sizes:
         if isinstance(most, int) and size > most:
             yield "play.dispense_choices", f"{size} is more than dispense_max_balls ({most})"
-    refuses = play.get("dispense_step", "refuse") == "refuse"
+    policy = play.get("dispense_step", "refuse")
     for name, step in ((name, step_of(table)) for name, table in dispensers.items()):
         pays = f"dispensers.{name} pays {step} balls at once"
         odd = [size for size in sizes if size % step]
-        if odd and refuses:
+        small = [size for size in sizes if size < step]
+        if isinstance(most, int) and most < step:
+            yield "play.dispense_max_balls", f"{most} is too few: {pays}"
+        elif small and policy == "round_down":
+            yield "play.dispense_choices", f"{small[0]} rounded down is nothing: {pays}"
+        elif odd and policy == "refuse":
             yield (
                 "play.dispense_choices",
                 f"{odd[0]} is no multiple: {pays}; correct it, or set dispense_step",

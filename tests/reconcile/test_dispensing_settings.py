@@ -210,6 +210,11 @@ def test_machines_that_get_into_each_others_way_are_named(tmp_path: Path, text: 
         ("dispense_choices = [20, 50]", "play.dispense_choices: 20 is no multiple: dispensers.south pays 25"),
         ("dispense_choices = [500]", "play.dispense_choices: 500 is more than dispense_max_balls (200)"),
         ("dispense_cap_balls = 20", "play.dispense_cap_balls: 20 is too few: dispensers.south pays 25"),
+        ("dispense_max_balls = 20", "play.dispense_max_balls: 20 is too few: dispensers.south pays 25"),
+        (
+            'dispense_choices = [20, 50]\ndispense_step = "round_down"',
+            "play.dispense_choices: 20 rounded down is nothing: dispensers.south pays 25",
+        ),
         ('dispense_step = "guess"', "play.dispense_step"),
         ('unknown_balls = "forget"', "play.unknown_balls"),
         ("variance_percent = 101", "play.variance_percent"),
