@@ -11,7 +11,7 @@ An infrared beam behind the machine closes the loop: `pay` then counts until no 
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from hardware.dispenser.dispenser import (
@@ -130,8 +130,9 @@ class PulseRelay:
         await or_unavailable(self._board.make_safe())
         if self._beam is not None:
             await or_unavailable(self._beam.is_blocked())
-        # What was before is not known: let the machine see the open contact for long enough.
-        self._ready_at = asyncio.get_running_loop().time() + self._settings.gap_s
+        # What was before is not known: a tray may still tip, and its balls are not the next pulse's.
+        wait_s = max(self._settings.gap_s, self._settings.payout_s)
+        self._ready_at = asyncio.get_running_loop().time() + wait_s
         return Identity(
             driver="pulse_relay",
             manufacturer="",
@@ -177,10 +178,10 @@ class PulseRelay:
         if mark["life"] != self._life:
             return Progress(None, running=False, fault="restarted during an uncounted payout")
         pulse = mark["pulse"]
-        if pulse == max(self._outcomes, default=0) and self._is_running():
-            return Progress(None, running=True)  # a tray tips as a whole
         not_begun = Progress(0, running=False, fault="beam blocked" if self._beam_blocked else None)
-        return self._outcomes.get(pulse, not_begun)
+        outcome = self._outcomes.get(pulse, not_begun)
+        # A tray tips as a whole: its balls are certain with the pulse, though they still roll.
+        return replace(outcome, running=pulse == max(self._outcomes, default=0) and self._is_running())
 
     async def stop(self) -> None:
         self._cut.set()

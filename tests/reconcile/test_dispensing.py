@@ -530,11 +530,15 @@ async def test_each_pulse_is_a_part_with_a_mark_of_its_own(tmp_path: Path) -> No
 
 async def test_a_crash_in_a_pulse_leaves_that_pulse_in_doubt_and_the_rest_owed(tmp_path: Path) -> None:
     hall = trays(tmp_path, BoardKind.LCUS)
+    machine = hall.machine
+    assert isinstance(machine, RelayMachine)
     async with hall.open():
         await hall.world.play("109", "7")
         await hall.ready()
         await hall.press("109", 75)
-        await asyncio.sleep(6.0)  # in the second tray
+        while machine.trays.closures < 2:  # noqa: ASYNC110 # a contact tells nobody
+            await asyncio.sleep(0.01)
+        assert machine.trays.closed
     async with hall.open() as bays:
         await hall.paid_out()
         await hall.stands()
@@ -544,6 +548,24 @@ async def test_a_crash_in_a_pulse_leaves_that_pulse_in_doubt_and_the_rest_owed(t
         await bays.submit("109", i.SettleUnknown(flag.payout_id, 25, STAFF, "basket was full"))
         assert (hall.balls().counted, hall.balls().balance) == (50, 25)
         assert hall.machine.ejected == 50
+
+
+async def test_a_crash_after_a_pulse_leaves_nothing_in_doubt(tmp_path: Path) -> None:
+    """The tray still tips: what it holds was recorded with the pulse, and the next one waits for it."""
+    hall = trays(tmp_path)
+    machine = hall.machine
+    assert isinstance(machine, RelayMachine)
+    async with hall.open():
+        await hall.world.play("109", "7")
+        await hall.ready()
+        await hall.press("109", 50)
+        while not machine.trays.running:  # noqa: ASYNC110 # a tray tells nobody
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.5)
+    async with hall.open():
+        await hall.paid_out()
+        await hall.stands()
+        assert (hall.balls().counted, hall.balls().unknown, machine.ejected) == (50, 0, 50)
 
 
 async def test_a_tray_with_fewer_balls_is_made_up_by_the_next_where_a_beam_counts(tmp_path: Path) -> None:

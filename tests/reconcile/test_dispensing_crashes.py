@@ -100,8 +100,9 @@ class Torture:
         await hall.see_to_the_machine()
 
     def _plan_death(self) -> None:
+        writes = 12 if self.hall.machine.counts else 6  # of one payout: ball by ball, or tray by tray
         if self.chance.random() < 0.5:
-            self.hall.disk.die_in(self.chance.randint(1, 12), after=self.chance.random() < 0.5)
+            self.hall.disk.die_in(self.chance.randint(1, writes), after=self.chance.random() < 0.5)
 
     async def _press(self, number: str) -> None:
         balance = self.hall.balls(number).balance
