@@ -18,6 +18,7 @@ from bayd.clients.transport import AiohttpTransport
 from bayd.commission_book import CommissionBook, changes
 from bayd.core import events as e
 from bayd.core.evolve import REDUCER_VERSION
+from bayd.core.rules import Rules
 from bayd.credentials import Credentials, load_credentials
 from bayd.dispenser_wiring import DispenserParts
 from bayd.journal import Journal, ThreadJournalExecutor, schema
@@ -58,6 +59,8 @@ from bayd.web.pages.files import StaticFiles
 from bayd.web.pages.screen import ScreenPages
 from bayd.web.pairing import Pairing
 from bayd.web.readers import ReaderPages
+from bayd.web.staff import StaffPages
+from bayd.web.staff_accounts import StaffAccounts
 from bayd.web.status import StatusPages
 from bayd.web.views import BayViews
 
@@ -124,6 +127,7 @@ class Daemon:
             stack.push_async_callback(parts.aclose)
             await parts.central.load()
             await parts.sessions.load()
+            await parts.accounts.load()
             observers: list[BayObserver] = [
                 parts.readers.antennas,
                 parts.readers.unread,
@@ -144,6 +148,7 @@ class Daemon:
                     "opening-hours": OpeningHours(bays, settings.site.timezone, self._clock, self._log).run(),
                     "qod": parts.qod.run(),
                     "watchdog": self._watchdog(journal, bays, restart).run(),
+                    "web-sessions": parts.sessions.run(),
                     "reload": reloader.run(),
                     "housekeeping": Housekeeping(
                         journal, bays, (SINK,), clock=self._clock, log=self._log
@@ -204,6 +209,7 @@ class Daemon:
             parts.streams,
             OutboxPage(parts.central.outbox.items),
             parts.audit,
+            parts.staff,
             tools,
             CommissionPages(
                 CommissionBook(self._configuration.settings.state.dir),
@@ -281,6 +287,16 @@ class _Parts:
         self.local_socket = LocalSocket(socket_of(settings.http, settings.state, os.environ), log)
         self.sessions = WebSessions(journal, clock, randomness)
         self.access = Access(credentials.api_tokens, self.sessions, settings.http.allowed_hosts, clock)
+        self.accounts = StaffAccounts(
+            journal, credentials.site_key, _tries_of(configuration), clock, randomness
+        )
+        self.staff = StaffPages(
+            self.accounts,
+            self.sessions,
+            idle_ms=settings.staff.auto_lock_minutes * 60_000,
+            clock=clock,
+            log=log,
+        )
         self.qod = QodParts(configuration, credentials, bays, clock=clock, randomness=randomness, log=log)
         views = BayViews(
             bays,
@@ -350,7 +366,8 @@ class _Parts:
 
     def _warnings(self) -> list[dict[str, Any]]:
         parts: tuple[Warner, ...] = (
-            self.central, self.readers, self.dispensers, self.qod, self.local_socket, *self._warners,
+            self.central, self.readers, self.dispensers, self.qod, self.local_socket, self.staff,
+            *self._warners,
         )  # fmt: skip
         warnings = [warning for part in parts for warning in part.warnings()]
         if self._journal.disk_full:
@@ -374,6 +391,17 @@ class _Parts:
 def digest(configuration: Configuration) -> str:
     """Tells whether two reports were made under the same settings."""
     return hashlib.sha256(configuration.settings.model_dump_json().encode()).hexdigest()
+
+
+def _tries_of(configuration: Configuration) -> Rules:
+    """Wrong PINs at the board are counted as at a bay's pad."""
+    play = configuration.settings.play
+    return Rules(
+        minute_ms=configuration.minute_ms,
+        pin_tries=play.pin_tries,
+        pin_lock_minutes=play.pin_lock_minutes,
+        pin_lock_max_minutes=play.pin_lock_max_minutes,
+    )
 
 
 async def _for_ever(name: str, root: Awaitable[None]) -> None:

@@ -19,6 +19,7 @@ from bayd.cli.journal import audit, dump, events
 from bayd.cli.outbox import outbox
 from bayd.cli.qod import qod
 from bayd.cli.reader import reader
+from bayd.cli.staff import staff
 
 EX_UNAVAILABLE = 69
 EX_CONFIG = 78
@@ -40,6 +41,7 @@ main.add_command(commission)
 main.add_command(balls)
 main.add_command(qod)
 main.add_command(outbox)
+main.add_command(staff)
 main.add_command(init)
 main.add_command(doctor)
 main.add_command(events)

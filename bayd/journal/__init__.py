@@ -36,6 +36,7 @@ from bayd.journal.records import (
     Pruned,
     Recorded,
     StoredPin,
+    StoredStaff,
     StoredWebSession,
 )
 
@@ -65,6 +66,7 @@ __all__ = [
     "Reader",
     "Recorded",
     "StoredPin",
+    "StoredStaff",
     "StoredWebSession",
     "ThreadJournalExecutor",
     "UnreadableEventError",

@@ -25,6 +25,7 @@ from bayd.journal.records import (
     Parked,
     Recorded,
     StoredPin,
+    StoredStaff,
     StoredWebSession,
 )
 from bayd.ports import Instant
@@ -158,6 +159,16 @@ class Reader(Generic[E]):
         )
         return [StoredWebSession(*row) for row in rows]
 
+    def staff(self) -> list[StoredStaff]:
+        rows = self._all(
+            "SELECT name, role, digest, since_wall_ms, locked, failures, last_try_boot_ms, boot_id FROM staff"
+            " ORDER BY name"
+        )
+        return [
+            StoredStaff(name, role, digest, since_wall_ms, bool(locked), *tries)
+            for name, role, digest, since_wall_ms, locked, *tries in rows
+        ]
+
     def find_kept(self, name: str) -> str | None:
         """What was told last under this name."""
         row = self._conn.execute("SELECT text FROM kept WHERE name = ?", (name,)).fetchone()
@@ -249,18 +260,17 @@ class Writer(Reader[E]):
             self.last_seq += len(rows)
             self.fresh_batch = batch.batch_id
         if batch.audit is not None:
-            self._note(batch, batch.audit)
+            self._note(batch.bay, batch.batch_id, batch.at, batch.audit)
         return tuple(range(first, first + len(rows)))
 
-    def _note(self, batch: Batch[E], note: AuditNote) -> None:
+    def _note(self, bay: str, batch_id: str, at: Instant, note: AuditNote) -> None:
         maps = (json.dumps(each, ensure_ascii=False) for each in (note.asked, note.before, note.after))
         asked, before, after = maps
-        at = batch.at
         self._conn.execute(
             "INSERT INTO audit"
             " (batch, bay, wall_ms, synchronised, who, role, act, asked, reason, before, after)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (batch.batch_id, batch.bay, at.wall_ms, int(at.synchronised), note.who, note.role, note.act,
+            (batch_id, bay, at.wall_ms, int(at.synchronised), note.who, note.role, note.act,
              asked, note.reason, before, after),
         )  # fmt: skip
 
@@ -328,6 +338,18 @@ class Writer(Reader[E]):
 
     def remove_web_session(self, session_id: str) -> None:
         self._conn.execute("DELETE FROM web_sessions WHERE id = ?", (session_id,))
+
+    def store_staff(self, person: StoredStaff) -> None:
+        """In place of what was known of that name."""
+        self._conn.execute(
+            "INSERT OR REPLACE INTO staff VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (person.name, person.role, person.digest, person.since_wall_ms, int(person.locked),
+             person.failures, person.last_try_boot_ms, person.boot_id),
+        )  # fmt: skip
+
+    def note(self, act_id: str, at: Instant, note: AuditNote) -> None:
+        """What a person did that belongs to no bay."""
+        self._note("", act_id, at, note)
 
     def advance(self, sink: str, bay: str, seq: int) -> None:
         """Move the sink's cursor forward; it never goes back."""

@@ -107,6 +107,20 @@ class StoredWebSession:
     since_wall_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class StoredStaff:
+    """A person who may sign in: the PIN's keyed hash, and the wrong ones in a row."""
+
+    name: str
+    role: str
+    digest: bytes = field(repr=False)
+    since_wall_ms: int
+    locked: bool  # by an administrator, until somebody gives a new PIN
+    failures: int = 0
+    last_try_boot_ms: int | None = None
+    boot_id: str = ""  # of the boot that `last_try_boot_ms` belongs to
+
+
 class CallState(StrEnum):
     """How far a call to the outside has come."""
 

@@ -101,6 +101,17 @@ _FIRST = (
         bay TEXT,
         since_wall_ms INTEGER NOT NULL
     ) STRICT""",
+    # Who may sign in at the board. The digest is keyed: without the site key it gives no PIN away.
+    """CREATE TABLE staff (
+        name TEXT PRIMARY KEY,
+        role TEXT NOT NULL,
+        digest BLOB NOT NULL,
+        since_wall_ms INTEGER NOT NULL,
+        locked INTEGER NOT NULL,
+        failures INTEGER NOT NULL,
+        last_try_boot_ms INTEGER,
+        boot_id TEXT NOT NULL
+    ) STRICT""",
     # What others told last, by name: it holds while they are away.
     """CREATE TABLE kept (
         name TEXT PRIMARY KEY,

@@ -14,6 +14,7 @@ from bayd.settings.qod import Qod
 from bayd.settings.readers import Reader
 from bayd.settings.screens import Screens
 from bayd.settings.site import Http, Site, State
+from bayd.settings.staff import Staff
 
 
 class Settings(BaseSettings):
@@ -27,6 +28,7 @@ class Settings(BaseSettings):
     http: Http = Http()
     state: State = State()
     screens: Screens = Screens()
+    staff: Staff = Staff()
     central: Central = Central()
     qod: Qod | None = None
     readers: Mapping[str, Reader] = Field({}, description="By the reader's id at the central server.")

@@ -1,13 +1,15 @@
 """Browsers that were let in: a web session is a random token in an HttpOnly cookie, kept here as its digest.
 
 A web session gives the same caller as a bearer token: the bay's screen, a member of staff. The token is
-never in a URL, in a page or in storage that a script can read. A screen's lasts until it is unbound; one of
-staff may be given an end.
+never in a URL, in a page or in storage that a script can read. A screen's lasts until it is unbound. A
+person's is over when nobody has touched the page for a while, and lives in memory alone: a daemon that starts
+anew asks for the PIN again.
 
 A cookie travels by itself, so what it may change is asked for with an `Origin` of ours (see `Access`), and
 `SameSite=Strict` keeps it out of other sites' requests altogether.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ from bayd.ports import Clock, Randomness
 COOKIE = "bayd_session"
 _AGE_S = 400 * 86_400  # as long as browsers keep any cookie (RFC 6265bis, section 5.5)
 _TOKEN_CHARS = 64
+_LOOK_EVERY_S = 5.0
 
 Ended = Callable[["WebSession"], None]
 
@@ -34,6 +37,7 @@ class WebSession:
     actor: Actor
     bay: str | None  # the one bay that a screen may touch
     since_wall_ms: int
+    idle_ms: int | None = None  # without a touch for so long it is over; None: it lasts, also over restarts
 
 
 class WebSessions:
@@ -44,6 +48,7 @@ class WebSessions:
         self._clock = clock
         self._randomness = randomness
         self._by_digest: dict[bytes, WebSession] = {}
+        self._touched_boot_ms: dict[str, int] = {}  # by id, of those that may be over by themselves
         self._ended: list[Ended] = []
 
     async def load(self) -> None:
@@ -61,7 +66,15 @@ class WebSessions:
         """A look-up by digest: the time it takes tells nothing about a token that is near."""
         if len(token) != _TOKEN_CHARS or not token.isascii():
             return None
-        return self._by_digest.get(_digest(token))
+        session = self._by_digest.get(_digest(token))
+        if session is None or self._is_idle(session):
+            return None
+        return session
+
+    def touch(self, session_id: str) -> None:
+        """Somebody is there: the session lasts from now on."""
+        if session_id in self._touched_boot_ms:
+            self._touched_boot_ms[session_id] = self._clock.now().boot_ms
 
     def of_bay(self, bay: str) -> WebSession | None:
         """The screen of this bay."""
@@ -75,10 +88,27 @@ class WebSessions:
         found = [s for s in self._by_digest.values() if s.actor.role is Role.SCREEN]
         return tuple(sorted(found, key=lambda session: (session.bay or "", session.since_wall_ms)))
 
+    async def run(self) -> None:
+        """End what nobody has touched, with all that it holds open; a root task."""
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            self.end_idle()
+
+    def end_idle(self) -> None:
+        for session in list(self._by_digest.values()):
+            if self._is_idle(session):
+                self._forget(session)
+
+    def begin_until_idle(self, actor: Actor, idle_ms: int) -> tuple[WebSession, str]:
+        """A person's session and the token for its cookie."""
+        session, token = self._make(actor, None, idle_ms)
+        self._touched_boot_ms[session.id] = self._clock.now().boot_ms
+        self._by_digest[_digest(token)] = session
+        return session, token
+
     async def begin(self, actor: Actor, bay: str | None = None) -> tuple[WebSession, str]:
-        """A new session and the token for its cookie; durable. Raises JournalError."""
-        token = self._randomness.new_id() + self._randomness.new_id()
-        session = WebSession(self._randomness.new_id()[-12:], actor, bay, self._clock.now().wall_ms)
+        """A lasting session and the token for its cookie; durable. Raises JournalError."""
+        session, token = self._make(actor, bay, None)
         kept = StoredWebSession(
             session.id, _digest(token), actor.role.value, actor.name, bay, session.since_wall_ms
         )
@@ -88,10 +118,31 @@ class WebSessions:
 
     async def end(self, session: WebSession) -> None:
         """At once for whoever asks next, and durably. Raises JournalError."""
+        self._forget(session)
+        if session.idle_ms is None:
+            await self._journal.transact(lambda writer: writer.remove_web_session(session.id))
+
+    async def end_of_person(self, name: str) -> None:
+        """All sessions of a person, at once. Raises JournalError."""
+        for session in list(self._by_digest.values()):
+            if session.actor.role is not Role.SCREEN and session.actor.name == name:
+                await self.end(session)
+
+    def _make(self, actor: Actor, bay: str | None, idle_ms: int | None) -> tuple[WebSession, str]:
+        token = self._randomness.new_id() + self._randomness.new_id()
+        identity = self._randomness.new_id()[-12:]
+        return WebSession(identity, actor, bay, self._clock.now().wall_ms, idle_ms), token
+
+    def _is_idle(self, session: WebSession) -> bool:
+        if session.idle_ms is None:
+            return False
+        return self._clock.now().boot_ms - self._touched_boot_ms[session.id] >= session.idle_ms
+
+    def _forget(self, session: WebSession) -> None:
         self._by_digest = {d: s for d, s in self._by_digest.items() if s.id != session.id}
         for callback in self._ended:
             callback(session)
-        await self._journal.transact(lambda writer: writer.remove_web_session(session.id))
+        self._touched_boot_ms.pop(session.id, None)
 
 
 def set_cookie(request: web.Request, response: web.StreamResponse, name: str, value: str, age_s: int) -> None:

@@ -314,6 +314,20 @@ class SessionDocument(_Document):
     bay: str | None = Field(description="The one bay that a screen may touch.")
 
 
+class StaffView(_Document):
+    """Somebody who may sign in at the board."""
+
+    name: str
+    role: Literal["staff", "technician"]
+    since: Time = Field(description="When the PIN was given.")
+    locked: bool = Field(description="By an administrator, until there is a new PIN.")
+    locked_for_s: Count = Field(description="After wrong PINs.")
+
+
+class StaffDocument(_Document):
+    staff: list[StaffView]
+
+
 class AuditRowView(_Document):
     """One act of one person at one bay."""
 

@@ -30,6 +30,7 @@ class RateLimits:
     pins: Rate = Rate(1 / 6, 10)  # at one bay; the lock-out after wrong ones is the core's
     codes: Rate = Rate(1 / 5, 20)  # asked for by screens of one address
     wrong_codes: Rate = Rate(1 / 6, 10)  # entered by one member of staff
+    logins: Rate = Rate(1 / 3, 20)  # at the board, from one address
 
 
 class Buckets:

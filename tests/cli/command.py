@@ -59,12 +59,14 @@ def bayd(*arguments: object, env: Mapping[str, str] | None = None) -> Ran:
     return Ran(done.returncode, done.stdout, done.stderr)
 
 
-def bayd_here(*arguments: object, env: Mapping[str, str] | None = None) -> Ran:
+def bayd_here(*arguments: object, env: Mapping[str, str] | None = None, typed: str | None = None) -> Ran:
     """As `bayd`, without a process: the commands return what they would exit with."""
     keep_credentials_secret(env)
     wanted = environment(env)
     unset = dict.fromkeys(set(os.environ) - set(wanted))
-    done = CliRunner(env={**unset, **wanted}).invoke(main, [str(argument) for argument in arguments])
+    done = CliRunner(env={**unset, **wanted}).invoke(
+        main, [str(argument) for argument in arguments], input=typed
+    )
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
     hear("command line", done.stdout + done.stderr)

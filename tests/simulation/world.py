@@ -42,6 +42,11 @@ class SimClock:
         loop_ms = round(asyncio.get_running_loop().time() * 1000)
         return Instant(loop_ms + self._offset_ms, WALL_MS + loop_ms + self.wall_step_ms, self.synchronised)
 
+    def go_on(self, ms: int) -> None:
+        """So much time passes at once."""
+        self._offset_ms += ms
+        self.wall_step_ms += ms
+
     def reboot(self, boot_ms: int = 20_000) -> None:
         self.boot_id = f"{self.boot_id}'"
         self._offset_ms = boot_ms - round(asyncio.get_running_loop().time() * 1000)

@@ -50,6 +50,8 @@ from bayd.web.pages.screen import ScreenPages
 from bayd.web.pairing import Pairing
 from bayd.web.readers import ReaderPages, Tell, ToolRefusedError
 from bayd.web.routes import Route
+from bayd.web.staff import StaffPages
+from bayd.web.staff_accounts import StaffAccounts
 from bayd.web.status import StatusPages
 from bayd.web.views import BayViews
 from tests.let_out import keep_secret
@@ -66,6 +68,7 @@ TOKENS = (
     ApiToken(Actor(Role.STAFF, "anna"), None, STAFF),
     ApiToken(Actor(Role.TECHNICIAN, "bo"), None, TECHNICIAN),
 )
+AUTO_LOCK_MS = 15 * 60_000
 VERSION = "0.0.1"
 PIN = "246813"
 PLAYER = "Test Person"
@@ -262,6 +265,8 @@ class House:
         self.listener: Listener
         self.api: BayApi
         self.sessions: WebSessions
+        self.site_key: bytes | None = bytes(range(32))
+        self.accounts: StaffAccounts
         self.http: aiohttp.ClientSession
         self.port = 0
         self.socket: Path | None = None  # of the local tools
@@ -382,6 +387,16 @@ class House:
         self.sessions = WebSessions(self.journal, self.clock, self.randomness)
         await self.sessions.load()
         self.sessions.on_ended(self.streams.session_ended)
+        self.accounts = StaffAccounts(self.journal, self.site_key, Rules(), self.clock, self.randomness)
+        await self.accounts.load()
+        staff = StaffPages(
+            self.accounts,
+            self.sessions,
+            idle_ms=AUTO_LOCK_MS,
+            clock=self.clock,
+            log=self.log,
+            limits=self.limits,
+        )
         pairing = Pairing(
             self.sessions,
             self.bays.bays,
@@ -431,6 +446,7 @@ class House:
             metrics,
             OwnSession(self.sessions),
             pairing,
+            staff,
             files,
             screen,
         )

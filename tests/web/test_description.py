@@ -40,7 +40,7 @@ class _Running:
         self._loop = asyncio.get_running_loop()
         self._over = asyncio.Event()
         house = House(self._path)
-        house.limits = RateLimits(_MANY, _MANY, _MANY, _MANY, _MANY)
+        house.limits = RateLimits(_MANY, _MANY, _MANY, _MANY, _MANY, _MANY)
         async with house.open(), asyncio.TaskGroup() as tasks:
             await house.play("109")
             await house.book("110", "8")

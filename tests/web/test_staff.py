@@ -1,0 +1,183 @@
+"""Named staff: who may sign in, how often one may guess, and when a session is over."""
+
+import asyncio
+import contextlib
+import json
+import sqlite3
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from bayd.core.inputs import Actor, Role
+from bayd.web.browsers import COOKIE
+from bayd.web.staff_accounts import TrivialPinError, refuse_trivial
+from tests.cli.command import Ran, bayd_here
+from tests.let_out import keep_secret
+from tests.web.house import AUTO_LOCK_MS, SCREEN, STAFF, House, Reply
+
+ROOT = Actor(Role.STAFF, "local:root")
+RIGHT = "480275"
+WRONG = "913640"
+
+
+@pytest.fixture
+async def asha(house: House) -> House:
+    keep_secret(RIGHT, WRONG)
+    await house.accounts.put("asha", Role.STAFF, RIGHT, ROOT)
+    return house
+
+
+async def login(house: House, pin: str = RIGHT, name: str = "asha") -> Reply:
+    return await house.ask("POST", "/api/v1/login", body={"name": name, "pin": pin})
+
+
+def cookie_of(reply: Reply) -> dict[str, str]:
+    value = reply.headers["Set-Cookie"]
+    assert "HttpOnly" in value and "SameSite=Strict" in value
+    token = value.partition(f"{COOKIE}=")[2].partition(";")[0]
+    return {"Cookie": f"{COOKIE}={token}"}
+
+
+async def test_a_name_and_a_pin_give_a_session_of_that_name(asha: House) -> None:
+    reply = await login(asha)
+    assert (reply.status, reply.json) == (200, {"role": "staff", "name": "asha", "bay": None})
+    who = await asha.ask("GET", "/api/v1/session", headers=cookie_of(reply))
+    assert who.json["name"] == "asha"
+    acts = [row.note for row in await asha.journal.audit(0, 2**62)]
+    assert [(act.who, act.act) for act in acts] == [("local:root", "StaffAdded"), ("asha", "StaffSignedIn")]
+    assert RIGHT not in str(asha.log.lines)
+    rows = sqlite3.connect(asha.path).execute("SELECT * FROM staff").fetchall()
+    assert RIGHT not in str(rows)
+
+
+async def test_guessing_locks_the_name_as_it_locks_a_pad(asha: House) -> None:
+    for left in (4, 3, 2, 1, 0):
+        reply = await login(asha, WRONG)
+        assert (reply.status, reply.code, reply.json["tries_left"]) == (401, "wrong_login", left)
+    locked = await login(asha)  # even with the right one
+    assert locked.status == 423
+    assert 50 < locked.json["retry_after_s"] <= 60
+    asha.clock.go_on(60_000)
+    assert 110 < (await login(asha, WRONG)).json["retry_after_s"] <= 120
+    asha.clock.go_on(120_000)
+    assert (await login(asha)).status == 200
+    assert (await login(asha, WRONG)).json["tries_left"] == 4
+
+
+async def test_nobody_learns_which_names_there_are(asha: House) -> None:
+    known = [await login(asha, WRONG) for _ in range(6)]
+    unknown = [await login(asha, WRONG, "nobody") for _ in range(6)]
+    assert [(r.status, r.code) for r in known] == [(r.status, r.code) for r in unknown]
+    assert known[4].json["tries_left"] == unknown[4].json["tries_left"] == 0
+
+
+@pytest.mark.parametrize("other_boot", [False, True])
+async def test_a_lock_outlives_a_restart(tmp_path: Path, other_boot: bool) -> None:
+    house = House(tmp_path / "journal.db")
+    async with house.open():
+        await house.accounts.put("asha", Role.STAFF, RIGHT, ROOT)
+        for _ in range(5):
+            await login(house, WRONG)
+    house.clock.go_on(20_000)
+    if other_boot:
+        house.clock.reboot()
+    async with house.open():
+        reply = await login(house)
+        assert reply.status == 423
+        assert (reply.json["retry_after_s"] > 45) == other_boot
+
+
+async def test_an_untouched_board_locks_itself(asha: House) -> None:
+    headers = cookie_of(await login(asha))
+    asha.clock.go_on(AUTO_LOCK_MS - 60_000)
+    stay = await asha.ask(
+        "POST", "/api/v1/session/stay", body={}, headers={**headers, "Origin": asha.url("")}
+    )
+    assert stay.status == 204
+    asha.clock.go_on(AUTO_LOCK_MS - 60_000)
+    assert (await asha.ask("GET", "/api/v1/session", headers=headers)).status == 200
+    asha.clock.go_on(60_001)
+    assert (await asha.ask("GET", "/api/v1/session", headers=headers)).status == 401
+
+
+async def test_a_stream_ends_with_the_session_that_opened_it(asha: House) -> None:
+    headers = cookie_of(await login(asha))
+    async with asha.http.get(asha.url("/api/v1/events"), headers=headers) as stream:
+        assert (await stream.content.readline()).startswith(b"retry")
+        asha.clock.go_on(AUTO_LOCK_MS)
+        asha.sessions.end_idle()
+        async with asyncio.timeout(20):
+            with contextlib.suppress(aiohttp.ClientError):
+                while await stream.content.readline():
+                    pass
+        assert asha.streams.viewers == 0
+
+
+async def test_who_is_locked_out_is_out_at_once(tmp_path: Path) -> None:
+    house = House(tmp_path / "journal.db")
+    house.socket = tmp_path / "bayd.sock"
+    async with house.open():
+        added = await staff_tool(house, "add", "asha", pin=RIGHT)
+        assert (added.code, "asha" in added.out) == (0, True), added.err
+        headers = cookie_of(await login(house))
+        locked = await staff_tool(house, "lock", "asha", "--reason", "has left us")
+        assert (locked.code, "locked" in locked.out) == (0, True)
+        assert (await house.ask("GET", "/api/v1/session", headers=headers)).status == 401
+        assert (await login(house)).code == "staff_locked"
+        assert (await login(house, WRONG)).code == "wrong_login"
+        again = await staff_tool(house, "add", "asha", pin=WRONG)
+        assert (again.code, "--replace" in again.err) == (1, True)
+        assert (await staff_tool(house, "add", "asha", "--replace", pin=WRONG)).code == 0
+        assert (await login(house)).code == "wrong_login"
+        assert (await login(house, WRONG)).status == 200
+        listed = json.loads((await staff_tool(house, "list", "--json")).out)["staff"]
+        assert [(one["name"], one["locked"]) for one in listed] == [("asha", False)]
+        row = next(r.note for r in await house.journal.audit(0, 2**62) if r.note.act == "StaffLocked")
+        assert (row.reason, dict(row.before)["locked"], dict(row.after)["locked"]) == (
+            "has left us", False, True,
+        )  # fmt: skip
+
+
+async def staff_tool(house: House, *arguments: str, pin: str = "") -> Ran:
+    assert house.socket is not None
+    return await asyncio.to_thread(
+        bayd_here, "staff", *arguments, "--socket", str(house.socket), typed=f"{pin}\n"
+    )
+
+
+async def test_the_board_gives_nobody_an_account(asha: House) -> None:
+    body = {"name": "bo", "role": "staff", "pin": WRONG}
+    for path, sent in (("add", body), ("lock", {"name": "asha", "reason": "x"})):
+        reply = await asha.ask("POST", f"/api/v1/staff/{path}", token=STAFF, body=sent)
+        assert (reply.status, reply.code) == (403, "local_only")
+    assert (await asha.ask("POST", "/api/v1/staff/add", token=SCREEN, body=body)).status == 403
+    assert [person.name for person in asha.accounts.people()] == ["asha"]
+
+
+async def test_a_screen_stays_a_screen(asha: House) -> None:
+    headers = {"Cookie": await asha.let_in(), "Origin": asha.url("")}
+    reply = await asha.ask("POST", "/api/v1/login", body={"name": "asha", "pin": RIGHT}, headers=headers)
+    assert (reply.status, reply.code) == (409, "is_screen")
+
+
+async def test_without_a_site_key_nobody_signs_in(tmp_path: Path) -> None:
+    house = House(tmp_path / "journal.db")
+    house.site_key = None
+    async with house.open():
+        reply = await login(house)
+        assert (reply.status, reply.code) == (503, "staff_login_off")
+
+
+@pytest.mark.parametrize(
+    "pin",
+    ["000000", "111112", "121212", "123123", "123456", "654321", "98765432", "12345", "12345a", "٣٣٤٥٦٧"],
+)
+def test_a_pin_that_everybody_tries_is_none(pin: str) -> None:
+    with pytest.raises(TrivialPinError):
+        refuse_trivial(pin)
+
+
+@pytest.mark.parametrize("pin", [RIGHT, WRONG, "135790", "2580147"])
+def test_other_pins_are_taken(pin: str) -> None:
+    assert refuse_trivial(pin) is None
