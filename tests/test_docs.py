@@ -24,6 +24,7 @@ from bayd.settings import (
     Screens,
     Settings,
     Site,
+    Staff,
     State,
     load,
 )
@@ -40,6 +41,7 @@ TABLES: dict[tuple[str, ...], type[BaseModel]] = {
     ("site",): Site,
     ("http",): Http,
     ("screens",): Screens,
+    ("staff",): Staff,
     ("state",): State,
     ("central",): Central,
     ("qod",): Qod,

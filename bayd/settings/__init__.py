@@ -9,6 +9,7 @@ from bayd.settings.play import Balls, BaySettings, Play
 from bayd.settings.qod import BayQod, Qod, QodWebhook
 from bayd.settings.screens import Screens
 from bayd.settings.site import Http, Site, State
+from bayd.settings.staff import Staff
 
 __all__ = [
     "Balls",
@@ -25,6 +26,7 @@ __all__ = [
     "Screens",
     "Settings",
     "Site",
+    "Staff",
     "State",
     "WalkIn",
     "is_loopback",
