@@ -29,7 +29,7 @@ NOT_RECORDED = Problem(
 NOT_KNOWN = Problem(
     HTTPStatus.SERVICE_UNAVAILABLE,
     "outcome_unknown",
-    "The disk did not answer in time. Look at the bay before you try again.",
+    "Unknown: the disk did not answer in time. Do not repeat it: look at the bay before you try again.",
 )
 NOT_RECORDED_YET = Problem(
     HTTPStatus.SERVICE_UNAVAILABLE,

@@ -51,7 +51,8 @@ dispenser = "east"
 _READ_EVENTS = """
 import sqlite3, sys
 db = sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True)
-rows = db.execute("SELECT payload FROM events WHERE kind = ? ORDER BY seq", sys.argv[2:])
+rows = db.execute("SELECT payload FROM events WHERE kind = ?"
+    " AND batch NOT IN (SELECT batch FROM expired_batches) ORDER BY seq", sys.argv[2:])
 print("[" + ",".join(payload for (payload,) in rows) + "]")
 """
 
@@ -106,8 +107,12 @@ class BayPc:
         (files / "range.json").write_text(json.dumps(plan))
         rows = "".join(f"E28011700000020A{number:08X},,2026-01-01T00:00:00Z,\n" for number in range(1, 200))
         (files / "balls.csv").write_text("epc,label,added_at,retired_at\n" + rows)
-        self.start_tool("range", "sim", "range", "--plan", f"{RANGE}/range.json")
+        self.start_range()
         self.start_central()
+
+    def start_range(self) -> None:
+        self.machine.run("rm", "-f", f"{RANGE}/truth.db", f"{RANGE}/range.sock")  # of an earlier one
+        self.start_tool("range", "sim", "range", "--plan", f"{RANGE}/range.json")
 
     def start_central(self) -> None:
         self.start_tool(
@@ -267,7 +272,7 @@ class BayPc:
         return bool(self.order("look")["running"]["east"])
 
     def events(self, kind: str) -> list[dict[str, Any]]:
-        """From the journal itself."""
+        """From the journal itself, those that count."""
         found: list[dict[str, Any]] = json.loads(
             self.machine.run("/usr/bin/python3", "-c", _READ_EVENTS, f"{STATE}/journal.db", kind)
         )

@@ -103,10 +103,12 @@ class SystemdMachine:
         self._cgroup = _cgroup2() / self.name
         self._cgroup.mkdir()
         join = f"echo $$ > {self._cgroup}/cgroup.procs"
-        unshare = "exec unshare --fork --kill-child --pid --mount --uts --ipc --net --cgroup"
+        # Also when these tests are killed nothing of it stays.
+        spaces = "--pid --mount --uts --ipc --net --cgroup --propagation private"
+        unshare = f"exec setpriv --pdeathsig KILL unshare --fork --kill-child {spaces}"
         with (self._base.parent / f"{self._base.name}.log").open("wb") as log:
             self._launcher = subprocess.Popen(
-                ["bash", "-c", f'{join} && {unshare} --propagation private bash -c "$0" boot "$@"',
+                ["bash", "-c", f'{join} && {unshare} bash -c "$0" boot "$@"',
                  _BOOT, str(self._base), self.name],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip

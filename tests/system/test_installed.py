@@ -19,11 +19,6 @@ OLD, NEW, BROKEN = "0.1.0", "0.1.1", "0.1.2"
 
 
 @pytest.fixture(scope="module")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> Packages:
-    return Packages(tmp_path_factory.mktemp("packages"))
-
-
-@pytest.fixture(scope="module")
 def installed(packages: Packages) -> Iterator[tuple[BayPc, dict[str, str]]]:
     """The package as it is right after `dpkg -i`, and what systemd said of it then."""
     deb = packages.make(OLD)
@@ -76,6 +71,8 @@ def test_started_it_is_ready_and_says_how_it_is(pc: BayPc) -> None:
     assert banner is not None
     assert banner[2] == CONFIG
     assert pc.machine.run("bayd", "--version").split()[-1] == pc.status()["version"]
+    # Nothing that it opens is refused by its sandbox.
+    assert "local_socket_unavailable" not in pc.warnings()
     pc.play()
     pc.machine.until(lambda: pc.shown("StatusText") == "1 bays, 1 playing", "for the status")
 
