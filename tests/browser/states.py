@@ -88,7 +88,7 @@ async def booked(house: House) -> None:
 
 
 async def playing(house: House) -> None:
-    await house.play()
+    await house.play(minutes=45)
     await house.press("game", {"game_id": 1})
 
 

@@ -227,3 +227,12 @@ async def test_staff_sign_out(house: House) -> None:
     assert reply.code == "no_session"
     stale = await house.ask("GET", "/api/v1/session", headers={"Cookie": cookie})
     assert stale.code == "token_missing"
+
+
+async def test_a_body_that_is_too_large_is_not_read(house: House) -> None:
+    before = await screens(house)
+    for path, token in (("code", None), ("claim", None), ("pair", STAFF), ("unbind", STAFF)):
+        raw = b'{"code": "' + b"C" * 20_000 + b'"}'
+        reply = await house.ask("POST", f"/api/v1/screens/{path}", token=token, raw=raw)
+        assert (reply.status, reply.code) == (413, "too_large")
+    assert await screens(house) == before
