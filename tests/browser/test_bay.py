@@ -184,3 +184,20 @@ async def test_two_sizes_that_the_machine_cannot_pay_are_not_offered(
         await expect(page.get_by_test_id("balls-25")).to_be_visible()
         offered = await page.locator("[data-testid^=balls-]").all_inner_texts()
         assert all(int(text.split()[0]) % 25 == 0 for text in offered)
+
+
+async def test_the_time_runs_out(closed_house: House, context: BrowserContext) -> None:
+    quick = replace(closed_house.rules["109"], minute_ms=200, grace_minutes=25)
+    closed_house.rules = {"109": quick}
+    async with closed_house.open() as house:
+        await house.book(minutes=30)
+        await let_in(house, context)
+        page = await context.new_page()
+        await page.goto(house.url("/bay/109"))
+        await type_pin(page, PIN)
+        await phase(page, "playing")
+        await expect(page.get_by_test_id("time-state")).to_contain_text("left")  # a warning, in words
+        await phase(page, "grace")
+        await expect(page.get_by_role("heading", name="Time is up")).to_be_visible()
+        await phase(page, "free")
+        assert "WarningGiven" in await house.kinds()
