@@ -190,7 +190,9 @@ class Bench:
         """Every payout is closed, and every machine answers and stands."""
         while True:
             bays = await self.until(
-                lambda bay: bay["devices"]["dispenser"]["state"] == "ok" and bay["balls"]["paying"] == 0
+                lambda bay: (
+                    bay["devices"]["dispenser"]["state"] == "ok" and bay["balls"]["queue_place"] is None
+                )
             )
             if not self.machines.move:
                 return bays
