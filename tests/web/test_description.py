@@ -108,6 +108,7 @@ def _operations() -> list[tuple[str, str]]:
         "/api/v1/audit",
         "/api/v1/screens",
         "/api/v1/session",
+        "/api/v1/staff",
         STREAM,
         WATCH,
         "/api/v1/devices",
@@ -123,6 +124,10 @@ def _operations() -> list[tuple[str, str]]:
         + screens
         + [
             ("POST", "/api/v1/session/end"),
+            ("POST", "/api/v1/session/stay"),
+            ("POST", "/api/v1/login"),
+            ("POST", "/api/v1/staff/add"),
+            ("POST", "/api/v1/staff/lock"),
             ("PUT", f"{READER}/power"),
             ("PUT", f"{bay}/commission/{{report}}"),
         ]
