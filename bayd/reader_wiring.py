@@ -18,7 +18,7 @@ from bayd.reconcile.unread_balls import UnreadBalls
 from bayd.settings import Configuration
 from bayd.settings.readers import USUAL_BAUD, Reader, Region
 from hardware.link import opener_for
-from hardware.rfid import ReaderEvent, RfidReader
+from hardware.rfid import ReaderEvent, ReaderLost, RfidReader
 from hardware.rfid.r2000_commands import FastSwitchForm
 from hardware.rfid.r2000_reader import R2000Reader
 from hardware.rfid.r2000_settings import PowerMode, R2000Settings
@@ -28,6 +28,7 @@ from hardware.rfid.uhf288_settings import Uhf288Settings
 # Within each region: where antennas are measured.
 _R2000_PROBE_INDEX = {Region.ETSI: 3, Region.INDIA: 2, Region.FCC: 33}  # 866.5, 866.0, 915.0 MHz
 _UHF288_OVERRUN_S = 0.075  # part of the grace: a scan may take so much longer than was asked
+_AFTER_DEFECT_S = 10.0  # each failure is two events in the journal of its bays
 _UHF288_PROBE_KHZ = {Region.ETSI: 866_300, Region.INDIA: 866_300, Region.FCC: 915_000}
 
 
@@ -166,8 +167,19 @@ class ReaderParts:
                     await asyncio.wait(over)  # a port may pass from one reader to another
                 for name, driver in self.drivers.items():
                     if driver not in running:
-                        running[driver] = tasks.create_task(driver.run(), name=f"reader-{name}")
+                        running[driver] = tasks.create_task(self._drive(name, driver), name=f"reader-{name}")
                 await self._drivers_changed.wait()
+
+    async def _drive(self, name: str, driver: RfidReader) -> None:
+        """The one guard of a driver: a defect costs its reader a pause, and no other bay anything."""
+        while True:
+            try:
+                await driver.run()
+            except Exception as error:  # noqa: BLE001 # see above
+                self._log.error("reader_failed", reader=name, exc_info=error)
+                reason = f"a defect of its driver ({type(error).__name__}); the log has more"
+                self.antennas.reader_event(name, ReaderLost(reason))
+            await asyncio.sleep(_AFTER_DEFECT_S)
 
     def reload(self, plan: ReaderPlan) -> None:
         """Another configuration."""

@@ -24,6 +24,7 @@ RETURN = "return"
 
 _R2000_ONLY = ("power_mode", "request_form", "deaf_s", "rssi_floor_dbm")
 _UHF288_ONLY = ("scan_time_ms",)
+_FOUR_PORT = "4-port"  # the request form that has no room for port 5
 _R2000_RAW_AT_0_DBM = 129  # wire/rfid.md: dBm = (byte & 0x7F) - 129
 _ERP_IN_DBI = 2.15  # ERP is told against a dipole, EIRP against nothing
 
@@ -102,8 +103,9 @@ class Reader(BaseModel):
     )
     port_count: Literal[1, 4, 8, 12, 16] | None = Field(
         None,
-        description="How many antenna ports the reader has. Default: 8, or 16 where `ports` needs more. "
-        "Twelve- and sixteen-port readers number their antennas in another way.",
+        description='How many antenna ports the reader has. Default: 8 (4 with `request_form = "4-port"`), '
+        "or 16 where `ports` needs more. Twelve- and sixteen-port readers number their antennas in another "
+        "way.",
     )
     ports: Mapping[str, str] = Field(
         description="Antenna port -> bay number; `return` where balls come back and count anew; or "
@@ -216,7 +218,8 @@ class Reader(BaseModel):
     def antenna_ports(self) -> int:
         """How many it has. Few of them in use say little: most readers have eight."""
         highest = max((int(port) for port in self.ports), default=1)
-        return self.port_count or (8 if highest <= 8 else 16)
+        usual = 4 if self.request_form == _FOUR_PORT else 8
+        return self.port_count or (usual if highest <= usual else 16)
 
     def floor_dbm(self, port: int) -> int | None:
         """Weaker reads of this port are not counted; None: the family knows no dBm, or every read is."""
@@ -242,6 +245,10 @@ class Reader(BaseModel):
         for port in self.ports:
             if self.port_count is not None and port.isdecimal() and int(port) > self.port_count:
                 raise _refusal(f"ports.{port}: port_count is {self.port_count}")
+        if self.request_form == _FOUR_PORT and self.antenna_ports > 4:
+            raise _refusal(
+                f'request_form: "{_FOUR_PORT}" reaches ports 1 to 4 only; `ports` or `port_count` say more'
+            )
         for key, of_ports in {"port_power": self.port_power, "port_floor": self.port_floor}.items():
             for port in of_ports:
                 if port not in self.ports:

@@ -9,7 +9,14 @@ from collections.abc import Mapping
 from hardware.rfid import r2000_commands as commands
 from hardware.rfid.dialogue import NoAnswerError
 from hardware.rfid.r2000_dialogue import R2000Dialogue
-from hardware.rfid.r2000_replies import GROUP_SIZE, AckReply, ErrorReply, PowerReply, Reply
+from hardware.rfid.r2000_replies import (
+    GROUP_SIZE,
+    AckReply,
+    ErrorReply,
+    PowerReply,
+    Reply,
+    UnknownReply,
+)
 from hardware.rfid.r2000_settings import R2000Settings
 from hardware.rfid.saved_powers import RefusedPowers, bring_powers
 
@@ -59,6 +66,8 @@ class PowerControl:
                     return dbm * size
                 case PowerReply(dbm) if len(dbm) == size:
                     return dbm
+                case UnknownReply():
+                    return None  # it knows the question, and what it says is no power
             self._get_eight = False
         return None
 

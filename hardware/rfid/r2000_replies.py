@@ -277,7 +277,8 @@ def _temperature(data: bytes) -> Reply | None:
 
 def _power(data: bytes) -> Reply | None:
     # One byte may be a power or an error code; up to 33 dBm, the most that any reader has, it is a power.
-    if len(data) in (4, 8) or (len(data) == 1 and data[0] <= HIGHEST_POWER_DBM):
+    # Nothing above that may be written back for the other ports.
+    if len(data) in (1, 4, 8) and max(data) <= HIGHEST_POWER_DBM:
         return PowerReply(tuple(data))
     return None
 

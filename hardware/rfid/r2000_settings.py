@@ -51,6 +51,8 @@ class R2000Settings:
             raise ValueError(f"address {self.address}: must be 0 to 254, or 255 for any reader")
         if not 0 <= self.gen2_session <= 3:
             raise ValueError(f"gen2_session {self.gen2_session}: must be 0 to 3")
+        if self.form is not None and self.form.ports < min(self.port_count, 8):
+            raise ValueError(f"form {self.form.value}: does not reach all of {self.port_count} ports")
 
     @property
     def has_groups(self) -> bool:

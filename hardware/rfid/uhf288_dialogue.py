@@ -50,6 +50,8 @@ class Uhf288Dialogue(Dialogue[Frame, Reply]):
             replies.append((frame.command, reply))
             if isinstance(reply, TagsReply):
                 for tag in reply.tags:
+                    if tag.port is None and reply.pushed:
+                        continue  # of an antenna that this reader does not have: of any bay, or none
                     port = self.polled if tag.port is None else tag.port
                     reads.append(TagRead(port, tag.epc, None, tag.rssi_raw or 0))
                     if reply.pushed:

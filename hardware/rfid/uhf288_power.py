@@ -39,9 +39,10 @@ class PowerControl:
 
     async def _port_powers(self) -> tuple[int, ...] | None:
         reply = await self._dialogue.ask_once(commands.get_port_powers(self._settings.address))
-        if isinstance(reply, PortPowersReply) and len(reply.dbm) == self._settings.port_count > 1:
-            return reply.dbm
-        return None
+        if not isinstance(reply, PortPowersReply) or not len(reply.dbm) == self._settings.port_count > 1:
+            return None
+        # What no reader has may not be written back for the other ports.
+        return reply.dbm if max(reply.dbm) <= commands.HIGHEST_POWER_DBM else None
 
     async def _common_power(self) -> tuple[int, ...] | None:
         reply = await self._dialogue.ask_once(commands.get_info(self._settings.address))

@@ -16,6 +16,7 @@ from bayd.core.rules import Rules
 from bayd.reader_wiring import ReaderPlan
 from bayd.reconcile.asked_listing import AskedListing
 from bayd.reference.central import make_app
+from hardware.rfid import AntennaPlan, Asides
 from tests.integration.readers_at_work import SimulatedReader, credits_in, reader_side, until
 from tests.simulation.world import SimLog, World
 
@@ -178,3 +179,37 @@ async def test_a_shot_is_worth_what_the_server_says(
 def _read(world: World, number: str) -> int:
     session = world.range.get(number).session
     return 0 if session is None else session.balls.read
+
+
+class _Broken:
+    """A driver with a defect."""
+
+    reads_to_confirm = 1
+
+    def __init__(self) -> None:
+        self.asides = Asides(lambda: None)
+        self.started = 0
+
+    def set_plan(self, plan: AntennaPlan) -> None:
+        pass
+
+    async def run(self) -> None:
+        self.started += 1
+        raise ValueError("port 9: this request has ports 1 to 8")
+
+
+async def test_a_driver_with_a_defect_takes_nothing_but_its_own_reader(
+    world: World, west: SimulatedReader, east: SimulatedReader
+) -> None:
+    settings = {"west": west.settings({"1": "101"}), "east": east.settings({"1": "102"})}
+    async with reader_side(world, settings, frozenset(BALLS)) as (bays, parts):
+        parts.drivers["east"] = broken = _Broken()
+        parts.antennas.attach("east", broken)
+        for number in BAYS[:2]:
+            await world.play(number, f"7{number}")
+        await until(lambda: west.listened)
+        west.lay(1, BALLS[0])
+        await until(lambda: _read(world, "101") == 1)
+        assert broken.started == 1  # and no sooner than after a pause again
+        assert "a defect of its driver (ValueError)" in bays.get("102").devices["reader"].reason
+        assert "reader_failed" in world.log.events()

@@ -17,6 +17,9 @@ from tests.simulation.world import SimRandomness
 LINK = "socket://203.0.113.7:4001"
 
 
+FOUR_PORTS_ONLY = 'request_form: "4-port" reaches ports 1 to 4 only; `ports` or `port_count` say more'
+
+
 def reader(**more: Any) -> Reader:
     return Reader.model_validate({"link": LINK, "ports": {"1": "109"}, **more})
 
@@ -71,6 +74,8 @@ def test_a_power_may_be_given_per_port_and_in_per_cent() -> None:
     ("more", "text"),
     [
         ({"scan_time_ms": 200}, "scan_time_ms is not for r2000_a0"),
+        ({"request_form": "4-port", "ports": {"5": "109"}}, FOUR_PORTS_ONLY),
+        ({"request_form": "4-port", "port_count": 8}, FOUR_PORTS_ONLY),
         ({"driver": "uhfreader288", "power_mode": "ram"}, "power_mode is not for uhfreader288"),
         ({"driver": "uhfreader288", "rssi_floor_dbm": -60}, "rssi_floor_dbm is not for uhfreader288"),
         ({"port_count": 4, "ports": {"8": "109"}}, "ports.8: port_count is 4"),
@@ -80,6 +85,11 @@ def test_a_power_may_be_given_per_port_and_in_per_cent() -> None:
 )
 def test_what_does_not_fit_the_reader_is_refused(more: dict[str, Any], text: str) -> None:
     assert complaint(**more) == text
+
+
+def test_the_four_port_form_is_for_a_reader_with_four_ports() -> None:
+    """What the central server says of port 5 is then refused, as of any port that is not there."""
+    assert reader(request_form="4-port").antenna_ports == 4
 
 
 def test_a_floor_in_raw_figures_means_dbm_where_the_family_knows_them() -> None:

@@ -687,3 +687,20 @@ async def test_cancelling_closes_the_link(bench: Bench) -> None:
 async def test_wrong_settings_are_refused_by_name(wrong: dict[str, int], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         R2000Settings(**wrong)  # type: ignore[arg-type]
+
+
+async def test_a_power_that_no_reader_has_is_not_written_back(bench: Bench) -> None:
+    """An odd value at a port that nobody uses must not end the driver, nor go into flash."""
+    bench.sim.flash_dbm[7] = 0xFF
+    bench.reader.set_plan(plan(1, power_dbm=25))
+    async with running(bench.reader):
+        await asyncio.sleep(3)
+    (refused,) = bench.events.of(PowerRefused)
+    assert (refused.port, refused.power_dbm) == (1, 25)
+    assert bench.events.reads
+    assert bench.sim.flash_writes == 0
+
+
+def test_a_form_without_room_for_all_ports_is_refused() -> None:
+    with pytest.raises(ValueError, match="form 4-port: does not reach all of 8 ports"):
+        R2000Settings(port_count=8, form=FastSwitchForm.FOUR_PORT)

@@ -19,6 +19,7 @@ from hardware.rfid import (
 )
 from hardware.rfid.uhf288_reader import Uhf288Reader
 from hardware.rfid.uhf288_settings import Uhf288Settings
+from hardware.rfid.uhfreader288 import PUSHED_TAG, Frame
 from hardware.sim.uhf288 import READER18, Uhf288Sim
 from tests.hardware.rfid.rigs import Events, MemoryRig, running
 
@@ -188,6 +189,18 @@ async def test_what_a_reader_pushes_is_taken_where_it_cannot_be_changed() -> Non
     assert bench.events.of(ReaderLost) == []
 
 
+async def test_a_pushed_tag_of_no_known_antenna_is_not_given_to_the_polled_one(bench: Bench) -> None:
+    bench.reader.set_plan(plan(2))
+    pushed = "E28011700000020A00000BAD"
+    async with running(bench.reader):
+        await asyncio.sleep(1)
+        for antenna in (0x00, 0x03, 0x02):  # none, two at once, port 2
+            block = bytes((antenna, 12)) + bytes.fromhex(pushed) + bytes((0x45,))
+            bench.rig.deliver(Frame(0, PUSHED_TAG, bytes((0,)) + block).encode())
+        await asyncio.sleep(1)
+    assert [read.port for read in bench.events.reads if read.epc == pushed] == [2]
+
+
 async def test_a_reader_that_falls_back_into_real_time_mode_is_told_again(bench: Bench) -> None:
     bench.reader.set_plan(plan(1, 2))
     async with running(bench.reader):
@@ -293,6 +306,18 @@ async def test_a_reader_with_one_power_for_all_gets_it_or_says_so() -> None:
     assert bench.sim.flash_dbm == [24] * 4
     assert {event.port for event in bench.events.of(PowerRefused)} == {1, 2}
     assert "one power for all" in bench.events.of(PowerRefused)[0].reason
+
+
+async def test_a_power_that_no_reader_has_is_not_written_back(bench: Bench) -> None:
+    """An odd value at a port that nobody uses must not end the driver, nor go into flash."""
+    bench.sim.flash_dbm[7] = 0xFF
+    bench.reader.set_plan(plan(1, power_dbm=25))
+    async with running(bench.reader):
+        await asyncio.sleep(3)
+    (refused,) = bench.events.of(PowerRefused)
+    assert (refused.port, refused.power_dbm) == (1, 25)
+    assert bench.events.reads
+    assert bench.sim.flash_writes == 0
 
 
 async def test_a_missing_antenna_is_told_once_with_both_numbers_and_found_again(bench: Bench) -> None:
