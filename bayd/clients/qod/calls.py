@@ -103,7 +103,7 @@ class Caller:
         error = self._error(call, response)
         if isinstance(error, CredentialsError):
             self._tokens.drop(token)
-            raise self._tokens.refused(error)
+            raise self._tokens.refused(error, call.operation.scope)
         raise error
 
     def _not_looked_at(self, response: HttpResponse) -> bool:

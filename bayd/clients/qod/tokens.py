@@ -2,7 +2,8 @@
 
 A token is used until `expires_in - max(60 s, 10 %)` on the monotonic clock: wall time may step. A refusal
 is a fault of configuration: it is told to everyone, and the token endpoint is left alone for a growing
-pause, for operators lock clients that hammer. Only a clock that differs from the operator's is put right
+pause, for operators lock clients that hammer. One of a scope is told to those who want that scope. Only a
+clock that differs from the operator's is put right
 and tried once more, at once.
 """
 
@@ -19,6 +20,7 @@ from bayd.clients.qod.operator import Operator
 from bayd.clients.qod.wire import parse_json
 from bayd.ports import HttpResponse, TransportError
 
+_SCOPE_REFUSED = "invalid_scope"  # RFC 6749, 5.2
 _LIFE_UNTOLD_S = 60.0  # without expires_in: short enough to be true anywhere
 
 
@@ -34,6 +36,14 @@ class _Flight:
     def __init__(self) -> None:
         self.landed = asyncio.Event()
         self.outcome: Token | QodError | None = None
+
+
+@dataclass(slots=True)
+class _Door:
+    """To the token endpoint: shut for a while after a refusal."""
+
+    circuit: breaker.BreakerState = field(default_factory=breaker.Closed)
+    refusal: CredentialsError | None = None
 
 
 def use_for_s(life_s: float) -> float:
@@ -62,8 +72,7 @@ class TokenCache:
         self._tokens: dict[str, Token] = {}
         self._flights: dict[str, _Flight] = {}
         self._limits = breaker.BreakerLimits(failures=1, open_s=pause_s, open_max_s=max(pause_s, 3600.0))
-        self._circuit: breaker.BreakerState = breaker.Closed()
-        self._refusal: CredentialsError | None = None
+        self._doors: dict[str | None, _Door] = {None: _Door()}  # of one scope each; None: of all
 
     async def get(self, scope: str) -> Token:
         """Raises CredentialsError or RetryLaterError."""
@@ -90,13 +99,18 @@ class TokenCache:
             if kept is token:
                 del self._tokens[scope]
 
-    def refused(self, error: CredentialsError) -> CredentialsError:
+    def refused(self, error: CredentialsError, scope: str) -> CredentialsError:
         """Note that a token fresh from the endpoint was refused: no better one is to be had for a while."""
+        return self._shut(self._door(self._authorisation.token_scope(scope)), error)
+
+    def _door(self, scope: str | None) -> _Door:
+        return self._doors.setdefault(scope, _Door())
+
+    def _shut(self, door: _Door, error: CredentialsError) -> CredentialsError:
         now_s = self._operator.monotonic()
-        self._circuit = breaker.failed(self._circuit, self._limits, now_s)
-        self._refusal = error
-        _, wait_s = breaker.admit(self._circuit, now_s)
-        error.retry_after_s = wait_s
+        door.circuit = breaker.failed(door.circuit, self._limits, now_s)
+        door.refusal = error
+        _, error.retry_after_s = breaker.admit(door.circuit, now_s)
         return error
 
     async def _fly(self, scope: str) -> Token:
@@ -114,22 +128,31 @@ class TokenCache:
             flight.landed.set()
 
     async def _fetch(self, scope: str) -> Token:
-        self._circuit, wait_s = breaker.admit(self._circuit, self._operator.monotonic())
-        if wait_s is not None:
-            told = self._refusal or CredentialsError("the token endpoint refused us")
-            error = told.again()
-            error.retry_after_s = wait_s
-            raise error
+        doors = (self._door(None), self._door(scope))
+        now_s = self._operator.monotonic()
+        admitted = [breaker.admit(door.circuit, now_s) for door in doors]
+        for door, (_, wait_s) in zip(doors, admitted, strict=True):
+            if wait_s is not None:
+                told = door.refusal or CredentialsError("the token endpoint refused us")
+                error = told.again()
+                error.retry_after_s = wait_s
+                raise error
+        for door, (circuit, _) in zip(doors, admitted, strict=True):
+            door.circuit = circuit
         try:
             token = await self._ask(scope)
-        except CredentialsError as error:
-            self.refused(error)
+        except BaseException as error:
+            refusing = None
+            if isinstance(error, CredentialsError):
+                # A scope that is not granted must not keep sessions from being deleted with another one.
+                refusing = self._door(scope if error.code == _SCOPE_REFUSED else None)
+                self._shut(refusing, error)
+            for door in doors:
+                if door is not refusing:  # no verdict on it
+                    door.circuit = breaker.abandoned(door.circuit, self._operator.monotonic())
             raise
-        except BaseException:
-            # No verdict on the credentials: neither a fault of the operator nor a cancelled wait is one.
-            self._circuit = breaker.abandoned(self._circuit, self._operator.monotonic())
-            raise
-        self._circuit = breaker.succeeded(self._circuit)
+        for door in doors:
+            door.circuit = breaker.succeeded(door.circuit)
         return token
 
     async def _ask(self, scope: str) -> Token:

@@ -218,6 +218,33 @@ async def test_refused_credentials_are_tried_again_ever_more_seldom(make_client:
     assert not isinstance(await outcome(client), QodError)
 
 
+@pytest.mark.parametrize(
+    ("operation", "step"),
+    [
+        ("token", Answer(400, {"error": "invalid_scope"})),
+        ("extend", Answer(401, {"status": 401, "code": "UNAUTHENTICATED", "message": "no such scope"})),
+    ],
+)
+async def test_a_scope_that_is_not_granted_keeps_no_session_from_being_deleted(
+    make_client: MakeClient, operation: str, step: Step
+) -> None:
+    peer = Peer()
+    client = make_client(peer, dialect="camara-1.1")
+    peer.always(operation, step)
+    for _ in range(3):
+        with pytest.raises(CredentialsError):
+            await client.session.extend_session(SESSION_ID, 60)
+        await asyncio.sleep(10)
+    asked = len(peer.requests)
+    assert asked == (1 if operation == "token" else 4)  # a token and a call, both twice
+    peer.always("token", token_answer())
+    await client.session.delete_session(SESSION_ID)
+    assert [seen.bearer for seen in peer.calls("delete")] == ["token-x"]
+    with pytest.raises(CredentialsError):
+        await client.session.extend_session(SESSION_ID, 60)
+    assert len(peer.requests) == asked + 2
+
+
 @pytest.mark.parametrize("step", [Answer(503), Hang()])
 async def test_a_failure_says_nothing_about_refused_credentials(make_client: MakeClient, step: Step) -> None:
     """The one request after the pause fails or is cancelled: the next call may ask, at once."""
