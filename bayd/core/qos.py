@@ -237,6 +237,10 @@ def _creating(state: Creating, at: _Situation) -> Action:
     match state.outcome:
         case Outcome.PENDING:
             return Rest()
+        case Outcome.UNCLEAR | Outcome.CONFLICT if terms.can_retrieve and now_ms >= _orphan_over_ms(
+            state, at
+        ):
+            return _orphaned(state, at)  # no look was answered, and by now nothing is left to find
         case Outcome.UNCLEAR | Outcome.CONFLICT if terms.can_retrieve:
             settle_ms = terms.settle_ms if state.outcome is Outcome.UNCLEAR else 0
             wait_ms = _retry_ms(state.misses, at) if state.misses else settle_ms
@@ -289,8 +293,11 @@ def _repeat(state: Creating) -> Create:
 
 
 def _orphaned(state: Creating, at: _Situation) -> Degrade:
-    until_ms = state.since_ms + state.asked_s * 1_000 + at.terms.margin_ms
-    return Degrade(Trouble.ORPHAN, None, until_ms)
+    return Degrade(Trouble.ORPHAN, None, _orphan_over_ms(state, at))
+
+
+def _orphan_over_ms(state: Creating, at: _Situation) -> int:
+    return state.since_ms + state.asked_s * 1_000 + at.terms.margin_ms
 
 
 def _requested(state: Requested, at: _Situation) -> Action:

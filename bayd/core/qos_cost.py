@@ -36,6 +36,9 @@ def cost_of(state: State, event: Event) -> Spent:
         cost += Spent(1, event.asked_s)
     if isinstance(event, QosCreated) and isinstance(state, Creating) and event.granted_s is not None:
         cost += Spent(0, event.granted_s - state.asked_s)
+    if isinstance(event, QosCreated) and isinstance(state, Creating) and state.attempt > 1:
+        # The first one was unclear and does not block this one: it may have run until now.
+        cost += Spent(0, min(state.asked_s, max(0, (event.at_ms - state.since_ms) // 1_000)))
     match state, after:
         case (Available() | Extending(), Available() | Extending()):
             cost += Spent(0, (after.expires_at_ms - state.expires_at_ms) // 1_000)

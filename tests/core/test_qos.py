@@ -366,6 +366,20 @@ def test_a_look_that_fails_is_repeated() -> None:
     assert evening.name == "available"
 
 
+def test_a_bay_is_not_without_for_ever_because_no_look_is_answered() -> None:
+    """An operator that refuses every look: the create has run its course, stays paid for, and is behind us."""
+    operator = OperatorWorld(faults=[LOST_AFTER, *[REFUSED] * 200])
+    evening = Evening(terms=CAMARA, operator=operator, jitter=0.9).play("7", 3_600).run(3_600)
+    assert evening.name == "creating"
+    operator.faults = [REFUSED] * 20
+    evening.end().run(300)
+    assert evening.troubles() == [Trouble.ORPHAN]
+    operator.faults.clear()
+    evening.play("8", 600).run(60)
+    assert evening.name == "available"
+    assert evening.day.spent.sessions == 2
+
+
 def test_a_late_commit_is_found_by_its_conflict() -> None:
     """The look came too early, the repeat meets our own session."""
     evening = (
@@ -527,6 +541,14 @@ def test_a_create_that_is_looked_for_too_late_stays_paid_for() -> None:
     evening.end().restart(away_s=90).run(10)
     assert evening.name == "idle"
     assert evening.day.spent == Spent(1, 60)
+
+
+def test_an_unclear_create_that_was_over_before_its_repeat_stays_paid_for() -> None:
+    """Granted for less than was asked, in a reply that was lost, while nobody was there."""
+    evening = Evening(operator=OperatorWorld(faults=[LOST_AFTER], grants_s=60)).play("7", 150).run(0)
+    evening.restart(away_s=70).run(300)
+    assert len(evening.operator.sessions) == 2
+    assert evening.day.spent.seconds >= evening.operator.network_s(evening.now_ms) > 100
 
 
 def test_a_create_that_was_refused_costs_nothing() -> None:
