@@ -150,6 +150,9 @@ class QodParts:
             return self._left()
         view = self._reconciler.view()
         warnings = [_warning_of(trouble) for trouble in view.troubles]
+        for number in view.not_ended:
+            text = f"Bay {number}: its session runs on at the operator, which does not end it."
+            warnings.append(_warning("qod_not_ended", text))
         if view.circuit != "closed":
             text = "The mobile operator does not answer: screens that begin now get no low latency."
             warnings.append(_warning("qod_operator_away", text))

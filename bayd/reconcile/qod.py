@@ -31,6 +31,7 @@ from bayd.reconcile.qod_flow import Flow
 from bayd.reconcile.qod_keeper import BayKeeper, Tools
 
 OFF = "off"
+_GONE_WITHIN_MS = 60_000
 _TROUBLES: Mapping[Trouble, str] = {
     Trouble.CONFLICT: "another session holds the flow at the operator",
     Trouble.ORPHAN: "a session may run at the operator whose id is lost; it ends by itself",
@@ -77,6 +78,7 @@ class QodView:
     max_seconds: int | None
     states: Mapping[str, int]  # bays by state
     troubles: tuple[BayTrouble, ...]
+    not_ended: tuple[str, ...]  # bays whose session should be gone for a minute now, and may still run
     unrecorded: int  # events that wait for the disk
 
 
@@ -175,8 +177,13 @@ class QodReconciler:
             purse.max_seconds,
             states,
             troubles,
+            tuple(number for number, keeper in self._keepers.items() if self._is_overdue(keeper.state)),
             sum(book.behind for book in self._books.values()),
         )
+
+    def _is_overdue(self, state: State) -> bool:
+        now_ms = self._tools.clock.now().boot_ms
+        return isinstance(state, Ending) and now_ms - state.since_ms >= _GONE_WITHIN_MS
 
 
 def x_correlator_of(state: State) -> str | None:

@@ -367,7 +367,7 @@ def test_a_look_that_fails_is_repeated() -> None:
 
 
 def test_a_bay_is_not_without_for_ever_because_no_look_is_answered() -> None:
-    """An operator that refuses every look: the create has run its course, stays paid for, and is behind us."""
+    """An operator that refuses every look: the create runs its course, stays paid for, and is over."""
     operator = OperatorWorld(faults=[LOST_AFTER, *[REFUSED] * 200])
     evening = Evening(terms=CAMARA, operator=operator, jitter=0.9).play("7", 3_600).run(3_600)
     assert evening.name == "creating"

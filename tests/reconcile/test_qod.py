@@ -314,6 +314,24 @@ async def test_credentials_that_are_refused_are_told_and_not_hammered(make: Make
         await hall.until("available", within_s=700)
 
 
+async def test_a_session_that_the_operator_does_not_end_is_told(make: MakeHall) -> None:
+    hall = make()
+    async with hall.up():
+        await hall.play()
+        await hall.until("available")
+        hall.operator.draw = lambda _operation, _what: Fault.REVOKED
+        await hall.end()
+        await hall.until("ending")
+        await asyncio.sleep(50)
+        assert hall.reconciler.view().not_ended == ()
+        await asyncio.sleep(20)
+        assert hall.reconciler.view().not_ended == hall.numbers
+        assert len(hall.operator.live()) == 1
+        hall.operator.draw = lambda _operation, _what: Fault.NONE
+        await hall.until("ended", within_s=700)
+        assert hall.reconciler.view().not_ended == ()
+
+
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("fault", [Fault.RESET_AFTER, Fault.HANG_AFTER, Fault.ERROR_AFTER, Fault.CUT_AFTER])
 async def test_a_create_whose_reply_is_lost(make: MakeHall, dialect: DialectName, fault: Fault) -> None:
