@@ -179,29 +179,36 @@ class _Webhook:
     """The operator's door. Where it cannot be opened, bays have their low latency all the same."""
 
     def __init__(self, sink: EventSink, addresses: list[tuple[str, int]], clock: Clock, log: Log) -> None:
-        self.trouble = ""
         self._sink = sink
         self._addresses = addresses
         self._clock = clock
         self._log = log
-        self._ports: tuple[int, ...] = ()
+        self._refused = ""
+        self._listener: Listener | None = None
+
+    @property
+    def trouble(self) -> str:
+        if self._listener is not None and self._listener.absent:
+            return f"this machine has no address {self._listener.absent[0]} (qod.webhook.listen)"
+        return self._refused
 
     async def run(self) -> None:
         app = make_webhook_app(self._sink, self._clock, self._log)
         try:
             listener = await Listener.open(app, self._addresses, self._log)
         except OSError as error:
-            self.trouble = f"qod.webhook.listen cannot be opened ({error.strerror})"
-            self._log.warning("qod_webhook_off", reason=self.trouble)
+            self._refused = f"qod.webhook.listen cannot be opened ({error.strerror})"
+            self._log.warning("qod_webhook_off", reason=self._refused)
             return
-        self._ports = listener.ports
+        self._listener = listener
         try:
-            await asyncio.Event().wait()
+            await listener.run()
         finally:
             await listener.aclose()
 
     def section(self) -> dict[str, Any]:
-        return {"ports": list(self._ports), **asdict(self._sink.counts)}
+        ports = () if self._listener is None else self._listener.ports
+        return {"ports": list(ports), **asdict(self._sink.counts)}
 
 
 def webhook_addresses(configuration: Configuration, webhook: QodWebhook) -> list[tuple[str, int]]:

@@ -159,7 +159,9 @@ class Daemon:
                 for name, root in roots.items():
                     tasks.create_task(_for_ever(name, root), name=name)
                 listener = await self._listen(parts, counts)
+                parts.warn_also(listener)
                 try:
+                    tasks.create_task(_for_ever("listener", listener.run()), name="listener")
                     notify("READY=1")
                     self._log.info("bayd_ready", version=bayd.__version__, bays=len(settings.bays))
                     await restart.run()
@@ -259,7 +261,7 @@ class _Parts:
         warners: Sequence["Warner"],
     ) -> None:
         settings = configuration.settings
-        self._warners = warners
+        self._warners = list(warners)
         self._configuration = configuration
         self.bays = bays
         self._journal = journal
@@ -342,6 +344,9 @@ class _Parts:
             randomness=randomness,
             log=log,
         )
+
+    def warn_also(self, warner: "Warner") -> None:
+        self._warners.append(warner)
 
     def sources(self) -> Sources:
         return Sources(

@@ -1,11 +1,19 @@
-"""Listens: where it may, with how many connections, and how it stops."""
+"""Listens: where it may, with how many connections, and how it stops.
+
+An address that this machine does not have (yet) costs no more than itself: a network card without a cable, a
+lease that is still awaited, a name that nobody resolves. It is tried again and again, the other addresses are
+served meanwhile. A port that another process holds is a mistake, and an error.
+"""
 
 import asyncio
+import errno
 import logging
+import os
 import socket
 from collections.abc import Iterable, Sequence
 from functools import partial
 from http import HTTPStatus
+from typing import Any
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -19,6 +27,9 @@ _KEEP_ALIVE_S = 30.0  # also what a request may take until its head is complete
 _LINGER_S = 1.0  # for the rest of a body that was refused, so that its sender can read why
 _CONNECTIONS_LIMIT = 512  # descriptors are for readers and dispensers, too
 _HIGHEST_PORT = 65_535
+_RETRY_S = 5.0  # an address that was not there
+# None: asyncio has passed over every address of a name. EAFNOSUPPORT: IPv6 is off.
+_ABSENT = frozenset({errno.EADDRNOTAVAIL, errno.ENETDOWN, errno.ENETUNREACH, errno.EAFNOSUPPORT, None})
 
 
 class ListenRefusedError(Exception):
@@ -45,10 +56,11 @@ def check_listen(
 
 
 class Listener:
-    """Serves an application. `open` it, `aclose` it."""
+    """Serves an application. `open` it, `run` it, `aclose` it."""
 
-    def __init__(self, runner: web.AppRunner, wire: logging.Logger) -> None:
+    def __init__(self, runner: web.AppRunner, wire: logging.Logger, log: Log) -> None:
         self._runner = runner
+        self._log = log
         self._connect = partial(
             _Connection,
             loop=asyncio.get_running_loop(),
@@ -58,6 +70,7 @@ class Listener:
             lingering_time=_LINGER_S,
         )
         self._servers: list[asyncio.Server] = []
+        self._absent: dict[tuple[str, int], str] = {}  # why
 
     @classmethod
     async def open(
@@ -68,15 +81,20 @@ class Listener:
         *,
         local: socket.socket | None = None,
     ) -> "Listener":
-        """`local` listens already, and is closed with the rest, also on failure. Raises OSError."""
+        """`local` listens already, and is closed with the rest, also on failure.
+
+        Raises OSError for an address that is there and cannot be had.
+        """
         wire = logging.Logger("bayd.web.wire")
         wire.addHandler(_WireLog(log))
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=_STOP_WITHIN_S)
         await runner.setup()
-        listener = cls(runner, wire)
+        listener = cls(runner, wire, log)
         try:
-            for host, port in addresses:
-                await listener._listen(host, port)
+            for address in addresses:
+                if why := await listener._listen(address):
+                    listener._absent[address] = why
+                    log.warning("listen_address_absent", address=_text(address), reason=why)
             if local is not None:
                 await listener._listen_on(local)
         except OSError:
@@ -91,9 +109,48 @@ class Listener:
         sockets = (s for server in self._servers for s in server.sockets)
         return tuple(s.getsockname()[1] for s in sockets if s.family != socket.AF_UNIX)
 
-    async def _listen(self, host: str, port: int) -> None:
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """The addresses that this machine does not have now."""
+        return tuple(map(_text, self._absent))
+
+    def warnings(self) -> list[dict[str, Any]]:
+        """For the status."""
+        return [
+            {
+                "code": "listen_address_absent",
+                "since": None,
+                "text": f"Nobody is served at {_text(address)}: {why}. It is tried every {_RETRY_S:g} s.",
+            }
+            for address, why in self._absent.items()
+        ]
+
+    async def run(self) -> None:
+        """Serve each absent address once it is there. Never returns."""
+        while self._absent:
+            await asyncio.sleep(_RETRY_S)
+            for address in tuple(self._absent):
+                try:
+                    why = await self._listen(address)
+                except OSError as error:  # it is there, and somebody else has the port
+                    why = _reason(error)
+                if why:
+                    self._absent[address] = why
+                else:
+                    del self._absent[address]
+                    self._log.info("listen_address_present", address=_text(address))
+        await asyncio.Event().wait()
+
+    async def _listen(self, address: tuple[str, int]) -> str:
+        """Why there is no such address now, or nothing. Raises OSError for anything else."""
         loop = asyncio.get_running_loop()
-        self._servers.append(await loop.create_server(self._accept, host, port))
+        try:
+            self._servers.append(await loop.create_server(self._accept, *address))
+        except OSError as error:
+            if not isinstance(error, socket.gaierror) and error.errno not in _ABSENT:
+                raise
+            return _reason(error)
+        return ""
 
     async def _listen_on(self, local: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -110,6 +167,19 @@ class Listener:
         for server in self._servers:
             server.close()
         await self._runner.cleanup()
+
+
+def _text(address: tuple[str, int]) -> str:
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, socket.gaierror):
+        return "nobody knows the name"
+    if error.errno in _ABSENT:
+        return "this machine has no such address"
+    return os.strerror(error.errno or 0)
 
 
 class _Connection(RequestHandler):

@@ -1,9 +1,15 @@
 """Where the service listens, with how many at once, and how it stops."""
 
 import asyncio
+import socket
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
+import aiohttp
 import pytest
+from aiohttp import web
 
 from bayd.web import listener as module
 from bayd.web.listener import Listener, ListenRefusedError, check_listen
@@ -65,10 +71,65 @@ def test_what_is_no_address_is_named(listen: str, trusted_lan: bool) -> None:
 
 
 async def test_a_port_that_is_taken_is_an_error_and_leaves_nothing_open(house: House) -> None:
-    from aiohttp import web
-
     with pytest.raises(OSError, match="in use"):
         await Listener.open(web.Application(), [("127.0.0.1", 0), ("127.0.0.1", house.port)], house.log)
+
+
+async def test_an_address_that_is_not_there_keeps_no_other_from_being_served(house: House) -> None:
+    """203.0.113.10 is nobody's (RFC 5737); a listening socket there has to wait for the network."""
+    async with serving(house, "127.0.0.1", "203.0.113.10") as listener:
+        assert len(listener.ports) == 1
+        assert await status_at(listener.ports[0]) == 404
+        assert listener.absent == ("203.0.113.10:0",)
+        (warning,) = listener.warnings()
+        assert warning["code"] == "listen_address_absent"
+        assert "203.0.113.10:0: this machine has no such address" in warning["text"]
+
+
+async def test_an_address_that_comes_later_is_served_then(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here it is a name that the network does not know at first."""
+    loop = asyncio.get_running_loop()
+    network_up = False
+    resolve = loop.getaddrinfo
+
+    async def look_up(host: Any, port: Any, **more: Any) -> Any:
+        if host == "bay-pc.example":
+            if not network_up:
+                raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+            host = "127.0.0.1"
+        return await resolve(host, port, **more)
+
+    monkeypatch.setattr(loop, "getaddrinfo", look_up)
+    monkeypatch.setattr(module, "_RETRY_S", 0.05)
+    async with serving(house, "127.0.0.1", "bay-pc.example") as listener:
+        (warning,) = listener.warnings()
+        assert "nobody knows the name" in warning["text"]
+        network_up = True
+        async with asyncio.timeout(20):
+            while len(listener.ports) < 2:  # noqa: ASYNC110 # the port is what is waited for
+                await asyncio.sleep(0.05)
+        assert await status_at(listener.ports[1]) == 404
+        assert (listener.warnings(), listener.absent) == ([], ())
+
+
+@asynccontextmanager
+async def serving(house: House, *hosts: str) -> AsyncIterator[Listener]:
+    """An empty application, so that every page is a 404."""
+    listener = await Listener.open(web.Application(), [(host, 0) for host in hosts], house.log)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(listener.run(), name="listener")
+            yield listener
+            running.cancel()
+    finally:
+        await listener.aclose()
+
+
+async def status_at(port: int) -> int:
+    async with aiohttp.ClientSession() as http, http.get(f"http://127.0.0.1:{port}/") as answer:
+        return answer.status
 
 
 async def test_connections_are_bounded_and_the_others_go_on(
