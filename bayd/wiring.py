@@ -55,10 +55,12 @@ from bayd.web.metrics import Counts, Metrics, Sources
 from bayd.web.openapi import description_route
 from bayd.web.outbox import OutboxPage
 from bayd.web.own_session import OwnSession
+from bayd.web.pages.board import BoardFrame, BoardPage
 from bayd.web.pages.files import StaticFiles
 from bayd.web.pages.screen import ScreenPages
 from bayd.web.pairing import Pairing
 from bayd.web.readers import ReaderPages
+from bayd.web.routes import Route
 from bayd.web.staff import StaffPages
 from bayd.web.staff_accounts import StaffAccounts
 from bayd.web.status import StatusPages
@@ -72,6 +74,12 @@ class Warner(Protocol):
     """Something that the status may have to warn of."""
 
     def warnings(self) -> list[dict[str, Any]]: ...
+
+
+class Served(Protocol):
+    """Something that answers calls."""
+
+    def routes(self) -> list[Route]: ...
 
 
 class RootTaskEndedError(Exception):
@@ -205,7 +213,7 @@ class Daemon:
         addresses = check_listen(http.listen, trusted_lan=http.allow_plain_http == "trusted-lan")
         parts.feed.listen(counts.happened)
         tools = ReaderPages(parts.reader_tools, self._log, held=parts.dispensers.held)
-        calls = (
+        calls: tuple[Served, ...] = (
             parts.api,
             parts.status,
             parts.streams,
@@ -232,7 +240,7 @@ class Daemon:
         )
         return await Listener.open(app, addresses, self._log, local=parts.local_socket.open())
 
-    def _pages(self, parts: "_Parts") -> "tuple[OwnSession, Pairing, StaticFiles, ScreenPages]":
+    def _pages(self, parts: "_Parts") -> "tuple[Served, ...]":
         settings = self._configuration.settings
         files = StaticFiles()
         screen = ScreenPages(
@@ -243,7 +251,15 @@ class Daemon:
             timezone=settings.site.timezone,
             settings=settings.screens,
         )
-        return OwnSession(parts.sessions), parts.pairing, files, screen
+        frame = BoardFrame(
+            files,
+            site_name=settings.site.name,
+            currency=settings.site.currency,
+            timezone=settings.site.timezone,
+            settings=settings.staff,
+        )
+        board = BoardPage(frame, parts.bays, parts.views, self._clock)
+        return OwnSession(parts.sessions), parts.pairing, files, screen, board
 
 
 class _Parts:
@@ -300,7 +316,7 @@ class _Parts:
             log=log,
         )
         self.qod = QodParts(configuration, credentials, bays, clock=clock, randomness=randomness, log=log)
-        views = BayViews(
+        self.views = BayViews(
             bays,
             clock,
             qod_state=self.qod.state,
@@ -312,7 +328,7 @@ class _Parts:
             journal,
             enter_pin=self.central.desk.enter,
             find_game=self.central.games.find,
-            views=views,
+            views=self.views,
             clock=clock,
             randomness=randomness,
             patience_s=settings.state.commit_timeout_s,
@@ -324,7 +340,7 @@ class _Parts:
             sections={"devices": self._devices, "central": self.central.section, "qod": self.qod.section},
             warnings=self._warnings,
             stalled=self._stalled,
-            views=views,
+            views=self.views,
             clock=clock,
         )
         self.audit = AuditPage(journal.audit, timezone_of(settings.site.timezone))
@@ -332,7 +348,7 @@ class _Parts:
         self.streams = EventStreams(
             bays,
             self.feed,
-            views=views,
+            views=self.views,
             log=log,
         )
         self.sessions.on_ended(self.streams.session_ended)

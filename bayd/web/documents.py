@@ -114,6 +114,7 @@ class AskedView(_Document):
     minutes: Count
     amount: int | None = Field(description="The price that the screen showed.")
     since: Time | None
+    waits_s: Duration = Field(description="For an answer.")
 
 
 class ExtensionView(_Document):
@@ -176,6 +177,7 @@ class BayDocument(_Document):
     devices: BayDevices
     qod: LowLatencyView
     help_called: bool
+    help_for_s: Duration | None = Field(description="How long the call for help waits.")
     extension_asked: int | None = Field(description="Minutes that the customer asks for.")
     extension: ExtensionView
     dues: list[DueView] = Field(description="Owed here, also of sessions that are over.")

@@ -32,7 +32,12 @@ from bayd.web.documents import (
 )
 
 # What the clock alone changes: no reason to send a document again to somebody who has it.
-MOVING: Any = {"session": {"remaining_s", "ends_at"}, "pin": {"locked_for_s"}}
+MOVING: Any = {
+    "session": {"remaining_s", "ends_at"},
+    "pin": {"locked_for_s"},
+    "help_for_s": True,
+    "extension": {"asked": {"waits_s"}},
+}
 _STEP_MS = 10_000  # … unless the wall clock was set, and the end is shown at another time of day
 
 
@@ -112,8 +117,9 @@ def bay_view(
         ),
         qod=LowLatencyView(state=qod_state),
         help_called=bay.help_since_ms is not None,
+        help_for_s=None if bay.help_since_ms is None else max(0, now.boot_ms - bay.help_since_ms) / 1000,
         extension_asked=None if asked is None else asked.minutes,
-        extension=_extension(bay, rules),
+        extension=_extension(bay, rules, now),
         dues=[
             DueView(
                 due_id=due.due_id,
@@ -197,7 +203,7 @@ def _session(session: PlaySession, now: Instant, players: Sequence[Player], *, n
     )
 
 
-def _extension(bay: Bay, rules: Rules) -> ExtensionView:
+def _extension(bay: Bay, rules: Rules, now: Instant) -> ExtensionView:
     session = bay.session
     asked = None if session is None else session.extension_asked
     return ExtensionView(
@@ -207,7 +213,12 @@ def _extension(bay: Bay, rules: Rules) -> ExtensionView:
         ],
         asked=None
         if asked is None
-        else AskedView(minutes=asked.minutes, amount=asked.amount, since=rfc3339(asked.wall_ms)),
+        else AskedView(
+            minutes=asked.minutes,
+            amount=asked.amount,
+            since=rfc3339(asked.wall_ms),
+            waits_s=max(0, now.wall_ms - asked.wall_ms) / 1000,
+        ),
         declined=None if session is None else session.extension_declined or None,
         owed_at_server=bay.owed_at_server,
     )

@@ -29,7 +29,7 @@ from bayd.ports import JournalExecutor
 from bayd.reconcile.players import Player
 from bayd.runtime.bay import AnswerMaker, Outcome
 from bayd.runtime.range import Range
-from bayd.settings import Screens
+from bayd.settings import Screens, Staff
 from bayd.web.access import Access
 from bayd.web.app import make_app
 from bayd.web.audit import AuditPage
@@ -45,6 +45,7 @@ from bayd.web.metrics import Counts, Metrics, Sources
 from bayd.web.openapi import describe, description_route
 from bayd.web.outbox import OutboxPage
 from bayd.web.own_session import OwnSession
+from bayd.web.pages.board import BoardFrame, BoardPage
 from bayd.web.pages.files import StaticFiles
 from bayd.web.pages.screen import ScreenPages
 from bayd.web.pairing import Pairing
@@ -249,6 +250,7 @@ class House:
         self.allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1")
         self.stream_limits = StreamLimits()
         self.screens = Screens()
+        self.staff_settings = Staff()
         self.players: dict[str, tuple[Player, ...]] = {}
         self.patience_s = 5.0
         self.body_within_s = 10.0
@@ -415,6 +417,14 @@ class House:
             timezone="Asia/Kolkata",
             settings=self.screens,
         )
+        frame = BoardFrame(
+            files,
+            site_name="Example range",
+            currency="INR",
+            timezone="Asia/Kolkata",
+            settings=self.staff_settings,
+        )
+        board = BoardPage(frame, self.bays, views, self.clock)
         access = Access(TOKENS, self.sessions, self.allowed_hosts, self.clock, self.limits)
 
         async def list_items() -> list[Item]:
@@ -449,6 +459,7 @@ class House:
             staff,
             files,
             screen,
+            board,
         )
         self.routes = [route for one in served for route in one.routes()]
         self.routes.append(description_route(self.routes, VERSION))

@@ -53,14 +53,14 @@ class ScreenPages:
     async def show_bay(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         number = request.match_info["bay"]
         if caller.bay is not None and caller.bay != number:
-            return _to_bay(caller.bay)
+            return to_bay(caller.bay)
         if number not in self._bays:
             return self._no_such_bay()
         return self._page(number)
 
     async def show_unbound(self, _request: web.Request, caller: Caller) -> web.StreamResponse:
         if caller.bay is not None:
-            return _to_bay(caller.bay)
+            return to_bay(caller.bay)
         return self._page("")
 
     def _page(self, bay: str) -> web.Response:
@@ -95,7 +95,7 @@ class ScreenPages:
         return page_response(page, self._files, HTTPStatus.NOT_FOUND)
 
 
-def _to_bay(number: str) -> web.Response:
+def to_bay(number: str) -> web.Response:
     """A screen belongs to one bay, whatever is in its address bar."""
     location = f"/bay/{quote(number, safe='')}"
     return web.Response(

@@ -8,19 +8,24 @@ export function allowSound() {
   if (audio?.state === "suspended") audio.resume().catch(() => {});
 }
 
-/** Notes in hertz, one after the other. */
-export function chime(notes = [660, 880]) {
+/** Whether a tone would be heard now. */
+export function canSound() {
+  return audio !== null && audio.state === "running";
+}
+
+/** Notes in hertz, one after the other; `loudness` up to 1. */
+export function chime(notes = [660, 880], loudness = 0.35) {
   allowSound();
   if (audio === null || audio.state !== "running") return;
   notes.forEach((hertz, place) => {
     const at = audio.currentTime + place * 0.22;
     const tone = audio.createOscillator();
-    const loudness = audio.createGain();
+    const gain = audio.createGain();
     tone.frequency.value = hertz;
-    loudness.gain.setValueAtTime(0, at);
-    loudness.gain.linearRampToValueAtTime(0.35, at + 0.02);
-    loudness.gain.exponentialRampToValueAtTime(0.001, at + 0.5);
-    tone.connect(loudness).connect(audio.destination);
+    gain.gain.setValueAtTime(0, at);
+    gain.gain.linearRampToValueAtTime(loudness, at + 0.02);
+    gain.gain.exponentialRampToValueAtTime(0.001, at + 0.5);
+    tone.connect(gain).connect(audio.destination);
     tone.start(at);
     tone.stop(at + 0.55);
   });

@@ -1,0 +1,225 @@
+"""`/`, the staff's board: the bays as they are now, drawn here, then kept up to date by the script.
+
+Whoever is not signed in sees what `/status` says to everybody, without a name, and a form to sign in.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+from zoneinfo import ZoneInfo
+
+from aiohttp import web
+
+from bayd.core.inputs import Role
+from bayd.ports import Clock
+from bayd.runtime.range import Range
+from bayd.settings import Staff
+from bayd.web.access import Caller
+from bayd.web.documents import BayDocument, DeviceView
+from bayd.web.pages.files import StaticFiles
+from bayd.web.pages.markup import Html, el
+from bayd.web.pages.screen import LANGUAGES, to_bay
+from bayd.web.pages.shell import Page, page_response
+from bayd.web.pages.words import Words
+from bayd.web.routes import Answer, Route
+from bayd.web.views import BayViews
+
+_COLUMNS = ("bay", "state", "time", "player", "balls", "devices", "look", "acts")
+_PAGES = {"board": "/", "day": "/day", "handover": "/handover", "devices": "/devices"}
+PEOPLE = frozenset({Role.STAFF, Role.TECHNICIAN})
+
+
+class BoardFrame:
+    """What all pages of the board share: the head with the ways to the others, language and look."""
+
+    def __init__(
+        self, files: StaticFiles, *, site_name: str, currency: str, timezone: str, settings: Staff
+    ) -> None:
+        self.words = Words("board", settings.language)
+        self.zone = ZoneInfo(timezone)
+        self.site_name = site_name
+        self.currency = currency
+        self._files = files
+        self._timezone = timezone
+        self._settings = settings
+
+    def page(
+        self,
+        name: str,
+        body: list[Html],
+        caller: Caller,
+        *,
+        module: str | None = None,
+        data: Mapping[str, str] | None = None,
+        styles: tuple[str, ...] = (),
+    ) -> web.Response:
+        said = self.words
+        title = said.say(f"{name}.title")
+        who = caller.actor if caller.actor is not None and caller.actor.role in PEOPLE else None
+        page = Page(
+            f"{self.site_name}: {title}" if self.site_name else title,
+            [
+                self._head(name, None if who is None else who.name),
+                *body,
+                el("div", id="said", class_="unseen", aria_live="polite"),
+            ],
+            said.language,
+            ("board.css", *styles),
+            module,
+            {
+                "theme": self._settings.theme,
+                "language": said.language,
+                "timezone": self._timezone,
+                "currency": self.currency,
+                "role": "" if who is None else who.role.value,
+                "catalogues": json.dumps(
+                    {code: self._files.url(f"i18n/board.{code}.json") for code in LANGUAGES}
+                ),
+                **(data or {}),
+            },
+        )
+        return page_response(page, self._files)
+
+    def _head(self, name: str, who: str | None) -> Html:
+        said = self.words
+        ways = [
+            el("a", said.say(f"nav.{one}"), href=path, aria_current="page" if one == name else None)
+            for one, path in _PAGES.items()
+        ]
+        return el(
+            "header",
+            el("p", self.site_name or "bayd", class_="site"),
+            el("nav", *(ways if who is not None else ()), aria_label=said.say("nav.label")),
+            el("div", None if who is None else el("span", said.say("who", name=who)), id="who", class_="who"),
+            class_="head",
+        )
+
+    def time_of_day(self, wall_ms: int) -> str:
+        return f"{datetime.fromtimestamp(wall_ms / 1000, UTC).astimezone(self.zone):%H:%M}"
+
+    def clock_time(self, text: str) -> str:
+        """Of an RFC 3339 time."""
+        return f"{datetime.fromisoformat(text).astimezone(self.zone):%H:%M}"
+
+    def price(self, amount: int) -> str:
+        return f"{self.currency} {amount}".strip()
+
+
+def elsewhere(caller: Caller) -> web.Response | None:
+    """Where a browser is sent whose page this is not: a screen to its bay, a stranger to the sign-in."""
+    if caller.bay is not None:
+        return to_bay(caller.bay)
+    if caller.actor is None or caller.actor.role not in PEOPLE:
+        headers = {"Location": "/", "Cache-Control": "no-store"}
+        return web.Response(status=HTTPStatus.SEE_OTHER, headers=headers)
+    return None
+
+
+class BoardPage:
+    def __init__(self, frame: BoardFrame, bays: Range, views: BayViews, clock: Clock) -> None:
+        self._frame = frame
+        self._bays = bays
+        self._views = views
+        self._clock = clock
+
+    def routes(self) -> list[Route]:
+        answers = {HTTPStatus.OK: Answer("The page", media_types=("text/html",))}
+        return [Route("GET", "/", self.show, "The staff's board", answers, described=False)]
+
+    async def show(self, _request: web.Request, caller: Caller) -> web.StreamResponse:
+        if caller.bay is not None:
+            return to_bay(caller.bay)
+        said = self._frame.words
+        documents = [self._views.show(task.bay, names=caller.sees_names) for task in self._bays.bays.values()]
+        as_of = self._frame.time_of_day(self._clock.now().wall_ms)
+        return self._frame.page(
+            "board",
+            [
+                el("div", id="band"),
+                el(
+                    "main",
+                    el("h1", said.say("board.title"), class_="unseen"),
+                    el("div", id="entry"),
+                    el("noscript", el("p", said.say("login.script"), class_="note")),
+                    el("section", id="calls", class_="calls", aria_label=said.say("calls.title")),
+                    self._table(documents),
+                    el("p", said.say("stale.page", time=as_of), id="as-of", class_="as-of"),
+                    id="board",
+                ),
+            ],
+            caller,
+            module="board/main.js",
+        )
+
+    def _table(self, documents: list[BayDocument]) -> Html:
+        said = self._frame.words
+        head = [
+            el("th", said.say(f"bays.{name}"), scope="col", class_=f"col-{name}") for name in _COLUMNS[:-1]
+        ]
+        head.append(el("th", el("span", said.say("bays.acts"), class_="unseen"), scope="col"))
+        return el(
+            "div",
+            el(
+                "table",
+                el("caption", said.say("bays.title"), class_="unseen"),
+                el("thead", el("tr", *head)),
+                el("tbody", *(self._row(document) for document in documents), id="bays"),
+                class_="bays",
+            ),
+            class_="table-place",
+        )
+
+    def _row(self, bay: BayDocument) -> Html:
+        said = self._frame.words
+        session, game, phase = bay.session, None, bay.phase.value
+        left = ends = player = balls = level = ""
+        if session is not None:
+            left = clock_text(session.remaining_s)
+            ends = (
+                "" if session.paused else said.say("bay.ends", time=self._frame.clock_time(session.ends_at))
+            )
+            player, game = session.player or said.say("bay.guest"), session.game
+            balls = said.say("bay.balls", counted=bay.balls.counted, read=bay.balls.read)
+        if bay.balls.machine:
+            level = said.say("bay.level", level=said.say(f"level.{bay.balls.level}"))
+        return el(
+            "tr",
+            el("th", bay.number, scope="row"),
+            el("td", el("span", said.say(f"phase.{phase}"), class_="phase", data_phase=phase)),
+            el("td", el("span", left, class_="left"), _quiet(ends)),
+            el("td", player, _quiet("" if game is None else game.name)),
+            el("td", balls, _quiet(level)),
+            el("td", *self._devices(bay), class_="devices"),
+            el("td", *(el("p", warning.text, class_="look") for warning in bay.warnings)),
+            el("td"),
+            id=f"bay-{bay.number}",
+            data_bay=bay.number,
+        )
+
+    def _devices(self, bay: BayDocument) -> list[Html]:
+        said = self._frame.words
+        devices: dict[str, DeviceView] = {
+            "reader": bay.devices.reader, "dispenser": bay.devices.dispenser, "screen": bay.devices.screen
+        }  # fmt: skip
+        return [
+            el(
+                "span",
+                f"{said.say(f'device.{name}')}: {said.say(f'device_state.{view.state.value}')}",
+                class_="device",
+                data_state=view.state.value,
+            )
+            for name, view in devices.items()
+            if view.state.value != "unknown"
+        ]
+
+
+def _quiet(text: str) -> Html | None:
+    return el("span", text, class_="quiet") if text else None
+
+
+def clock_text(seconds: float) -> str:
+    """ "4:07", "1:04:07"; a part of a second counts as one, as on the screens."""
+    whole = int(-(-seconds // 1))
+    hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,25 @@
+"""Texts of the pages that are drawn here: the catalogues that the scripts use too."""
+
+import json
+from collections.abc import Mapping
+
+from bayd.web.pages.files import DIRECTORY
+
+
+class Words:
+    """The texts of one page in one language. A text that is missing is a defect: LookupError."""
+
+    def __init__(self, page: str, language: str) -> None:
+        self.language = language
+        self._texts: Mapping[str, str] = json.loads((DIRECTORY / f"i18n/{page}.{language}.json").read_text())
+
+    def say(self, key: str, **values: object) -> str:
+        """With `count` there are two texts, as in the scripts."""
+        if "count" in values:
+            # CLDR plural rules: "one" is 1 in English, 0 and 1 in Hindi.
+            one = values["count"] == 1 or (self.language == "hi" and values["count"] == 0)
+            key = f"{key}.{'one' if one else 'other'}"
+        text = self._texts[key]
+        for name, value in values.items():
+            text = text.replace(f"{{{name}}}", str(value))
+        return text

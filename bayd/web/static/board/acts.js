@@ -1,0 +1,70 @@
+// What can be done at a bay: when it makes sense, and what has to be said with it. The daemon decides.
+
+const REASON = { name: "reason", kind: "text", required: true, maxlength: 200 };
+const PLAYED = (bay) => bay.session !== null;
+const OPEN = (bay) => bay.phase === "free" || bay.phase === "booked" || bay.phase === "grace";
+const none = () => [];
+const reason = () => [REASON];
+
+function payment(...kinds) {
+  return { name: "payment", kind: "choice", choices: (words) => kinds.map((kind) => [kind, words.say(`pay.${kind}`)]) };
+}
+
+const NUMBER = (name, { required = true, low = 0, high = 1_000_000, value = null, label = name } = {}) => ({ name, kind: "number", required, low, high, value, label });
+
+/** `when(bay)`; `fields(bay, board)`; `top`: shown among the calls alone; `danger`: ends something. */
+export const ACTS = {
+  "help/acknowledge": { when: (bay) => bay.help_called, fields: none },
+  "extend/approve": {
+    when: (bay) => bay.extension.asked !== null,
+    fields: () => [payment("cash", "card", "on_account"), NUMBER("amount", { required: false, label: "amount_default" })],
+  },
+  "extend/decline": { when: (bay) => bay.extension.asked !== null, fields: reason },
+  start: { when: (bay) => bay.booked > 0 && !PLAYED(bay) && OPEN(bay), fields: reason },
+  "walk-in": { when: (bay) => bay.booked === 0 && OPEN(bay), fields: () => [NUMBER("minutes", { low: 1, high: 1440, value: 60 }), NUMBER("amount"), REASON] },
+  extend: {
+    when: PLAYED,
+    fields: () => [NUMBER("minutes", { low: 1, high: 1440, value: 15 }), NUMBER("amount", { required: false }), payment("desk", "cash", "card", "on_account"), REASON],
+  },
+  pause: { when: (bay) => bay.phase === "playing", fields: reason },
+  resume: { when: (bay) => bay.phase === "paused", fields: none },
+  move: {
+    when: PLAYED,
+    fields: (_bay, board) => [{ name: "to", kind: "choice", choices: () => board.freeBays().map((number) => [number, number]) }, REASON],
+  },
+  end: { when: PLAYED, danger: true, fields: reason },
+  unlock: { when: (bay) => bay.pin.locked_for_s > 0 || bay.pin.tries_left < 5, fields: reason },
+  "balls/settle": {
+    when: (bay) => bay.balls.unsettled.length > 0,
+    fields: (bay) => [
+      { name: "payout_id", kind: "choice", choices: (words) => bay.balls.unsettled.map((one) => [one.payout_id, words.say("unknown.text", { count: one.balls, session: one.session_id })]) },
+      NUMBER("came_out", { high: 10_000 }), REASON],
+  },
+  "dues/settle": {
+    when: (bay) => bay.dues.length > 0,
+    fields: (bay, board) => [
+      { name: "due_id", kind: "choice", choices: (words) => bay.dues.map((one) => [one.due_id, words.say("due.text", { count: one.minutes, price: words.price(one.amount, board.page.currency) })]) },
+      payment("cash", "card", "desk"), REASON],
+  },
+  refill: { when: (bay) => bay.balls.machine, technician: true, fields: () => [NUMBER("balls", { required: false })] },
+  "fault/clear": {
+    when: (bay) => faulty(bay).length > 0, technician: true,
+    fields: (bay) => [{ name: "device", kind: "choice", choices: (words) => faulty(bay).map((name) => [name, words.say(`device.${name}`)]) }],
+  },
+  hold: { when: OPEN, fields: reason },
+  release: { when: (bay) => bay.phase === "held", fields: none },
+  "service/stop": {
+    when: (bay) => bay.phase !== "out_of_service", technician: true, danger: true,
+    fields: (bay, board) => [REASON, ...(bay.session !== null && board.page.me.role === "staff" ? [{ name: "force", kind: "check" }] : [])],
+  },
+  "service/resume": { when: (bay) => bay.phase === "out_of_service", technician: true, fields: none },
+};
+
+function faulty(bay) {
+  return ["reader", "dispenser", "screen"].filter((name) => bay.devices[name].state === "fault");
+}
+
+/** The names of what can be done now by this role. */
+export function actsOf(bay, role) {
+  return Object.keys(ACTS).filter((name) => (role === "staff" || ACTS[name].technician) && ACTS[name].when(bay));
+}

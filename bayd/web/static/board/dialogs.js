@@ -1,0 +1,190 @@
+// Dialogs over the board: one bay with all that can be done there, one act with its reason, the screens.
+
+import { get, post, press } from "../lib/calls.js";
+import { h, icon, rebuild, setText } from "../lib/dom.js";
+import { ACTS } from "./acts.js";
+
+let made = 0;
+
+class Dialog {
+  constructor(board) {
+    this.board = board;
+    this.words = board.words;
+    made += 1;
+    this.id = `dialog-${made}`;
+  }
+
+  /** A modal one: the browser keeps the focus inside and gives it back at the end. */
+  show(title, ...children) {
+    this.root = h("dialog", { "aria-labelledby": this.id, "data-testid": "dialog" },
+      h("div.dialog-head", {}, h("h2", { id: this.id }, title),
+        h("button.close", { type: "button", "aria-label": this.words.say("act.close"), onclick: () => this.root.close() }, icon("clear"))),
+      ...children);
+    this.root.addEventListener("close", () => {
+      this.root.remove();
+      if (this.board.dialog === this) this.board.dialog = null;
+    });
+    document.body.append(this.root);
+    this.root.showModal();
+    this.board.dialog = this;
+  }
+}
+
+/** All that can be done at one bay. */
+export class BayDialog extends Dialog {
+  constructor(board, number) {
+    super(board);
+    this.number = number;
+  }
+
+  open() {
+    this.list = h("div.acts");
+    this.show(`${this.words.say("bays.bay")} ${this.number}`, this.list);
+    this.changed();
+    this.list.querySelector("button")?.focus();
+  }
+
+  changed() {
+    const names = this.board.acts(this.number);
+    rebuild(this.list, [names, this.board.fresh], () => {
+      if (names.length === 0) return [h("p", {}, this.words.say("act.none"))];
+      return names.map((name) => h(`button${ACTS[name].danger ? ".danger" : ""}`, {
+        type: "button", disabled: !this.board.fresh, "data-testid": `do-${name}`,
+        onclick: () => { this.root.close(); this.board.beginAct(name, this.number); },
+      }, this.words.say(`act.${name}`)));
+    });
+  }
+}
+
+/** One act: what has to be said, and why it was refused when it was. */
+export class ActDialog extends Dialog {
+  constructor(board, name, number, state) {
+    super(board);
+    this.name = name;
+    this.number = number;
+    this.state = state;
+  }
+
+  open(refused = null) {
+    const { words } = this;
+    const act = ACTS[this.name];
+    const label = words.say(`act.${this.name}`);
+    this.fields = act.fields(this.state, this.board).map((field) => [field, this.input(field)]);
+    this.refused = h("p.refused", { role: "alert", "data-testid": "refused" });
+    this.go = h(`button.main${act.danger ? ".danger" : ""}`, { type: "submit", "data-testid": "go" }, words.say("act.do", { act: label }));
+    const form = h("form", {},
+      ...this.fields.map(([field, input]) => this.labelled(field, input)),
+      this.refused,
+      h("div.buttons", {}, h("button", { type: "button", onclick: () => this.root.close() }, words.say("act.back")), this.go));
+    form.addEventListener("submit", (event) => { event.preventDefault(); this.submit(); });
+    this.show(words.say("act.for", { act: label, bay: this.number }), form);
+    (this.fields[0]?.[1] ?? this.go).focus();
+    if (refused !== null) this.tell(refused);
+  }
+
+  input(field) {
+    const id = `${this.id}-${field.name}`;
+    const common = { id, name: field.name, "data-testid": `field-${field.name}`, required: field.required };
+    if (field.kind === "choice") return h("select", common, ...field.choices(this.words).map(([value, text]) => h("option", { value }, text)));
+    if (field.kind === "check") return h("input", { ...common, type: "checkbox" });
+    if (field.kind === "number") return h("input", { ...common, type: "number", inputmode: "numeric", min: field.low, max: field.high, step: 1, value: field.value });
+    return h("input", { ...common, type: "text", maxlength: field.maxlength, autocomplete: "off" });
+  }
+
+  labelled(field, input) {
+    const label = h("label", { for: input.id }, this.words.say(`field.${field.label ?? field.name}`));
+    return h(`div.field.field-${field.kind}`, {}, ...(field.kind === "check" ? [input, label] : [label, input]));
+  }
+
+  body() {
+    const body = {};
+    for (const [field, input] of this.fields) {
+      if (field.kind === "check") body[field.name] = input.checked;
+      else if (field.kind !== "number") body[field.name] = input.value.trim();
+      else if (input.value !== "") body[field.name] = input.valueAsNumber;
+    }
+    return body;
+  }
+
+  async submit() {
+    this.go.disabled = true;
+    const answer = await this.send(this.body());
+    this.go.disabled = false;
+    if (answer.ok) this.root.close();
+    else this.tell(answer);
+  }
+
+  async send(body) {
+    const answer = await press(`/api/v1/bays/${encodeURIComponent(this.number)}/${this.name}`, body);
+    if (answer.ok) this.board.tell(this.words.say("act.done", { act: this.words.say(`act.${this.name}`), bay: this.number }));
+    return answer;
+  }
+
+  tell(answer) {
+    setText(this.refused, answer.document?.detail ?? this.words.say("refusal.unreachable"));
+    const at = this.fields.find(([field]) => field.name === answer.document?.field);
+    at?.[1].focus();
+  }
+}
+
+/** Which browser is which bay's screen. */
+export class ScreensDialog extends Dialog {
+  async open() {
+    const { words, board } = this;
+    const code = h("input", { id: `${this.id}-code`, required: true, maxlength: 12, autocomplete: "off", autocapitalize: "characters", spellcheck: "false", "data-testid": "field-code" });
+    const bay = h("select", { id: `${this.id}-bay`, "data-testid": "field-bay" }, ...[...board.bays.keys()].map((number) => h("option", { value: number }, number)));
+    const replace = h("input", { id: `${this.id}-replace`, type: "checkbox", "data-testid": "field-replace" });
+    this.refused = h("p.refused", { role: "alert", "data-testid": "refused" });
+    this.list = h("ul.screens");
+    const form = h("form", {},
+      h("p.quiet", {}, words.say("screens.how")),
+      h("div.field", {}, h("label", { for: code.id }, words.say("screens.code")), code),
+      h("div.field", {}, h("label", { for: bay.id }, words.say("screens.bay")), bay),
+      h("div.field.field-check", {}, replace, h("label", { for: replace.id }, words.say("screens.replace"))),
+      this.refused,
+      h("div.buttons", {}, h("button.main", { type: "submit", "data-testid": "pair" }, words.say("screens.pair"))));
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      const answer = await post("/api/v1/screens/pair", { code: code.value, bay: bay.value, replace: replace.checked });
+      this.tell(answer);
+      if (!answer.ok) return;
+      code.value = "";
+      board.tell(words.say("screens.paired", { bay: bay.value }));
+      setTimeout(() => this.load(), 2_500);
+    });
+    this.show(words.say("screens.title"), form, this.list);
+    code.focus();
+    await this.load();
+  }
+
+  async load() {
+    const answer = await get("/api/v1/screens");
+    if (answer.ok) this.draw(answer.document.screens);
+  }
+
+  draw(screens) {
+    const { words } = this;
+    if (screens.length === 0) {
+      this.list.replaceChildren(h("li.quiet", {}, words.say("screens.none")));
+      return;
+    }
+    this.list.replaceChildren(...screens.map((screen) => {
+      const reason = h("input", { id: `${this.id}-${screen.id}`, required: true, maxlength: 200, autocomplete: "off", "data-testid": `unbind-reason-${screen.bay}` });
+      const form = h("form.unbind", {},
+        h("p", {}, h("strong", {}, `${words.say("bays.bay")} ${screen.bay}`), ` ${words.say(screen.connected ? "screens.connected" : "screens.away")}, ${words.say("screens.since", { time: this.board.timeOfDay(screen.since) })}`),
+        h("label", { for: reason.id }, words.say("field.reason")), reason,
+        h("button.danger", { type: "submit", "data-testid": `unbind-${screen.bay}`, "aria-label": words.say("screens.unbind_bay", { bay: screen.bay }) }, words.say("screens.unbind")));
+      form.addEventListener("submit", async (event) => {
+        event.preventDefault();
+        const answer = await post("/api/v1/screens/unbind", { id: screen.id, reason: reason.value });
+        this.tell(answer);
+        if (answer.ok) this.draw(answer.document.screens);
+      });
+      return h("li", {}, form);
+    }));
+  }
+
+  tell(answer) {
+    setText(this.refused, answer.ok ? "" : answer.document?.detail ?? this.words.say("refusal.unreachable"));
+  }
+}

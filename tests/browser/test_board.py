@@ -1,0 +1,222 @@
+"""What staff do at the board."""
+
+import pytest
+from playwright.async_api import BrowserContext, Page, expect
+
+from bayd.core.inputs import Actor, Role
+from bayd.web.browsers import COOKIE
+from tests.browser.states import prepare
+from tests.browser.test_pairing import code_on
+from tests.browser.test_states import violations_of
+from tests.let_out import keep_secret
+from tests.web.house import House
+
+RIGHT = "480275"
+WRONG = "913640"
+
+
+@pytest.fixture
+def closed_house(closed_house: House) -> House:
+    prepare(closed_house)
+    return closed_house
+
+
+async def sign_in(house: House, context: BrowserContext, path: str = "/") -> Page:
+    """A page of somebody who signed in as `asha` before."""
+    _, token = house.sessions.begin_until_idle(Actor(Role.STAFF, "asha"), 900_000)
+    await context.add_cookies([{"name": COOKIE, "value": token, "url": house.url("")}])
+    page = await context.new_page()
+    await page.goto(house.url(path))
+    return page
+
+
+async def act(page: Page, bay: str, name: str, **fields: str) -> None:
+    await page.get_by_test_id(f"open-{bay}").click()
+    await page.get_by_test_id(f"do-{name}").click()
+    for field, value in fields.items():
+        place = page.get_by_test_id(f"field-{field}")
+        if await place.evaluate("e => e.tagName") == "SELECT":
+            await place.select_option(value)
+        else:
+            await place.fill(value)
+    await page.get_by_test_id("go").click()
+
+
+async def test_signing_in_shows_who_plays(house: House, context: BrowserContext) -> None:
+    keep_secret(RIGHT, WRONG)
+    await house.accounts.put("asha", Role.STAFF, RIGHT, Actor(Role.STAFF, "local:root"))
+    await house.play()
+    page = await context.new_page()
+    await page.goto(house.url("/"))
+    assert "Test Person" not in await page.content()
+    await page.get_by_label("Name").fill("asha")
+    await page.get_by_label("PIN").fill(WRONG)
+    await page.get_by_test_id("login").click()
+    await expect(page.get_by_test_id("login-refused")).to_have_text("Name or PIN is wrong. 4 tries left.")
+    for _ in range(4):
+        await page.get_by_label("PIN").fill(WRONG)
+        await page.get_by_test_id("login").click()
+        await expect(page.get_by_test_id("login")).to_be_enabled()
+    await page.get_by_label("PIN").fill(RIGHT)
+    await page.get_by_test_id("login").click()
+    await expect(page.get_by_test_id("login-refused")).to_contain_text("Too many wrong PINs")
+    house.clock.go_on(61_000)
+    await page.get_by_label("PIN").fill(RIGHT)
+    await page.get_by_test_id("login").click()
+    await expect(page.locator("#bay-109")).to_contain_text("Test Person")
+    await expect(page.locator("#who")).to_contain_text("asha")
+    await page.get_by_test_id("sign-out").click()
+    await expect(page.get_by_test_id("login")).to_be_visible()
+    await expect(page.locator("#bay-109")).not_to_contain_text("Test Person")
+
+
+async def test_a_call_for_help_is_seen_and_answered(house: House, context: BrowserContext) -> None:
+    await house.play()
+    page = await sign_in(house, context)
+    await expect(page.get_by_test_id("no-calls")).to_be_visible()
+    await house.press("help")
+    call = page.get_by_test_id("call-help-109")
+    await expect(call).to_contain_text("Bay 109 calls for help")
+    await expect(page.locator("html")).to_have_attribute("data-calls", "some")
+    await page.get_by_test_id("help/acknowledge-109").click()
+    await expect(call).to_have_count(0)
+    assert not (await house.ask("GET", "/api/v1/bays/109", token="staff-anna-0123456789")).json["help_called"]
+
+
+async def test_a_call_that_nobody_answers_grows_urgent(house: House, context: BrowserContext) -> None:
+    await house.play()
+    await house.press("help")
+    house.clock.go_on(121_000)
+    page = await sign_in(house, context)
+    await expect(page.get_by_test_id("call-help-109")).to_contain_text("Not answered for 2:0")
+    await expect(page.locator("html")).to_have_attribute("data-calls", "late")
+    assert await violations_of(page) == []
+
+
+async def test_a_request_for_time_is_approved(house: House, context: BrowserContext) -> None:
+    await house.play()
+    await house.press("extend", {"minutes": 30})
+    page = await sign_in(house, context)
+    await page.get_by_test_id("extend/approve-109").click()
+    assert await violations_of(page) == []
+    await page.get_by_test_id("field-payment").select_option("on_account")
+    await page.get_by_test_id("go").click()
+    await expect(page.get_by_test_id("call-time-109")).to_have_count(0)
+    await expect(page.locator("#bay-109")).to_contain_text("Due")
+    session = house.bays.get("109").session
+    assert session is not None
+    assert session.minutes == 90
+
+
+async def test_a_request_for_time_is_declined_with_a_reason(house: House, context: BrowserContext) -> None:
+    await house.play()
+    await house.press("extend", {"minutes": 30})
+    page = await sign_in(house, context)
+    await page.get_by_test_id("extend/decline-109").click()
+    await page.get_by_test_id("field-reason").fill("a group comes")
+    await page.get_by_test_id("go").click()
+    await expect(page.get_by_test_id("call-time-109")).to_have_count(0)
+    session = house.bays.get("109").session
+    assert session is not None
+    assert session.extension_declined == "a group comes"
+
+
+async def test_a_session_is_moved(house: House, context: BrowserContext) -> None:
+    await house.play()
+    page = await sign_in(house, context)
+    await act(page, "109", "move", to="110", reason="the mat is wet")
+    await expect(page.get_by_test_id("phase-110")).to_have_text("Playing")
+    await expect(page.get_by_test_id("phase-109")).not_to_have_text("Playing")
+    assert house.bays.get("110").session is not None
+    assert house.bays.get("109").session is None
+
+
+async def test_an_end_needs_its_reason_and_stands_in_the_audit(house: House, context: BrowserContext) -> None:
+    await house.play()
+    page = await sign_in(house, context)
+    await act(page, "109", "end", reason="   ")
+    await expect(page.get_by_test_id("refused")).to_have_text("Staff give a reason.")
+    await page.get_by_test_id("field-reason").fill("lightning")
+    await page.get_by_test_id("go").click()
+    await expect(page.get_by_test_id("toast")).to_contain_text("End session")
+    await expect(page.get_by_test_id("phase-109")).to_have_text("Time is up")
+    (row,) = await house.journal.audit(0, 2**62)
+    assert (row.note.who, row.note.act, row.note.reason) == ("asha", "End", "lightning")
+
+
+async def test_a_refusal_says_why(house: House, context: BrowserContext) -> None:
+    await house.play()
+    page = await sign_in(house, context)
+    await page.get_by_test_id("open-109").click()
+    await page.get_by_test_id("do-pause").click()
+    await page.get_by_test_id("field-reason").fill("rain")
+    await house.press("end", {"reason": "somebody was quicker"}, token="staff-anna-0123456789")
+    await page.get_by_test_id("go").click()
+    await expect(page.get_by_test_id("refused")).not_to_be_empty()
+    assert await violations_of(page) == []
+
+
+async def test_a_screen_is_paired_and_put_out_at_the_board(house: House, context: BrowserContext) -> None:
+    assert context.browser is not None
+    kiosk = await context.browser.new_context()
+    screen = await kiosk.new_page()
+    await screen.goto(house.url("/screen"))
+    code = await code_on(screen)
+    page = await sign_in(house, context)
+    await page.get_by_test_id("screens").click()
+    await page.get_by_test_id("field-code").fill("NNNNNN")
+    await page.get_by_test_id("pair").click()
+    await expect(page.get_by_test_id("refused")).to_contain_text("No screen shows this code")
+    await page.get_by_test_id("field-code").fill(code.lower())
+    await page.get_by_test_id("field-bay").select_option("110")
+    await page.get_by_test_id("pair").click()
+    await expect(screen.get_by_test_id("bay-number")).to_have_text("110")
+    await page.get_by_test_id("unbind-reason-110").fill("goes to the workshop")
+    assert await violations_of(page) == []
+    await page.get_by_test_id("unbind-110").click()
+    await expect(screen.get_by_test_id("pairing-code")).to_be_visible()
+    await kiosk.close()
+
+
+async def test_the_first_paint_needs_no_script(house: House, context: BrowserContext) -> None:
+    assert context.browser is not None
+    await house.play()
+    await house.press("hold", {"reason": "a lesson"}, token="staff-anna-0123456789", bay="110")
+    bare = await context.browser.new_context(java_script_enabled=False)
+    page = await sign_in(house, bare)
+    await expect(page.locator("#bay-109")).to_contain_text("Playing")
+    await expect(page.locator("#bay-109")).to_contain_text("Test Person")
+    await expect(page.locator("#bay-110")).to_contain_text("Held")
+    await bare.close()
+
+
+async def test_what_is_out_of_date_is_called_so(house: House, context: BrowserContext) -> None:
+    await house.play()
+    page = await sign_in(house, context)
+    await expect(page.get_by_test_id("left-109")).to_be_visible()
+    await context.set_offline(True)
+    for viewer in tuple(house.streams._viewers):
+        viewer.cut_off()
+    await expect(page.get_by_test_id("stale")).to_be_visible()
+    await expect(page.get_by_test_id("open-109")).to_be_enabled()
+    await house.press("pause", {"reason": "rain"}, token="staff-anna-0123456789")
+    await context.set_offline(False)
+    await expect(page.get_by_test_id("stale")).to_be_hidden()
+    await expect(page.get_by_test_id("phase-109")).to_have_text("Paused")
+
+
+async def test_who_is_locked_out_leaves_the_board_at_once(house: House, context: BrowserContext) -> None:
+    page = await sign_in(house, context)
+    await expect(page.get_by_test_id("no-calls")).to_be_visible()
+    await house.sessions.end_of_person("asha")
+    await expect(page.get_by_test_id("login")).to_be_visible()
+
+
+async def test_the_board_is_worked_by_keyboard(house: House, context: BrowserContext) -> None:
+    await house.play()
+    page = await sign_in(house, context)
+    await page.get_by_test_id("open-109").focus()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_test_id("do-extend")).to_be_focused()
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_test_id("open-109")).to_be_focused()
