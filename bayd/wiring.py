@@ -56,7 +56,9 @@ from bayd.web.openapi import description_route
 from bayd.web.outbox import OutboxPage
 from bayd.web.own_session import OwnSession
 from bayd.web.pages.board import BoardFrame, BoardPage
+from bayd.web.pages.day import DayPage
 from bayd.web.pages.files import StaticFiles
+from bayd.web.pages.handover import HandoverPage
 from bayd.web.pages.screen import ScreenPages
 from bayd.web.pairing import Pairing
 from bayd.web.readers import ReaderPages
@@ -259,7 +261,9 @@ class Daemon:
             settings=settings.staff,
         )
         board = BoardPage(frame, parts.bays, parts.views, self._clock)
-        return OwnSession(parts.sessions), parts.pairing, files, screen, board
+        day = DayPage(frame, parts.bays, parts.journal.plays, parts.journal.audit, self._clock)
+        handover = HandoverPage(frame, parts.status.document, parts.central.outbox.items, self._clock)
+        return OwnSession(parts.sessions), parts.pairing, files, screen, board, day, handover
 
 
 class _Parts:
@@ -280,7 +284,7 @@ class _Parts:
         self._warners = list(warners)
         self._configuration = configuration
         self.bays = bays
-        self._journal = journal
+        self.journal = journal
         self._clock = clock
         self._transport = AiohttpTransport()
         self.readers = ReaderParts(
@@ -367,7 +371,7 @@ class _Parts:
     def sources(self) -> Sources:
         return Sources(
             bays=self.bays,
-            journal=self._journal,
+            journal=self.journal,
             clock=self._clock,
             version=bayd.__version__,
             devices=self._devices,
@@ -391,7 +395,7 @@ class _Parts:
             *self._warners,
         )  # fmt: skip
         warnings = [warning for part in parts for warning in part.warnings()]
-        if self._journal.disk_full:
+        if self.journal.disk_full:
             text = "The disk of the journal is full, or almost: soon nothing can be recorded."
             warnings.append({"code": "disk_full", "since": None, "text": text})
         if (stalled := self._stalled()) is not None:
@@ -401,7 +405,7 @@ class _Parts:
         return warnings
 
     def _stalled(self) -> str | None:
-        since_ms = self._journal.stalled_since
+        since_ms = self.journal.stalled_since
         if since_ms is None:
             return None
         waited_ms = self._clock.now().boot_ms - since_ms

@@ -28,10 +28,12 @@ from bayd.journal.records import (
     StoredStaff,
     StoredWebSession,
 )
+from bayd.journal.schema import PLAYS
 from bayd.ports import Instant
 
 E = TypeVar("E")
 
+_RECORDED = "seq, bay, kind, version, payload, wall_ms, boot_ms, boot_id, synchronised, batch"
 _NOT_EXPIRED = "batch NOT IN (SELECT batch FROM expired_batches)"
 _CALL_COLUMNS = (
     "op_id, sink, bay, session_id, seq, kind, request, baseline, state, attempts,"
@@ -80,11 +82,23 @@ class Reader(Generic[E]):
     def read(self, after_seq: int, *, bay: str | None = None, limit: int = 500) -> list[Recorded[E]]:
         """The next events after `after_seq`, of one bay or of all, oldest first."""
         rows = self._all(
-            "SELECT seq, bay, kind, version, payload, wall_ms, boot_ms, boot_id, synchronised, batch"  # noqa: S608
-            f" FROM events WHERE seq > ? {'AND bay = ?' if bay is not None else ''} AND {_NOT_EXPIRED}"
+            f"SELECT {_RECORDED} FROM events"  # noqa: S608
+            f" WHERE seq > ? {'AND bay = ?' if bay is not None else ''} AND {_NOT_EXPIRED}"
             " ORDER BY seq LIMIT ?",
             (after_seq, limit) if bay is None else (after_seq, bay, limit),
         )
+        return self._recorded(rows)
+
+    def plays(self, from_wall_ms: int, to_wall_ms: int) -> list[Recorded[E]]:
+        """What makes a day at the bays, from then until before then, oldest first; by an index of its own."""
+        rows = self._all(
+            f"SELECT {_RECORDED} FROM events INDEXED BY plays_by_time"  # noqa: S608
+            f" WHERE {PLAYS} AND wall_ms >= ? AND wall_ms < ? AND {_NOT_EXPIRED} ORDER BY seq",
+            (from_wall_ms, to_wall_ms),
+        )
+        return self._recorded(rows)
+
+    def _recorded(self, rows: list[tuple[Any, ...]]) -> list[Recorded[E]]:
         return [
             Recorded(
                 seq, of, self._decode(seq, kind, version, payload), wall, boot, boot_id, bool(sync), batch

@@ -242,6 +242,10 @@ class Journal(Generic[E]):
         """Raises LookupError."""
         return await self.query(lambda reader: reader.get_call(op_id))
 
+    async def plays(self, from_wall_ms: int, to_wall_ms: int) -> list[Recorded[E]]:
+        """What makes a day at the bays, oldest first. Raises JournalUnavailableError."""
+        return await self.query(lambda reader: reader.plays(from_wall_ms, to_wall_ms))
+
     async def audit(self, from_wall_ms: int, to_wall_ms: int) -> list[AuditRow]:
         """What people did from then until before then, oldest first."""
         return await self.query(lambda reader: reader.audit(from_wall_ms, to_wall_ms))

@@ -6,6 +6,12 @@ from bayd.journal.errors import JournalTooNewError
 
 migrations = Migrations("bayd.journal")
 
+PLAYS = (
+    "kind IN ('SessionStarted', 'SessionMovedIn', 'SessionPaused', 'SessionResumed', 'SessionEnded',"
+    " 'SessionMovedAway', 'BayHeld', 'BayReleased', 'BayTakenOutOfService', 'BayReturnedToService',"
+    " 'OutageSeen')"
+)
+
 _FIRST = (
     # The journal proper. `seq` is given by the writer and never used again: pruning keeps the last row.
     """CREATE TABLE events (
@@ -22,6 +28,8 @@ _FIRST = (
     ) STRICT""",
     "CREATE INDEX events_by_bay ON events (bay, seq)",
     "CREATE INDEX events_by_batch ON events (batch)",
+    # A day at the bays is looked up by these few; see `Reader.plays`.
+    f"CREATE INDEX plays_by_time ON events (wall_ms) WHERE {PLAYS}",
     """CREATE TABLE snapshots (
         bay TEXT PRIMARY KEY,
         seq INTEGER NOT NULL,

@@ -46,7 +46,9 @@ from bayd.web.openapi import describe, description_route
 from bayd.web.outbox import OutboxPage
 from bayd.web.own_session import OwnSession
 from bayd.web.pages.board import BoardFrame, BoardPage
+from bayd.web.pages.day import DayPage
 from bayd.web.pages.files import StaticFiles
+from bayd.web.pages.handover import HandoverPage
 from bayd.web.pages.screen import ScreenPages
 from bayd.web.pairing import Pairing
 from bayd.web.readers import ReaderPages, Tell, ToolRefusedError
@@ -433,6 +435,8 @@ class House:
             return self.outbox
 
         outbox = OutboxPage(list_items)
+        day = DayPage(frame, self.bays, self.journal.plays, self.journal.audit, self.clock)
+        handover = HandoverPage(frame, status.document, list_items, self.clock)
         self.tools = Tools()
         readers = ReaderPages(self.tools, self.log)
         commission = CommissionPages(
@@ -460,6 +464,8 @@ class House:
             files,
             screen,
             board,
+            day,
+            handover,
         )
         self.routes = [route for one in served for route in one.routes()]
         self.routes.append(description_route(self.routes, VERSION))

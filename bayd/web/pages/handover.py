@@ -1,0 +1,121 @@
+"""`/handover`: what the next shift has to know, made to be printed; it needs no script."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from http import HTTPStatus
+
+from aiohttp import web
+
+from bayd.core.model import Phase
+from bayd.journal import JournalUnavailableError
+from bayd.ports import Clock
+from bayd.web.access import Caller
+from bayd.web.documents import BayDocument, StatusDocument
+from bayd.web.outbox import ListItems
+from bayd.web.pages.board import BoardFrame, elsewhere
+from bayd.web.pages.markup import Html, el
+from bayd.web.routes import Answer, Route
+
+_CLOSED = frozenset({Phase.HELD, Phase.OUT_OF_SERVICE, Phase.PAUSED})
+
+Status = Callable[[], StatusDocument]
+
+
+class HandoverPage:
+    """`items` raises JournalUnavailableError."""
+
+    def __init__(self, frame: BoardFrame, status: Status, items: ListItems, clock: Clock) -> None:
+        self._frame = frame
+        self._status = status
+        self._items = items
+        self._clock = clock
+
+    def routes(self) -> list[Route]:
+        answers = {HTTPStatus.OK: Answer("The page", media_types=("text/html",))}
+        return [Route("GET", "/handover", self.show, "Shift handover", answers, described=False)]
+
+    async def show(self, _request: web.Request, caller: Caller) -> web.StreamResponse:
+        if (other := elsewhere(caller)) is not None:
+            return other
+        said = self._frame.words
+        status = self._status()
+        now = datetime.fromtimestamp(self._clock.now().wall_ms / 1000, self._frame.zone)
+        made = said.say(
+            "handover.made", site=self._frame.site_name, time=f"{now:%Y-%m-%d %H:%M}", name=caller.known.name
+        )
+        bays = list(status.bays.values())
+        body = el(
+            "main",
+            el("h1", said.say("handover.title")),
+            el(
+                "div",
+                el("p", made),
+                el("button", said.say("handover.print"), type="button", id="print", class_="print-button"),
+                class_="made",
+            ),
+            self._section("calls", [text for bay in bays for text in self._calls(bay)]),
+            self._section("dues", [text for bay in bays for text in self._dues(bay)]),
+            self._section("unknown", [text for bay in bays for text in self._unknown(bay)]),
+            self._section("parked", await self._parked()),
+            self._section("closed", [self._closed(bay) for bay in bays if bay.phase in _CLOSED]),
+            self._section(
+                "warnings",
+                [
+                    f"{said.say('handover.range') if warning.bay is None else warning.bay}: {warning.text}"
+                    for warning in status.warnings
+                ],
+            ),
+            class_="handover",
+        )
+        return self._frame.page("handover", [body], caller, module="board/handover.js")
+
+    def _section(self, name: str, texts: Sequence[str]) -> Html:
+        said = self._frame.words
+        listed = el("ul", *(el("li", text) for text in texts))
+        return el(
+            "section",
+            el("h2", f"{said.say(f'handover.{name}')} ({len(texts)})"),
+            listed if texts else el("p", said.say("handover.none"), class_="quiet"),
+            data_testid=f"handover-{name}",
+        )
+
+    def _calls(self, bay: BayDocument) -> list[str]:
+        said, texts = self._frame.words, []
+        if bay.help_for_s is not None:
+            since = self._frame.time_of_day(self._clock.now().wall_ms - round(bay.help_for_s * 1000))
+            texts.append(said.say("handover.help", bay=bay.number, time=since))
+        if bay.extension.asked is not None:
+            texts.append(said.say("handover.asks", bay=bay.number, count=bay.extension.asked.minutes))
+        return texts
+
+    def _dues(self, bay: BayDocument) -> list[str]:
+        return [
+            self._frame.words.say(
+                "handover.due", bay=bay.number, price=self._frame.price(due.amount), session=due.session_id
+            )
+            for due in bay.dues
+        ]
+
+    def _unknown(self, bay: BayDocument) -> list[str]:
+        return [
+            self._frame.words.say("handover.balls", bay=bay.number, count=one.balls, session=one.session_id)
+            for one in bay.balls.unsettled
+        ]
+
+    def _closed(self, bay: BayDocument) -> str:
+        said = self._frame.words
+        return said.say("handover.bay", bay=bay.number, state=said.say(f"phase.{bay.phase.value}"))
+
+    async def _parked(self) -> list[str]:
+        said = self._frame.words
+        try:
+            items = await self._items()
+        except JournalUnavailableError:
+            return [said.say("handover.unread")]
+        return [
+            said.say(
+                "handover.item", bay=item.bay, kind=item.kind, session=item.session_id, reason=item.reason
+            )
+            for item in items
+            if item.parked
+        ]

@@ -1,0 +1,113 @@
+"""A day at the bays and the handover: what the pages tell, and to whom."""
+
+import re
+
+from bayd.core import inputs as i
+from bayd.core.inputs import Role
+from bayd.journal.schema import PLAYS
+from bayd.web.day import KINDS
+from tests.web.house import STAFF, TECHNICIAN, House, Item
+
+_MINUTE_MS = 60_000
+_REASON = {"reason": "rain"}
+
+
+async def page(house: House, path: str, token: str | None = STAFF) -> str:
+    reply = await house.ask("GET", path, token=token, described=False)
+    assert reply.status == 200
+    return reply.text
+
+
+def spans(text: str, bay: str) -> list[str]:
+    """What stands in the list of one bay."""
+    section = text.partition(f'data-testid="day-{bay}"')[2].partition("</section>")[0]
+    return re.findall(r"<li>(.*?)</li>", section)
+
+
+def test_the_index_holds_what_a_day_is_made_of() -> None:
+    assert set(re.findall(r"'(\w+)'", PLAYS)) == set(KINDS)
+
+
+async def test_a_day_tells_plays_pauses_and_closed_bays(house: House) -> None:
+    await house.play(minutes=60)
+    house.clock.go_on(10 * _MINUTE_MS)
+    await house.press("pause", _REASON, token=STAFF)
+    house.clock.go_on(5 * _MINUTE_MS)
+    await house.press("resume", token=STAFF)
+    house.clock.go_on(5 * _MINUTE_MS)
+    await house.press("end", _REASON, token=STAFF)
+    await house.press("service/stop", _REASON, token=STAFF, bay="110")
+    house.clock.go_on(7 * _MINUTE_MS)
+    text = await page(house, "/day")
+    said = [re.sub(r"\d\d:\d\d", "", line) for line in spans(text, "109")]
+    assert said == ["Play  to ", "Pause  to "]
+    times = [re.findall(r"(\d\d):(\d\d)", line) for line in spans(text, "109")]
+    lengths = [(int(b[0]) * 60 + int(b[1]) - int(a[0]) * 60 - int(a[1])) % 1440 for a, b in times]
+    assert lengths in ([20, 5], [20, 6], [21, 5])
+    (closed,) = spans(text, "110")
+    assert closed.startswith("Out of service")
+    assert "rain" in text  # what staff did, and why
+
+
+async def test_what_runs_over_midnight_stands_on_both_days(house: House) -> None:
+    await house.press("hold", _REASON, token=STAFF)
+    house.clock.go_on(24 * 60 * _MINUTE_MS)
+    (still,) = spans(await page(house, "/day"), "109")
+    assert still.startswith("Kept free 00:00 to ")
+    await house.press("release", token=STAFF)
+    (over,) = spans(await page(house, "/day"), "109")
+    assert over.startswith("Kept free 00:00 to ")
+    assert spans(await page(house, "/day?day=2020-01-01"), "109") == []
+    assert (await house.ask("GET", "/day?day=yesterday", token=STAFF, described=False)).status == 422
+
+
+async def test_a_technician_sees_the_day_without_what_staff_wrote(house: House) -> None:
+    await house.press("hold", {"reason": "for a friend"}, token=STAFF)
+    assert "for a friend" in await page(house, "/day")
+    assert "for a friend" not in await page(house, "/day", TECHNICIAN)
+
+
+async def test_the_handover_names_all_that_is_open(house: House) -> None:
+    house.outbox = [
+        Item(17, "109", "7", "SessionExtended", 1_790_000_000_000, "it cannot be told", parked=True),
+        Item(18, "109", "7", "SessionEnded", 1_790_000_000_000, "", parked=False),
+    ]
+    await house.play()
+    await house.press("help")
+    await house.press("extend", {"minutes": 30})
+    await house.press("extend/approve", {"payment": "on_account", "amount": 600}, token=STAFF)
+    await house.press("extend", {"minutes": 15})
+    await house.press("hold", _REASON, token=STAFF, bay="110")
+    text = await page(house, "/handover")
+    for wanted in (
+        "Open calls and requests (2)",
+        "Bay 109 calls for help since",
+        "Bay 109 asks for 15 more minutes",
+        "Bay 109: INR 600, session 7",
+        "Deliveries set aside (1)",
+        "SessionExtended of session 7: it cannot be told",
+        "Bay 110: Held",
+        "Balls are not counted.",
+    ):
+        assert wanted in text, wanted
+    assert "Balls to settle (0)" in text
+
+
+async def test_the_pages_behind_the_board_are_for_those_who_signed_in(house: House) -> None:
+    for path in ("/day", "/handover"):
+        stranger = await house.ask("GET", path, described=False)
+        assert (stranger.status, stranger.headers["Location"]) == (303, "/")
+        screen = await house.ask("GET", path, headers={"Cookie": await house.let_in()}, described=False)
+        assert (screen.status, screen.headers["Location"]) == (303, "/bay/109")
+        staff = {"Cookie": await house.let_in(Role.STAFF, None)}
+        assert (await house.ask("GET", path, headers=staff, described=False)).status == 200
+
+
+async def test_the_board_tells_strangers_no_name(house: House) -> None:
+    await house.play()
+    await house.bays.submit("110", i.Hold(i.Actor(Role.STAFF, "anna"), "x"))
+    stranger = await page(house, "/", None)
+    assert "Test Person" not in stranger
+    assert "Playing" in stranger
+    assert "Test Person" in await page(house, "/")
+    assert "Test Person" not in await page(house, "/", TECHNICIAN)
