@@ -24,7 +24,7 @@ from bayd.clients.qod import (
 )
 from bayd.core import qos_events as q
 from bayd.core.instant import Instant
-from bayd.core.qos_lease import Available, Creating, Extending, State
+from bayd.core.qos_lease import Available, Creating, Extending, Requested, State
 from bayd.core.qos_words import Outcome
 from bayd.ports import Clock, Log
 from bayd.reconcile.qod_flow import Flow
@@ -121,7 +121,11 @@ class OperatorCalls:
         """Raises LaterError."""
         try:
             info = await self._sessions.get_session(qos_id)
-        except NotFoundError:
+        except NotFoundError as error:
+            if isinstance(state, Requested):
+                # Asked too early, perhaps: a session that is forgotten now would run for nobody until its
+                # lease ends. Where it is really gone the planner deletes it after a while, for a 404.
+                return self._missed("get", error)
             return q.QosVanished(self._bay, qos_id, self._now().boot_ms)
         except QodError as error:
             return self._missed("get", error)

@@ -443,6 +443,24 @@ async def test_a_session_that_stays_requested_is_deleted_and_tried_again(make: M
         assert lives_s == [pytest.approx(30, abs=2)] * 3
 
 
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_a_new_session_that_the_operator_does_not_know_yet_is_not_forgotten(
+    make: MakeHall, dialect: DialectName
+) -> None:
+    hall = make(dialect=dialect)
+    hall.operator.stays_requested = lambda: True
+    hall.operator.draw = lambda operation, _what: Fault.NOT_YET_KNOWN if operation == "get" else Fault.NONE
+    async with hall.up():
+        await hall.play()
+        await hall.until("requested")
+        await asyncio.sleep(10)
+        assert hall.state() == "requested"
+        await hall.end()
+        await hall.until("ended")
+    assert hall.operator.live() == []
+    assert len(list(hall.operator.ledger())) == 1
+
+
 async def test_a_refusal_is_final_for_this_session_of_play(make: MakeHall) -> None:
     hall = make()
     hall.operator.draw = faults(Fault.FORBIDDEN)

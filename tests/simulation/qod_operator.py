@@ -47,6 +47,7 @@ class Fault(Enum):
     CUT_AFTER = "answer cut after"
     SLOW = "slow"
     FORBIDDEN = "422"
+    NOT_YET_KNOWN = "404"  # another machine of the operator's answers than the one that was asked
 
 
 DONE_UNSEEN = frozenset({Fault.RESET_AFTER, Fault.HANG_AFTER, Fault.ERROR_AFTER, Fault.CUT_AFTER})
@@ -175,6 +176,8 @@ class SimOperator:
                 return _json(401, {"status": 401, "code": "UNAUTHENTICATED", "message": "token"})
             case Fault.FORBIDDEN:
                 return _json(422, {"status": 422, "code": "SERVICE_NOT_APPLICABLE", "message": "no"})
+            case Fault.NOT_YET_KNOWN:
+                return _json(404, {"status": 404, "code": "NOT_FOUND", "message": "no such session"})
             case Fault.SLOW:
                 await asyncio.sleep(0.6 * timeout_s)
             case _:
