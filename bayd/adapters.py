@@ -1,6 +1,5 @@
 """From the configuration to dispensers; the readers are in `reader_wiring`."""
 
-import asyncio
 from collections.abc import Mapping
 
 from bayd.settings.dispensers import (
@@ -11,7 +10,7 @@ from bayd.settings.dispensers import (
     PulseRelay,
 )
 from bayd.settings.dispensers import Dispenser as DispenserSettings
-from hardware.dispenser import Dispenser, DispenserError, Level
+from hardware.dispenser import Dispenser, Level
 from hardware.dispenser import cctalk_hopper as hopper
 from hardware.dispenser.cctalk import Checksum
 from hardware.dispenser.cctalk_bus import CctalkBus
@@ -35,10 +34,9 @@ _BOARDS: Mapping[str, type[SerialRelayBoard]] = {
     "kmtronic": KmtronicBoard,
     "numato": NumatoBoard,
 }
-_STOP_ALL_S = 2.5  # make-safe has three seconds in all
 
 
-class _Lines:
+class Lines:
     """The lines of one PC: machines on the same one share its bus, or its board."""
 
     def __init__(self) -> None:
@@ -143,29 +141,8 @@ class _Lines:
 
 def make_dispensers(settings: Mapping[str, DispenserSettings]) -> dict[str, Dispenser]:
     """Raises ValueError for what does not go together; `check-config` says so before."""
-    lines = _Lines()
+    lines = Lines()
     return {name: lines.make(one) for name, one in settings.items()}
-
-
-async def stop_all(settings: Mapping[str, DispenserSettings]) -> dict[str, str]:
-    """Stop every motor, all at once; answers what could not be stopped, and why."""
-    problems: dict[str, str] = {}
-
-    async def stop(name: str, dispenser: Dispenser) -> None:
-        try:
-            async with asyncio.timeout(_STOP_ALL_S):
-                await dispenser.stop()
-        except DispenserError as error:
-            problems[name] = str(error)
-        except TimeoutError:
-            problems[name] = f"no answer within {_STOP_ALL_S:g} s"
-        finally:
-            await dispenser.aclose()
-
-    async with asyncio.TaskGroup() as tasks:
-        for name, dispenser in make_dispensers(settings).items():
-            tasks.create_task(stop(name, dispenser), name=f"stop-{name}")
-    return problems
 
 
 def _address(register: int | str) -> int | None:

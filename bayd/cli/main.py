@@ -263,19 +263,9 @@ for _name, _text in {
 @click.option("--config", type=_CONFIG, default=_CONFIG_DEFAULT, envvar="BAYD_CONFIG", show_default=True)
 def make_safe(config: Path) -> None:
     """Stop every motor. Needs neither secrets nor the journal; for ExecStopPost and emergencies."""
-    from bayd.adapters import stop_all
-    from bayd.settings import ConfigurationError, load
+    from bayd.make_safe import make_safe as stop_motors
 
-    try:
-        dispensers = load(config).settings.dispensers
-    except ConfigurationError as error:
-        click.echo(str(error), err=True)
-        sys.exit(EX_CONFIG)
-    problems = asyncio.run(stop_all(dispensers))
-    for name, text in problems.items():
-        click.echo(f"{name}: {text}", err=True)
-    if problems:
-        sys.exit(EX_UNAVAILABLE)
+    sys.exit(stop_motors(config))
 
 
 def _announce(address: str) -> None:

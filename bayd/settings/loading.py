@@ -46,7 +46,7 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Configurat
     try:
         settings = Settings(**raw)
     except ValidationError as error:
-        complaints += [Complaint(_where(e), _explained(e)) for e in error.errors()]
+        complaints += complaints_of(error)
     except SettingsError as error:
         complaints.append(Complaint("environment", f"{error}; a whole table is written as JSON"))
     complaints += cross_checks(_merge(raw, environment_tables()))
@@ -72,6 +72,13 @@ def read_tables(path: Path) -> tuple[dict[str, Any], list[Complaint]]:
     """What files and environment say, as far as they can be read: not checked."""
     raw, complaints = _read_files(path)
     return _merge(raw, environment_tables()), complaints
+
+
+def complaints_of(error: ValidationError, *table: str) -> list[Complaint]:
+    """In the words of the file; `table` is where the checked part of it stands."""
+    return [
+        Complaint(_where((*table, *each["loc"]), each["type"]), _explained(each)) for each in error.errors()
+    ]
 
 
 def _read_files(path: Path) -> tuple[dict[str, Any], list[Complaint]]:
@@ -119,12 +126,11 @@ def _unknown_variables(environment: Mapping[str, str]) -> list[Complaint]:
     ]
 
 
-def _where(error: Any) -> str:
+def _where(location: tuple[int | str, ...], kind: str) -> str:
     """The key as it stands in the file: which driver's table was meant is no part of it."""
-    location: tuple[int | str, ...] = error["loc"]
     if location[:1] == ("dispensers",) and location[2:3] and location[2] in DRIVERS:
         location = (*location[:2], *location[3:])
-    if error["type"] == WRONG_DRIVER:
+    if kind == WRONG_DRIVER:
         location = (*location, "driver")
     return ".".join(str(part) for part in location) or "the file"
 

@@ -1,0 +1,106 @@
+"""Stops every motor without the daemon: for the unit's ExecStopPost, and for emergencies.
+
+It reads the tables of the dispensers alone, each by itself: whatever else is wrong in the configuration, a
+motor that it names can be stopped. All machines are stopped at once, and the whole ends in time whatever a
+machine, a line or the opening of a port does: a thread of its own ends the process, since a port that hangs
+in the kernel would hold everything else for ever.
+"""
+
+import asyncio
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic import TypeAdapter, ValidationError
+
+from bayd.adapters import Lines
+from bayd.settings.complaints import Complaint
+from bayd.settings.dispensers import Dispenser as DispenserSettings
+from bayd.settings.loading import complaints_of, read_tables
+from hardware.dispenser import Dispenser, DispenserError
+
+EX_UNAVAILABLE = 69
+EX_CONFIG = 78
+WITHIN_S = 3.0  # from the start of the process on
+_LEAST_S = 1.0  # for the machines, however long a slow PC took to load the program
+_RESERVE_S = 0.3  # for what is said at the end
+_TABLE = "dispensers"
+_ADAPTER: TypeAdapter[DispenserSettings] = TypeAdapter(DispenserSettings)
+
+
+def make_safe(config: Path) -> int:
+    """Stop what can be stopped, say on stderr what cannot; the exit code."""
+    end = time.monotonic() + max(WITHIN_S - _running_s(), _LEAST_S)
+    machines, complaints = read_machines(config)
+    for complaint in complaints:
+        click.echo(complaint, err=True)
+    problems = dict.fromkeys(machines, "no answer in time: it may still run")
+
+    def finish() -> int:
+        for name, problem in problems.items():
+            click.echo(f"{name}: {problem}", err=True)
+        return EX_UNAVAILABLE if problems else EX_CONFIG if complaints else 0
+
+    timer = threading.Timer(end - time.monotonic(), lambda: os._exit(finish()))
+    timer.daemon = True
+    timer.start()
+    asyncio.run(stop_all(machines, end - time.monotonic() - _RESERVE_S, problems))
+    timer.cancel()
+    return finish()
+
+
+def read_machines(config: Path) -> tuple[dict[str, Dispenser], list[Complaint]]:
+    """The dispensers that can be told from the files; why others cannot."""
+    tables, complaints = read_tables(config)
+    raw: Any = tables.get(_TABLE, {})
+    if not isinstance(raw, Mapping):
+        return {}, [*complaints, Complaint(_TABLE, "should be a table")]
+    lines = Lines()
+    machines: dict[str, Dispenser] = {}
+    for name, table in raw.items():
+        try:
+            machines[name] = lines.make(_ADAPTER.validate_python(table))
+        except ValidationError as error:
+            complaints += complaints_of(error, _TABLE, name)
+        except ValueError as error:  # it does not go together with one before it
+            complaints.append(Complaint(f"{_TABLE}.{name}", str(error)))
+    return machines, complaints
+
+
+async def stop_all(machines: Mapping[str, Dispenser], limit_s: float, problems: dict[str, str]) -> None:
+    """Stop every motor, all at once. `problems` holds those that are not known to stand, and why."""
+
+    async def stop(name: str, machine: Dispenser) -> None:
+        try:
+            async with asyncio.timeout(limit_s):
+                await machine.stop()
+        except DispenserError as error:
+            problems[name] = str(error)
+        except TimeoutError:
+            pass  # as it was
+        else:
+            del problems[name]
+
+    async with asyncio.TaskGroup() as tasks:
+        for name, machine in machines.items():
+            tasks.create_task(stop(name, machine), name=f"stop-{name}")
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_RESERVE_S / 2), asyncio.TaskGroup() as tasks:
+            for name, machine in machines.items():
+                tasks.create_task(machine.aclose(), name=f"close-{name}")
+
+
+def _running_s() -> float:
+    """Since this process was started: loading the program is part of the bound."""
+    try:
+        # proc(5): field 22 is the start in clock ticks after boot; the second may hold spaces.
+        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        began_s = int(fields[22 - 3]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return 0.0
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - began_s)
