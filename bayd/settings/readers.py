@@ -57,7 +57,9 @@ def device_link(link: str) -> str:
         return link
     try:
         parts = urlsplit(link)
-        good = parts.scheme == "socket" and bool(parts.hostname) and parts.port is not None
+        # Nothing behind the port: whoever opens it would not know what to do with that.
+        whole = link == f"socket://{parts.netloc}" and parts.username is None
+        good = whole and bool(parts.hostname) and bool(parts.port)
     except ValueError:
         good = False
     if not good:

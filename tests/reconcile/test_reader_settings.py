@@ -123,6 +123,29 @@ def test_ports_lead_to_tees_returns_and_targets() -> None:
     assert (routes["east"].stay, routes["east"].revisit_ms) == (1, 300)
 
 
+@pytest.mark.parametrize(
+    "link",
+    [
+        "socket://203.0.113.7:0",
+        "socket://203.0.113.7",
+        "socket://203.0.113.7:70000",
+        "socket://203.0.113.7:4001/west",
+        "socket://203.0.113.7:4001?west",
+        "socket://west@203.0.113.7:4001",
+        "SOCKET://203.0.113.7:4001",
+        "ttyUSB0",
+    ],
+)
+def test_a_link_that_nobody_can_open_is_refused_when_it_is_read(link: str) -> None:
+    assert complaint(link=link).endswith("is no link; write a path below /dev or socket://HOST:PORT")
+
+
+@pytest.mark.parametrize("link", ["socket://203.0.113.7:4001", "socket://[2001:db8::7]:4001", "/dev/ttyUSB0"])
+async def test_a_link_that_the_settings_take_can_be_made(link: str) -> None:
+    made = make_reader(reader(link=link), lambda _event: None, SimRandomness())
+    assert made.reads_to_confirm == 2
+
+
 @pytest.mark.parametrize(("driver", "reads"), [("r2000_a0", 2), ("uhfreader288", 1)])
 @pytest.mark.parametrize("port", ["1", "8", "9", "16"])
 async def test_either_family_is_made_with_ports_enough(driver: str, reads: int, port: str) -> None:
