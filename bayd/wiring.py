@@ -49,6 +49,7 @@ from bayd.web.browsers import WebSessions
 from bayd.web.commission import CommissionPages
 from bayd.web.events import EventStreams
 from bayd.web.feed import EventFeed
+from bayd.web.figures import FiguresPage
 from bayd.web.listener import Listener
 from bayd.web.local_socket import LocalSocket
 from bayd.web.metrics import Counts, Metrics, Sources
@@ -57,6 +58,7 @@ from bayd.web.outbox import OutboxPage
 from bayd.web.own_session import OwnSession
 from bayd.web.pages.board import BoardFrame, BoardPage
 from bayd.web.pages.day import DayPage
+from bayd.web.pages.devices import DevicesPage
 from bayd.web.pages.files import StaticFiles
 from bayd.web.pages.handover import HandoverPage
 from bayd.web.pages.screen import ScreenPages
@@ -233,7 +235,7 @@ class Daemon:
                 log=self._log,
             ),
             Metrics(counts, parts.sources()),
-            *self._pages(parts),
+            *self._pages(parts, counts),
         )
         routes = [route for served in calls for route in served.routes()]
         routes.append(description_route(routes, bayd.__version__))
@@ -242,7 +244,7 @@ class Daemon:
         )
         return await Listener.open(app, addresses, self._log, local=parts.local_socket.open())
 
-    def _pages(self, parts: "_Parts") -> "tuple[Served, ...]":
+    def _pages(self, parts: "_Parts", counts: Counts) -> "tuple[Served, ...]":
         settings = self._configuration.settings
         files = StaticFiles()
         screen = ScreenPages(
@@ -263,7 +265,12 @@ class Daemon:
         board = BoardPage(frame, parts.bays, parts.views, self._clock)
         day = DayPage(frame, parts.bays, parts.journal.plays, parts.journal.audit, self._clock)
         handover = HandoverPage(frame, parts.status.document, parts.central.outbox.items, self._clock)
-        return OwnSession(parts.sessions), parts.pairing, files, screen, board, day, handover
+        figures = FiguresPage(
+            parts.devices, parts.central.section, lambda: tuple(counts.last_commits_s), self._clock
+        )
+        devices = DevicesPage(frame, files, figures.document)
+        own = OwnSession(parts.sessions)
+        return own, parts.pairing, files, screen, board, day, handover, figures, devices
 
 
 class _Parts:
@@ -341,7 +348,7 @@ class _Parts:
             bays,
             version=bayd.__version__,
             time_scale=configuration.time_scale,
-            sections={"devices": self._devices, "central": self.central.section, "qod": self.qod.section},
+            sections={"devices": self.devices, "central": self.central.section, "qod": self.qod.section},
             warnings=self._warnings,
             stalled=self._stalled,
             views=self.views,
@@ -374,7 +381,7 @@ class _Parts:
             journal=self.journal,
             clock=self._clock,
             version=bayd.__version__,
-            devices=self._devices,
+            devices=self.devices,
             central=self.central.section,
             qod=self.qod.section,
             warnings=lambda: len(self._warnings()),
@@ -386,7 +393,7 @@ class _Parts:
         await self.qod.aclose()
         await self._transport.aclose()
 
-    def _devices(self) -> dict[str, Any]:
+    def devices(self) -> dict[str, Any]:
         return {**self.readers.devices(), "dispensers": self.dispensers.section()}
 
     def _warnings(self) -> list[dict[str, Any]]:

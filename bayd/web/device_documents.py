@@ -3,6 +3,7 @@
 from pydantic import BaseModel, ConfigDict, Field
 
 from bayd.core.model import DeviceState
+from bayd.web.documents import DispenserSection, ReaderSection
 
 
 class _Document(BaseModel):
@@ -56,3 +57,23 @@ class PowerDocument(_Document):
     before_dbm: list[int]
     power_dbm: list[int] = Field(description="Per port, or one for all; empty: it does not tell.")
     refused: list[str] = Field(description="What the reader would not take, and why.")
+
+
+class CommitsView(_Document):
+    """The journal's last commits, from a decision until it is durable."""
+
+    seen: int = Field(description="So many of them; 100 at most.")
+    median_ms: float | None
+    worst_ms: float | None
+
+
+class FiguresDocument(_Document):
+    """What moves; rates are differences between two answers."""
+
+    at_s: float = Field(description="Since the machine was started, suspended time included.")
+    readers: dict[str, ReaderSection]
+    dispensers: dict[str, DispenserSection]
+    commits: CommitsView
+    outbox: int = Field(description="Events that wait for the central server.")
+    oldest_s: float | None
+    parked: int

@@ -200,6 +200,9 @@ class ReaderSection(_Section):
     rounds: Count
     blind_s: dict[str, Duration] = Field(description="By antenna port.")
     ports: dict[str, PortSection] = Field({}, description="By antenna port.")
+    line_errors: Count | None = Field(
+        None, description="Broken frames on its line since the start; null: its driver does not count them."
+    )
 
 
 class DispenserSection(_Section):

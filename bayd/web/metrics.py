@@ -4,6 +4,7 @@ Labels are bays, devices and words of ours, so their number is bounded; nothing 
 are counted from the journal's feed and begin at zero with the process.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -28,6 +29,7 @@ from bayd.web.routes import Answer, Route
 _COMMIT_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _REQUEST_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _FORMATS = ("text/plain", "application/openmetrics-text")
+_COMMITS_KEPT = 100
 _SECONDS = "seconds"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -74,10 +76,12 @@ class Counts:
             unit=_SECONDS,
             registry=self.registry,
         )
+        self.last_commits_s: deque[float] = deque(maxlen=_COMMITS_KEPT)
         self._paid_so_far: dict[str, tuple[str, int]] = {}  # bay -> payout, balls
 
     def committed(self, _bay: str, took_s: float) -> None:
         self._commits.observe(took_s)
+        self.last_commits_s.append(took_s)
 
     def shed(self, bay: str) -> None:
         self._shed.labels(bay).inc()

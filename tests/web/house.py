@@ -38,6 +38,7 @@ from bayd.web.browsers import COOKIE, WebSessions
 from bayd.web.commission import CommissionPages
 from bayd.web.events import EventStreams, StreamLimits
 from bayd.web.feed import EventFeed
+from bayd.web.figures import FiguresPage
 from bayd.web.limits import RateLimits
 from bayd.web.listener import Listener
 from bayd.web.local_socket import LocalSocket
@@ -47,6 +48,7 @@ from bayd.web.outbox import OutboxPage
 from bayd.web.own_session import OwnSession
 from bayd.web.pages.board import BoardFrame, BoardPage
 from bayd.web.pages.day import DayPage
+from bayd.web.pages.devices import DevicesPage
 from bayd.web.pages.files import StaticFiles
 from bayd.web.pages.handover import HandoverPage
 from bayd.web.pages.screen import ScreenPages
@@ -435,6 +437,10 @@ class House:
             return self.outbox
 
         outbox = OutboxPage(list_items)
+        figures = FiguresPage(
+            lambda: devices, lambda: self.central, lambda: tuple(self.counts.last_commits_s), self.clock
+        )
+        devices_page = DevicesPage(frame, files, figures.document)
         day = DayPage(frame, self.bays, self.journal.plays, self.journal.audit, self.clock)
         handover = HandoverPage(frame, status.document, list_items, self.clock)
         self.tools = Tools()
@@ -466,6 +472,8 @@ class House:
             board,
             day,
             handover,
+            figures,
+            devices_page,
         )
         self.routes = [route for one in served for route in one.routes()]
         self.routes.append(description_route(self.routes, VERSION))

@@ -131,11 +131,11 @@ def test_every_language_says_the_same(page: str) -> None:
             assert places == set(re.findall(r"\{\w+\}", english[key])), f"{name}: {key}"
 
 
-@pytest.mark.parametrize("page", ["bay", "board"])
-def test_scripts_ask_for_texts_that_exist(page: str) -> None:
+@pytest.mark.parametrize(("folder", "page"), [("bay", "bay"), ("board", "board"), ("devices", "board")])
+def test_scripts_ask_for_texts_that_exist(folder: str, page: str) -> None:
     english = json.loads((DIRECTORY / f"i18n/{page}.en.json").read_text())
     asked = set()
-    for script in sorted((DIRECTORY / page).glob("*.js")):
+    for script in sorted((DIRECTORY / folder).glob("*.js")):
         asked |= set(re.findall(r'\bsay\(\s*"([\w.]+)"', script.read_text()))
     assert len(asked) > 3
     for key in asked:

@@ -99,6 +99,7 @@ class DayPage:
                 "li",
                 el(
                     "svg",
+                    _hatches() if what is What.PLAY else None,
                     el("rect", x=1, y=1, width=32, height=14, class_=f"span-{what}"),
                     viewBox="0 0 34 16",
                     aria_hidden="true",
@@ -154,7 +155,6 @@ class DayPage:
             )
         drawing = el(
             "svg",
-            _hatches() if rects else None,
             *hours,
             *rects,
             viewBox="0 0 1440 34",

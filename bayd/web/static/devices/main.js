@@ -1,0 +1,106 @@
+// What the devices do now, asked for every two seconds; three minutes of it as small plots.
+
+import { get } from "../lib/calls.js";
+import { h, icon, rebuild, setText, show } from "../lib/dom.js";
+import uPlot from "../lib/uplot.js";
+import { loadWords } from "../lib/words.js";
+
+const EVERY_MS = 2_000;
+const KEPT = 90;
+const ICONS = { ok: "check", lost: "offline", fault: "warning", unknown: "clock" };
+const page = document.documentElement.dataset;
+
+class Plot {
+  constructor(name) {
+    this.place = document.getElementById(`plot-${name}`);
+    this.now = document.getElementById(`plot-${name}-now`);
+    this.data = [[], []];
+    const colour = (variable) => getComputedStyle(document.documentElement).getPropertyValue(variable).trim();
+    const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: '12px "Noto Sans"' };
+    this.plot = new uPlot({
+      ...this.size, legend: { show: false }, cursor: { show: false }, scales: { x: { time: false }, y: { range: (_plot, _low, high) => [0, Math.max(1, (high ?? 0) * 1.1)] } },
+      axes: [{ ...axis, size: 26, values: (_plot, ticks) => ticks.map((tick) => `${tick} s`) }, { ...axis, size: 44 }],
+      series: [{}, { stroke: colour("--accent"), width: 2, fill: colour("--accent-ground"), points: { show: false } }],
+    }, this.data, this.place);
+    new ResizeObserver(() => this.plot.setSize(this.size)).observe(this.place);
+  }
+
+  get size() {
+    return { width: Math.max(200, this.place.clientWidth), height: 160 };
+  }
+
+  add(at, value, text) {
+    const points = [...(this.points ?? []), [at, value]].slice(-KEPT);
+    this.points = points;
+    this.plot.setData([points.map(([x]) => Math.round(x - at)), points.map(([, y]) => y)]);
+    setText(this.now, text);
+  }
+}
+
+class Devices {
+  constructor(words) {
+    this.words = words;
+    this.band = document.getElementById("band");
+    this.band.append(h("div.band", { role: "alert", hidden: true, "data-testid": "stale" },
+      icon("offline"), h("p", {}, h("strong", {}, words.say("stale.title")), " ", words.say("stale.text"))));
+    this.plots = { reads: new Plot("reads"), commit: new Plot("commit"), outbox: new Plot("outbox") };
+    this.before = null;
+  }
+
+  async run() {
+    const answer = await get("/api/v1/devices/figures");
+    if (answer.status === 401) location.assign("/");
+    show(this.band.firstChild, !answer.ok);
+    if (answer.ok) this.draw(answer.document);
+    setTimeout(() => this.run(), EVERY_MS);
+  }
+
+  draw(figures) {
+    const { words, before } = this;
+    const passed = before === null ? 0 : figures.at_s - before.at_s;
+    const rates = {};
+    for (const [name, reader] of Object.entries(figures.readers)) {
+      const last = before?.readers[name];
+      rates[name] = last && passed > 0 ? Math.max(0, reader.reads - last.reads) / passed : null;
+    }
+    this.before = figures;
+    this.fill("readers", Object.entries(figures.readers).map(([name, reader]) => [
+      name, this.state(reader), `${reader.model ?? ""} ${reader.firmware}`.trim(), rates[name] === null ? "" : rates[name].toFixed(1),
+      reader.rounds, reader.line_errors ?? ""]));
+    this.fill("ports", Object.entries(figures.readers).flatMap(([name, reader]) => Object.entries(reader.ports).map(([number, port]) => [
+      name, number, port.place, words.say(port.listening ? "devices.yes" : "devices.no"), port.blind_s.toFixed(1), port.revisit_s === null ? "" : port.revisit_s.toFixed(2)])));
+    this.fill("dispensers", Object.entries(figures.dispensers).map(([name, machine]) => [
+      name, this.state(machine), words.say(`level.${machine.level}`), machine.stock ?? "",
+      machine.minutes_to_empty === null ? "" : Math.round(machine.minutes_to_empty), machine.queue.join(", ")]));
+    const known = Object.values(rates).filter((rate) => rate !== null);
+    if (known.length > 0) {
+      const sum = known.reduce((one, other) => one + other, 0);
+      this.plots.reads.add(figures.at_s, sum, `${sum.toFixed(1)}, ${words.say("devices.last")}`);
+    }
+    const { median_ms: median, worst_ms: worst } = figures.commits;
+    if (median !== null) {
+      this.plots.commit.add(figures.at_s, median, words.say("devices.commit_now", { median: median.toFixed(1), worst: worst.toFixed(1) }));
+    }
+    this.plots.outbox.add(figures.at_s, figures.outbox, words.say("devices.outbox_now", { count: figures.outbox }));
+  }
+
+  state({ state, reason }) {
+    const text = this.words.say(`device_state.${state}`);
+    return h("span.device", { "data-state": state }, icon(ICONS[state]), reason ? `${text}: ${reason}` : text);
+  }
+
+  fill(id, rows) {
+    const body = document.getElementById(id);
+    if (rows.length === 0) return;
+    const key = rows.map((row) => row.map((cell) => cell instanceof Element ? cell.textContent : cell));
+    rebuild(body, key, () => rows.map(([name, ...cells]) =>
+      h("tr", { "data-testid": `${id}-${name}` }, h("th", { scope: "row" }, name), ...cells.map((cell) => h("td", {}, cell instanceof Element ? cell : String(cell))))));
+  }
+}
+
+async function begin() {
+  await document.fonts.ready;
+  new Devices(await loadWords(JSON.parse(page.catalogues), page.language)).run();
+}
+
+begin();
