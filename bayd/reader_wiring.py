@@ -278,7 +278,13 @@ class ReaderParts:
         """For the status: `readers`, and what presence did with their reads."""
         counters = self._presence.counters
         return {
-            "readers": {name: reader_document(self.antennas.view(name)) for name in self._plan.readers},
+            "readers": {
+                name: {
+                    **reader_document(self.antennas.view(name)),
+                    "line_errors": _line_errors(self.drivers.get(name)),
+                }
+                for name in self._plan.readers
+            },
             "balls": {
                 "reads": counters.reads,
                 "below_floor": counters.below_floor,
@@ -346,6 +352,12 @@ def _reader_warnings(name: str, view: ReaderView, settings: Reader) -> list[dict
             text = f"There is no antenna at {where}."  # that of a bay is a fact of the bay
             warnings.append({"code": "antenna_missing", "since": None, "text": text})
     return warnings
+
+
+def _line_errors(driver: RfidReader | None) -> int | None:
+    if not isinstance(driver, R2000Reader | Uhf288Reader):
+        return None
+    return driver.counters.bad_checksum + driver.counters.bad_length
 
 
 def reader_document(view: ReaderView) -> dict[str, Any]:

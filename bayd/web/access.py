@@ -145,6 +145,8 @@ class Access:
             # A browser says where a change comes from; the cookie alone is no consent.
             text = "A change by a browser's session needs its Origin header."
             raise ProblemError(Problem(HTTPStatus.FORBIDDEN, "origin_missing", text, "Origin"))
+        if request.method not in _SAFE_METHODS or request.headers.get("Sec-Fetch-Dest") == "document":
+            self._sessions.touch(session.id)  # somebody does something, or turns to another page
         return Caller(address, session.actor, session.bay, session.id)
 
     @web.middleware

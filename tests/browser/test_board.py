@@ -9,7 +9,7 @@ from tests.browser.states import prepare
 from tests.browser.test_pairing import code_on
 from tests.browser.test_states import violations_of
 from tests.let_out import keep_secret
-from tests.web.house import House
+from tests.web.house import STAFF, House
 
 RIGHT = "480275"
 WRONG = "913640"
@@ -80,7 +80,7 @@ async def test_a_call_for_help_is_seen_and_answered(house: House, context: Brows
     await expect(page.locator("html")).to_have_attribute("data-calls", "some")
     await page.get_by_test_id("help/acknowledge-109").click()
     await expect(call).to_have_count(0)
-    assert not (await house.ask("GET", "/api/v1/bays/109", token="staff-anna-0123456789")).json["help_called"]
+    assert not (await house.ask("GET", "/api/v1/bays/109", token=STAFF)).json["help_called"]
 
 
 async def test_a_call_that_nobody_answers_grows_urgent(house: House, context: BrowserContext) -> None:
@@ -150,7 +150,7 @@ async def test_a_refusal_says_why(house: House, context: BrowserContext) -> None
     await page.get_by_test_id("open-109").click()
     await page.get_by_test_id("do-pause").click()
     await page.get_by_test_id("field-reason").fill("rain")
-    await house.press("end", {"reason": "somebody was quicker"}, token="staff-anna-0123456789")
+    await house.press("end", {"reason": "somebody was quicker"}, token=STAFF)
     await page.get_by_test_id("go").click()
     await expect(page.get_by_test_id("refused")).not_to_be_empty()
     assert await violations_of(page) == []
@@ -181,7 +181,7 @@ async def test_a_screen_is_paired_and_put_out_at_the_board(house: House, context
 async def test_the_first_paint_needs_no_script(house: House, context: BrowserContext) -> None:
     assert context.browser is not None
     await house.play()
-    await house.press("hold", {"reason": "a lesson"}, token="staff-anna-0123456789", bay="110")
+    await house.press("hold", {"reason": "a lesson"}, token=STAFF, bay="110")
     bare = await context.browser.new_context(java_script_enabled=False)
     page = await sign_in(house, bare)
     await expect(page.locator("#bay-109")).to_contain_text("Playing")
@@ -199,7 +199,7 @@ async def test_what_is_out_of_date_is_called_so(house: House, context: BrowserCo
         viewer.cut_off()
     await expect(page.get_by_test_id("stale")).to_be_visible()
     await expect(page.get_by_test_id("open-109")).to_be_enabled()
-    await house.press("pause", {"reason": "rain"}, token="staff-anna-0123456789")
+    await house.press("pause", {"reason": "rain"}, token=STAFF)
     await context.set_offline(False)
     await expect(page.get_by_test_id("stale")).to_be_hidden()
     await expect(page.get_by_test_id("phase-109")).to_have_text("Paused")
@@ -220,3 +220,31 @@ async def test_the_board_is_worked_by_keyboard(house: House, context: BrowserCon
     await expect(page.get_by_test_id("do-extend")).to_be_focused()
     await page.keyboard.press("Escape")
     await expect(page.get_by_test_id("open-109")).to_be_focused()
+
+
+async def test_the_device_page_shows_what_readers_do(house: House, context: BrowserContext) -> None:
+    page = await sign_in(house, context, "/devices")
+    row = page.locator("#readers tr")
+    await expect(row).to_contain_text("east")
+    house.reader["reads"] = 107
+    await expect(page.locator("#plot-reads-now")).to_contain_text("last three minutes")
+    await expect(page.locator("#plot-outbox-now")).to_have_text("0 waiting for the central server")
+    house.central["outbox"] = 12
+    house.reader["state"], house.reader["reason"] = "lost", "unplugged"
+    await expect(page.locator("#plot-outbox-now")).to_have_text("12 waiting for the central server")
+    await expect(row).to_contain_text("lost: unplugged")
+    assert await violations_of(page) == []
+
+
+@pytest.mark.parametrize("path", ["/", "/day", "/handover", "/devices"])
+async def test_every_page_can_be_read_by_everybody(house: House, context: BrowserContext, path: str) -> None:
+    await house.play()
+    await house.press("pause", {"reason": "rain"}, token=STAFF)
+    await house.press("help")
+    page = await sign_in(house, context, path)
+    for width, height in ((1280, 800), (800, 1280)):
+        await page.set_viewport_size({"width": width, "height": height})
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        for scheme in ("dark", "light"):
+            await page.emulate_media(color_scheme=scheme)
+            assert await violations_of(page) == [], (width, scheme)

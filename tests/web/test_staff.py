@@ -101,6 +101,19 @@ async def test_an_untouched_board_locks_itself(asha: House) -> None:
     assert (await asha.ask("GET", "/api/v1/session", headers=headers)).status == 401
 
 
+async def test_turning_the_pages_is_a_touch_and_a_script_that_asks_is_none(asha: House) -> None:
+    headers = cookie_of(await login(asha))
+    for _ in range(3):
+        asha.clock.go_on(AUTO_LOCK_MS - 60_000)
+        turned = {**headers, "Sec-Fetch-Dest": "document"}
+        reply = await asha.ask("GET", "/day", headers=turned, described=False)
+        assert reply.status == 200
+    asha.clock.go_on(AUTO_LOCK_MS - 60_000)
+    assert (await asha.ask("GET", "/api/v1/devices/figures", headers=headers)).status == 200
+    asha.clock.go_on(60_001)
+    assert (await asha.ask("GET", "/api/v1/devices/figures", headers=headers)).status == 401
+
+
 async def test_a_stream_ends_with_the_session_that_opened_it(asha: House) -> None:
     headers = cookie_of(await login(asha))
     async with asha.http.get(asha.url("/api/v1/events"), headers=headers) as stream:
