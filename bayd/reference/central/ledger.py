@@ -8,7 +8,7 @@ the last one (the server's own computed ends), then does its own work.
 import asyncio
 import sqlite3
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -95,12 +95,12 @@ class Ledger:
 
 
 class Store:
-    """The file and its thread."""
+    """The file and the thread that it is used on, which is the store's to end."""
 
-    def __init__(self, path: Path, terms: Terms) -> None:
+    def __init__(self, path: Path, terms: Terms, thread: Executor | None = None) -> None:
         self._path = path
         self._terms = terms
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="central-store")
+        self._thread = thread or ThreadPoolExecutor(max_workers=1, thread_name_prefix="central-store")
         self._db: Database | None = None
 
     async def open(self, prepare: Callable[[Ledger], None]) -> None:

@@ -7,6 +7,7 @@ import json
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 
 from aiohttp import web
@@ -45,10 +46,12 @@ def make_app(
     games: Sequence[DemoGame] = DEMO_GAMES,
     settings: CentralSettings | None = None,
     draw_pin: Callable[[], str] = random_pin,
+    thread: Executor | None = None,
 ) -> web.Application:
     """The application on its own file; `bays` and `games` matter when the file is new.
 
     `time_scale` is how many booked minutes pass in a real one; `clock` gives UTC in milliseconds.
+    `thread` runs the statements, one at a time and in order; None: a thread of the application's own.
     """
     if not time_scale > 0:
         raise ValueError(f"time_scale is {time_scale:g}: give a number above 0")
@@ -62,7 +65,7 @@ def make_app(
         middlewares=[envelope, fault_middleware(plan)] if faults else [envelope],
         client_max_size=_BODY_LIMIT_BYTES,
     )
-    app[STORE] = Store(db_path, terms)
+    app[STORE] = Store(db_path, terms, thread)
     app[PUSH] = Push()
     app[SETTINGS] = settings
     for route in ROUTES:
