@@ -113,7 +113,9 @@ def check_disk(directory: Path, mounts: Path = Path("/proc/self/mounts")) -> lis
     free = shutil.disk_usage(place).free
     if free < ENOUGH_BYTES:
         text = f"only {free // 2**20} MiB are free at {place}"
-        found += look("disk", text, "make room; below that the journal's oldest days are pruned first")
+        found += look(
+            "disk", text, "make room: on a full disk money and play come first, then nothing is recorded"
+        )
     try:
         took_s = _durable_write_s(place)
     except OSError as error:

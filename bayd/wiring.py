@@ -17,6 +17,7 @@ from bayd.central_wiring import CentralParts
 from bayd.clients.transport import AiohttpTransport
 from bayd.commission_book import CommissionBook, changes
 from bayd.core import events as e
+from bayd.core.deferrable import is_deferrable
 from bayd.core.evolve import REDUCER_VERSION
 from bayd.core.rules import Rules
 from bayd.credentials import Credentials, load_credentials
@@ -207,7 +208,12 @@ class Daemon:
         stack.callback(side.close)
         stack.callback(writer.close)
         journal: Journal[e.Event] = await Journal.open(
-            directory / JOURNAL, writer, BayEventCodec(), clock=self._clock, side_executor=side
+            directory / JOURNAL,
+            writer,
+            BayEventCodec(),
+            clock=self._clock,
+            side_executor=side,
+            is_deferrable=is_deferrable,
         )
         stack.push_async_callback(journal.aclose)
         return journal
@@ -403,7 +409,10 @@ class _Parts:
         )  # fmt: skip
         warnings = [warning for part in parts for warning in part.warnings()]
         if self.journal.disk_full:
-            text = "The disk of the journal is full, or almost: soon nothing can be recorded."
+            text = (
+                "The disk of the journal is full, or almost: balls read, games and new QoS sessions are not"
+            )
+            text = f"{text} recorded any more, and soon nothing can be."
             warnings.append({"code": "disk_full", "since": None, "text": text})
         if (stalled := self._stalled()) is not None:
             warnings.append(

@@ -154,6 +154,10 @@ class OwnedDatabase:
             self.conn.execute("ROLLBACK")
         self.checkpoint()
 
+    def lives_on_reserve(self) -> bool:
+        """The ballast had to be given up, and there is no room for it yet."""
+        return not self.ballast.held and not self.ballast.restore()
+
     def refill(self) -> None:
         """After a commit: take the ballast's space again, if there is enough."""
         if not self.ballast.held and not self.ballast.restore():

@@ -24,7 +24,7 @@ class NotWrittenError(JournalError):
 
 
 class DiskFullError(NotWrittenError):
-    """Not written, because the disk is full and the ballast is used up."""
+    """Not written, because the disk is full: the ballast is used up, or kept for what may not wait."""
 
 
 class BatchExpiredError(JournalError):

@@ -41,7 +41,7 @@ from bayd.ports import Clock, Instant, JournalExecutor
 E = TypeVar("E")
 T = TypeVar("T")
 
-BALLAST_BYTES = 128 * 1024
+BALLAST_BYTES = 1024 * 1024  # thousands of events: days of money at a range where nobody makes room
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,7 +57,8 @@ class Journal(Generic[E]):
     A write (`append`, `expire`, `transact` and all that is built on it) has one of these ends:
 
     - it returns: durable;
-    - NotWrittenError: certainly not written, now or later; it may be tried again;
+    - NotWrittenError: certainly not written, now or later; it may be tried again. DiskFullError is one: all
+      get it on a full disk, and what is deferrable gets it before, while the journal lives on its reserve;
     - another error of its own (an answer that exists, a lookup that fails): likewise nothing was written;
     - JournalUnavailableError: unknown. Only when the journal is being closed on a dead disk, or inline. Ask
       again with the same batch id;
@@ -73,6 +74,7 @@ class Journal(Generic[E]):
         side: JournalExecutor,
         clock: Clock,
         on_the_loop: Callable[[], bool],
+        is_deferrable: Callable[[E], bool],
     ) -> None:
         """Use `open`."""
         self._store = store
@@ -81,6 +83,7 @@ class Journal(Generic[E]):
         self._side = side
         self._clock = clock
         self._on_the_loop = on_the_loop  # inline: nothing may wait there
+        self._is_deferrable = is_deferrable
         self._loop = asyncio.get_running_loop()
         self._guard = threading.Lock()  # of the next two, shared with the writer's thread
         self._queue: list[_Waiting[E]] = []
@@ -102,9 +105,11 @@ class Journal(Generic[E]):
         ballast_bytes: int = BALLAST_BYTES,
         connect: disk.Connect = disk.connect,
         migrations: Migrations = schema.migrations,
+        is_deferrable: Callable[[E], bool] = lambda _event: False,
     ) -> "Journal[E]":
         """Own and open the journal, creating or migrating it; its directory must exist.
 
+        A batch of nothing but deferrable events is refused while the disk is nearly full (see `Store`).
         `side_executor` runs backups and checks, which take long; without it the writer runs them. Before a
         migration a copy `NAME.before-MIGRATION-TIME` is made. Both executors stay the caller's to close.
         Raises JournalLockedError, JournalTooNewError, JournalUnavailableError.
@@ -118,7 +123,7 @@ class Journal(Generic[E]):
         store = Store(database, codec, boot_id=clock.boot_id, may_wait=lambda: not on_the_loop())
         stamp = datetime.fromtimestamp(clock.now().wall_ms / 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
         await executor.submit(lambda: store.open(stamp))
-        journal = cls(store, path, executor, side_executor or executor, clock, on_the_loop)
+        journal = cls(store, path, executor, side_executor or executor, clock, on_the_loop, is_deferrable)
         journal._last_seq = store.last_seq
         return journal
 
@@ -137,7 +142,10 @@ class Journal(Generic[E]):
 
         Raises BatchExpiredError, AnswerExistsError, and see the class.
         """
-        seqs: tuple[int, ...] = await self._write(lambda writer: writer.append(batch), batch.batch_id)
+        deferrable = bool(batch.events) and all(map(self._is_deferrable, batch.events))
+        seqs: tuple[int, ...] = await self._write(
+            lambda writer: writer.append(batch), batch.batch_id, deferrable=deferrable
+        )
         return seqs
 
     async def expire(self, batch_id: str, batch: Batch[E]) -> tuple[int, ...]:
@@ -155,8 +163,10 @@ class Journal(Generic[E]):
         return await self.query(lambda reader: reader.load(bay, use_snapshot=use_snapshot))
 
     async def save_snapshot(self, bay: str, seq: int, reducer_version: int, state_json: str) -> None:
-        """Keep the bay's state after event `seq`; an older one than the stored one is ignored."""
-        await self.transact(lambda writer: writer.save_snapshot(bay, seq, reducer_version, state_json))
+        """Keep the bay's state after event `seq`; an older one than the stored one is ignored. Deferrable."""
+        await self._write(
+            lambda writer: writer.save_snapshot(bay, seq, reducer_version, state_json), None, deferrable=True
+        )
 
     async def bays(self) -> tuple[str, ...]:
         return await self.query(lambda reader: reader.bays())
@@ -327,8 +337,10 @@ class Journal(Generic[E]):
 
     # The queue
 
-    async def _write(self, apply: Callable[[Writer[E]], Any], batch_id: str | None) -> Any:
-        return await self._hand_in(Write(apply, batch_id))
+    async def _write(
+        self, apply: Callable[[Writer[E]], Any], batch_id: str | None, *, deferrable: bool = False
+    ) -> Any:
+        return await self._hand_in(Write(apply, batch_id, deferrable))
 
     def _hand_in(self, work: Write[E] | Callable[[Reader[E]], Any]) -> asyncio.Future[Any]:
         if self._closed:

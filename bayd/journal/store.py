@@ -7,6 +7,9 @@ asked: is it there? While the disk does not answer, the writer waits and tries a
 
 A transaction is whole or absent, so one trace tells for all of it: a batch whose events it wrote or, when it
 wrote none, a number in `commit_mark`.
+
+On a full disk the ballast is given up. From then on, until there is room for it again, what is deferrable is
+refused, and the space that the ballast was is left to the rest.
 """
 
 import sqlite3
@@ -64,6 +67,7 @@ class Write(Generic[E]):
 
     apply: Callable[[Writer[E]], Any]
     batch_id: str | None = None  # by which it is looked up, whoever wrote it
+    deferrable: bool = False  # refused while the journal lives on its reserve
 
 
 @dataclass(slots=True)
@@ -136,6 +140,12 @@ class Store(Generic[E]):
             return [Failed(error) for _ in writes]
 
     def _commit(self, writes: Sequence[Write[E]], *, again_when_full: bool) -> list[Outcome]:
+        if any(write.deferrable for write in writes) and self._database.lives_on_reserve():
+            # Looked up first: once the rest is written nothing may raise.
+            refused = {at: self._refuse(write) for at, write in enumerate(writes) if write.deferrable}
+            rest = [write for write in writes if not write.deferrable]
+            taken = iter(self._commit(rest, again_when_full=again_when_full) if rest else ())
+            return [refused[at] if at in refused else next(taken) for at in range(len(writes))]
         attempt = _Attempt()
         try:
             self._transact(writes, attempt)
@@ -218,16 +228,29 @@ class Store(Generic[E]):
 
     def _became(self, write: Write[E], cause: sqlite3.Error) -> Outcome:
         """Its transaction is absent; it may have been written by an earlier one."""
-        if write.batch_id is not None:
-            try:
-                if (seqs := self._reader().find_batch(write.batch_id)) is not None:
-                    return Done(seqs)
-            except BatchExpiredError as error:
-                return Failed(error)
+        if (earlier := self._written_before(write)) is not None:
+            return earlier
         if is_full(cause):
             full = f"not written: the disk of {self._database.path} is full: make room on it"
             return Failed(_chained(DiskFullError(full), cause))
         return Failed(_chained(NotWrittenError(f"not written ({cause}): it may be tried again"), cause))
+
+    def _refuse(self, write: Write[E]) -> Outcome:
+        """Raises JournalUnavailableError."""
+        text = (
+            f"not written: the disk of {self._database.path} is nearly full, what is left is kept for money"
+        )
+        earlier = self.read(lambda _reader: self._written_before(write))
+        return earlier or Failed(DiskFullError(f"{text}: make room on it"))
+
+    def _written_before(self, write: Write[E]) -> Outcome | None:
+        if write.batch_id is None:
+            return None
+        try:
+            seqs = self._reader().find_batch(write.batch_id)
+        except BatchExpiredError as error:
+            return Failed(error)
+        return None if seqs is None else Done(seqs)
 
     def _count(self) -> None:
         conn = self._database.conn

@@ -298,3 +298,47 @@ async def test_a_full_disk_that_takes_no_checkpoint_still_gives_an_answer(path: 
         with pytest.raises(DiskFullError):
             await journal.append(note("b1", "one"))
         assert await journal.append(note("b1", "one")) == (1,)
+
+
+# On the reserve: the ballast is given up, and what is deferrable gives way to the rest
+
+
+def is_read(event: str) -> bool:
+    return event.startswith("read")
+
+
+async def test_on_the_reserve_what_is_deferrable_gives_way(path: Path, executor: str) -> None:
+    async with opened(path, executor, is_deferrable=is_read) as journal:
+        assert await journal.append(note("b0", "read zero")) == (1,)
+    async with opened(path, executor, ballast_bytes=1 << 60, is_deferrable=is_read) as journal:
+        async with asyncio.TaskGroup() as tasks:  # one group, answered in order
+            calls = [
+                tasks.create_task(settled(journal.append(batch)))
+                for batch in (
+                    note("b1", "read one"),
+                    note("b2", "read two", "paid two"),
+                    note("b3", "read three", "read four"),
+                    note("b0", "read zero"),
+                    note("b4", "paid four"),
+                )
+            ]
+        refused, paid, refused_too, earlier, last = (call.result() for call in calls)
+        assert isinstance(refused, DiskFullError)
+        assert isinstance(refused_too, DiskFullError)
+        assert "kept for money" in str(refused)
+        assert (paid, earlier, last) == ((2, 3), (1,), (4,))
+        with pytest.raises(DiskFullError):
+            await journal.save_snapshot("101", 4, 1, "{}")
+    assert rows(path, "SELECT batch FROM events ORDER BY seq") == [("b0",), ("b2",), ("b2",), ("b4",)]
+
+
+async def test_once_there_is_room_nothing_gives_way_any_more(path: Path, executor: str) -> None:
+    disk = FaultyDisk()
+    async with opened(path, executor, connect=disk.connect, is_deferrable=is_read) as journal:
+        disk.faults.append(full("INSERT INTO events", times=2))
+        with pytest.raises(DiskFullError, match="make room"):
+            await journal.append(note("b1", "read one"))
+        assert journal.disk_full
+        # There is room on this disk in truth.
+        assert await journal.append(note("b1", "read one")) == (1,)
+        assert not journal.disk_full

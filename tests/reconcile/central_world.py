@@ -51,13 +51,13 @@ Json = dict[str, Any]
 
 
 class _NoThread(Executor):
-    """The server's statements run where they are asked for: a busy machine wakes no second thread for them."""
+    """The server's statements run on the loop: a busy machine wakes no second thread for them."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
         try:
             future.set_result(fn(*args, **kwargs))
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001 # handed to whoever asked
             future.set_exception(error)
         return future
 

@@ -67,7 +67,16 @@ async def produce(journal: Journal[str], clock: BootClock, producer: int, count:
                 pass
 
 
-async def main(path: Path, producers: int, count: int, *, inline: bool = False, reader: bool = False) -> None:
+async def main(
+    path: Path,
+    producers: int,
+    count: int,
+    *,
+    inline: bool = False,
+    reader: bool = False,
+    reads: bool = False,
+) -> None:
+    """`reads`: what producer 1 tells is deferrable."""
     executor = InlineJournalExecutor() if inline else ThreadJournalExecutor()
     clock, turns = BootClock(), 0
 
@@ -77,7 +86,13 @@ async def main(path: Path, producers: int, count: int, *, inline: bool = False, 
             await asyncio.sleep(0.01)
             turns += 1
 
-    journal = await Journal.open(path, executor, PlainCodec(), clock=clock)
+    journal = await Journal.open(
+        path,
+        executor,
+        PlainCodec(),
+        clock=clock,
+        is_deferrable=lambda text: reads and text.startswith("b1."),
+    )
     if reader:
         beside = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
         beside.execute("SELECT count(*) FROM events").fetchone()
@@ -103,5 +118,6 @@ if __name__ == "__main__":
         int(sys.argv[3]),
         inline="inline" in words,
         reader="reader" in words,
+        reads="reads" in words,
     )
     asyncio.run(run)

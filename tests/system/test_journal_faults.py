@@ -4,6 +4,7 @@ What `journal_child` was told on its way is compared with what is in the file af
 """
 
 import asyncio
+import contextlib
 import signal
 import sqlite3
 import subprocess
@@ -61,9 +62,12 @@ class Told:
         return told
 
 
-def run(path: Path, *inject: str, producers: int = PRODUCERS, count: int = COUNT) -> Told:
+def run(
+    path: Path, *inject: str, producers: int = PRODUCERS, count: int = COUNT, words: tuple[str, ...] = ()
+) -> Told:
     """The child under strace, its faults confined to the database and its log."""
     child = [sys.executable, "-m", "tests.system.journal_child", str(path), str(producers), str(count)]
+    child += words
     strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-P", str(path), "-P", f"{path}-wal"]
     calls = ",".join(fault.partition(":")[0] for fault in inject)
     orders = [word for fault in inject for word in ("-e", f"inject={fault}")]
@@ -182,35 +186,39 @@ def test_failing_and_then_killed(tmp_path: Path) -> None:
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     mount = tmp_path / "small"
     mount.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(mount)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(mount)], check=True)
     yield mount
     subprocess.run(["umount", str(mount)], check=True)
+
+
+def fill(filler: Path) -> None:
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(b"x" * 4096):
+            pass
 
 
 def test_a_disk_that_fills_up(small_disk: Path) -> None:
     path, filler = small_disk / "journal.db", small_disk / "filler"
     run(path, count=1)
     ballast = path.with_name("journal.db.ballast")
-    assert ballast.stat().st_size == 128 * 1024
-    filler.write_bytes(b"")
-    with filler.open("wb", buffering=0) as file:
-        try:
-            while file.write(b"x" * 4096):
-                pass
-        except OSError:
-            pass
-    told = run(path, producers=1, count=60)
+    assert ballast.stat().st_size == 1024 * 1024
+    fill(filler)
+    told = run(path, producers=2, count=500, words=("reads",))
     assert told.full
     assert told.code == 0
-    assert len(told.written) >= 50, "the ballast made room for a good while"
+    money = {batch for batch in told.written if batch.startswith("b0.")}
+    assert len(money) == 500, "the reserve is for them alone"
+    assert len(told.denied) >= 490, "reads give way as soon as it is all that is left"
     assert contradictions(path, told) == []
     assert not ballast.exists()
-    more = run(path, producers=8, count=200)
+    more = run(path, producers=8, count=1000)
+    print(f"the reserve took {len(told.written) + len(more.written)} events")  # noqa: T201 # a figure
+    assert len(more.written) > 500, "and it is far from used up"
     assert more.denied, "and then it is said"
     assert more.code == 0
     assert contradictions(path, more) == []
     filler.unlink()
-    last = run(path, producers=2, count=201)
-    assert len(last.written) == 402
+    last = run(path, producers=2, count=1001, words=("reads",))
+    assert len(last.written) == 2002
     assert ballast.exists()
     assert contradictions(path, last) == []
