@@ -11,21 +11,22 @@ from typing import get_args
 
 from playwright.async_api import Browser, async_playwright
 
-from bayd.settings import Screens
+from bayd.settings import Screens, Staff
 from bayd.settings.screens import Language
 from tests.browser.chromium import chromium
-from tests.browser.states import STATES, State, prepare, show
+from tests.browser.states import BOARD_STATES, STATES, State, prepare, show
 from tests.web.house import House
 
 IMAGES = Path(__file__).parents[2] / "docs/img"
 SIZES = {"wide": (1280, 800), "tall": (800, 1280)}
 SCALE = 0.5  # the pages are laid out at full size; the pictures are to stay small
-_LIGHT = frozenset({"playing", "booked"})  # shown in the light theme, too
+_LIGHT = frozenset({"playing", "booked", "board", "day"})  # shown in the light theme, too
 
 
 async def _shoot(browser: Browser, state: State, screens: Screens, directory: Path) -> None:
     house = House(directory / "journal.db")
     house.screens = screens
+    house.staff_settings = Staff(language=screens.language, theme=screens.theme)
     prepare(house)
     async with house.open():
         context = await browser.new_context(
@@ -45,7 +46,7 @@ async def shoot(names: set[str]) -> None:
     with chromium() as devtools:
         async with async_playwright() as playwright:
             browser = await playwright.chromium.connect_over_cdp(devtools)
-            for state in STATES:
+            for state in (*STATES, *BOARD_STATES):
                 if names and state.name not in names:
                     continue
                 looks = [Screens(language=language) for language in get_args(Language)]

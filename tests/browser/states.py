@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from playwright.async_api import BrowserContext, Page, expect
 
 from bayd.core import inputs as i
+from bayd.core.inputs import Actor, Role
 from bayd.core.model import DeviceState
 from bayd.reconcile.players import Player
 from bayd.web.browsers import COOKIE
@@ -31,6 +32,7 @@ class State:
     do: Do = _nothing
     path: str = "/bay/109"
     paired: bool = True
+    staff: bool = False  # a page of the board, for somebody who signed in
     reopens: bool = False  # `do` opens what a switch of language closes
 
 
@@ -50,10 +52,17 @@ async def let_in(house: House, context: BrowserContext, bay: str = "109") -> Non
     )
 
 
+async def sign_in(house: House, context: BrowserContext) -> None:
+    _, token = house.sessions.begin_until_idle(Actor(Role.STAFF, "asha"), 900_000)
+    await context.add_cookies([{"name": COOKIE, "value": token, "url": house.url("")}])
+
+
 async def show(house: House, context: BrowserContext, state: State) -> Page:
     """The page in this state."""
     await state.make(house)
-    if state.paired:
+    if state.staff:
+        await sign_in(house, context)
+    elif state.paired:
         await let_in(house, context)
     page = await context.new_page()
     await page.goto(house.url(state.path))
@@ -219,4 +228,52 @@ STATES = (
     State("held", held, "bay-number"),
     State("out-of-service", out_of_service, "bay-number"),
     State("no-connection", playing, "stale", cut_off),
+)
+
+
+# The board
+
+
+async def busy(house: House) -> None:
+    """Help called for long, more time asked for, a machine that failed."""
+    await house.play("110", "8", minutes=30)
+    await house.press("help", token=STAFF, bay="110")
+    house.clock.go_on(130_000)
+    await asked(house)
+    fault = i.DeviceReported("dispenser", DeviceState.FAULT, "The hopper is jammed.")
+    await house.bays.submit("109", fault)
+
+
+async def a_day(house: House) -> None:
+    """Hours of it: play, a pause, a bay out of service."""
+    hour_ms = 3_600_000
+    house.clock.go_on(9 * hour_ms)
+    await playing(house)
+    await house.press("service/stop", _STAFF_REASON, token=STAFF, bay="110")
+    house.clock.go_on(hour_ms // 3)
+    await house.press("pause", _STAFF_REASON, token=STAFF)
+    house.clock.go_on(hour_ms // 2)
+    await house.press("resume", token=STAFF)
+    house.clock.go_on(hour_ms // 3)
+    await house.press("end", _STAFF_REASON, token=STAFF)
+    await house.press("service/resume", token=STAFF, bay="110")
+    house.clock.go_on(hour_ms)
+    await house.press("hold", {"reason": "a lesson at six"}, token=STAFF, bay="110")
+    house.clock.go_on(2 * hour_ms)
+
+
+async def reads(house: House, page: Page) -> None:
+    house.reader["reads"] = 97
+    await expect(page.locator("#plot-reads-now")).not_to_be_empty()
+
+
+BOARD_STATES = (
+    State("board-sign-in", playing, "login", path="/", paired=False),
+    State("board", busy, "call-time-109", path="/", staff=True),
+    State("board-acts", busy, "do-end", press("open-109"), path="/", staff=True),
+    State("board-act", busy, "go", press("open-109", "do-extend"), path="/", staff=True),
+    State("board-screens", busy, "pair", press("screens"), path="/", staff=True),
+    State("day", a_day, "day-109", path="/day", staff=True),
+    State("handover", busy, "handover-calls", path="/handover", staff=True),
+    State("devices", busy, "readers-east", reads, path="/devices", staff=True),
 )

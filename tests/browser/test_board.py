@@ -4,7 +4,7 @@ import pytest
 from playwright.async_api import BrowserContext, Page, expect
 
 from bayd.core.inputs import Actor, Role
-from bayd.web.browsers import COOKIE
+from tests.browser import states
 from tests.browser.states import prepare
 from tests.browser.test_pairing import code_on
 from tests.browser.test_states import violations_of
@@ -23,8 +23,7 @@ def closed_house(closed_house: House) -> House:
 
 async def sign_in(house: House, context: BrowserContext, path: str = "/") -> Page:
     """A page of somebody who signed in as `asha` before."""
-    _, token = house.sessions.begin_until_idle(Actor(Role.STAFF, "asha"), 900_000)
-    await context.add_cookies([{"name": COOKIE, "value": token, "url": house.url("")}])
+    await states.sign_in(house, context)
     page = await context.new_page()
     await page.goto(house.url(path))
     return page

@@ -181,7 +181,7 @@ class BoardPage:
             )
             player, game = session.player or said.say("bay.guest"), session.game
             balls = said.say("bay.balls", counted=bay.balls.counted, read=bay.balls.read)
-        if bay.balls.machine:
+        if bay.balls.machine and bay.balls.level != "unknown":
             level = said.say("bay.level", level=said.say(f"level.{bay.balls.level}"))
         return el(
             "tr",

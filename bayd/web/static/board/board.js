@@ -224,7 +224,7 @@ export class Board {
       h("td", {}, session ? words.say("bay.balls", { counted: balls.counted, read: balls.read }) : null,
         balls.balance > 0 ? small(words.say("bay.balance", { count: balls.balance })) : null,
         session && balls.left !== null && balls.limit !== null ? small(words.say("bay.left", { left: balls.left, limit: balls.limit })) : null,
-        balls.machine ? small(words.say("bay.level", { level: words.say(`level.${balls.level}`) })) : null),
+        balls.machine && balls.level !== "unknown" ? small(words.say("bay.level", { level: words.say(`level.${balls.level}`) })) : null),
       h("td.devices", {}, ...this.devices(state)),
       h("td", {}, ...this.looks(state)),
       h("td.open-cell", {}, h("button", {
