@@ -276,12 +276,14 @@ class Move:
 class SelectGame:
     game: Game
     actor: Actor
+    session_id: str | None = None  # the one that was meant; None: whichever plays
 
 
 @dataclass(frozen=True, slots=True)
 class SelectPlayer:
     session_user_id: int
     actor: Actor
+    session_id: str | None = None  # the one that was meant; None: whichever plays
 
 
 @dataclass(frozen=True, slots=True)
@@ -416,7 +418,9 @@ class QosReported:
 
 
 # Acts on the session in play: pressed for one, they never touch the next.
-SessionAct = Dispense | Extend | ApproveExtension | DeclineExtension | End | Pause | Resume
+SessionAct = (
+    Dispense | Extend | ApproveExtension | DeclineExtension | End | Pause | Resume | SelectGame | SelectPlayer
+)
 
 Input = (
     TimeCame

@@ -18,6 +18,7 @@ OptionalReason = Annotated[str, StringConstraints(strip_whitespace=True, max_len
 Reason = Annotated[OptionalReason, StringConstraints(min_length=1)]
 _INT64_MAX = 2**63 - 1
 Id = Annotated[int, Field(ge=1, le=_INT64_MAX)]
+SessionId = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 Paid = Annotated[str, StringConstraints(pattern=r"^(cash|card|desk|on_account)$")]
 
 
@@ -33,7 +34,19 @@ class ReasonBody(Body):
     reason: Reason
 
 
-class OptionalReasonBody(Body):
+class OfSession(Body):
+    """An act on the session in play."""
+
+    session_id: SessionId | None = Field(
+        None, description="The session that is meant: no other one is touched. Default: whichever plays."
+    )
+
+
+class SessionReasonBody(OfSession):
+    reason: Reason
+
+
+class EndBody(OfSession):
     reason: OptionalReason = ""
 
 
@@ -41,7 +54,7 @@ class PinBody(Body):
     pin: Annotated[str, StringConstraints(pattern=r"^[0-9]{6}$")]
 
 
-class DispenseBody(Body):
+class DispenseBody(OfSession):
     balls: int = Field(ge=1, le=10_000)
 
 
@@ -60,14 +73,14 @@ class RefillBody(Body):
     balls: int | None = Field(None, ge=0, le=1_000_000, description="In the machine now. Default: full.")
 
 
-class ExtendBody(Body):
+class ExtendBody(OfSession):
     minutes: int = Field(ge=1, le=1440)
     amount: int | None = Field(None, ge=0, le=_INT64_MAX, description="In the server's unit; staff only.")
     reason: OptionalReason = ""
     payment: Paid | None = Field(None, description="Staff only. Default: the desk settles it.")
 
 
-class ApproveBody(Body):
+class ApproveBody(OfSession):
     payment: Paid = Field(description="`cash`, `card`: taken at the bay; `on_account`: a due of this bay.")
     amount: int | None = Field(
         None, ge=0, le=_INT64_MAX, description="Default: the price that the customer was shown."
@@ -94,15 +107,15 @@ class DeliveryBody(Body):
     reason: Reason
 
 
-class GameBody(Body):
+class GameBody(OfSession):
     game_id: Id
 
 
-class PlayerBody(Body):
+class PlayerBody(OfSession):
     session_user_id: Id
 
 
-class MoveBody(Body):
+class MoveBody(OfSession):
     to: Annotated[str, StringConstraints(min_length=1, max_length=40)] = Field(
         description="The number of another bay of this PC, where nobody plays and nobody is booked."
     )
@@ -137,7 +150,7 @@ _DEVICES = frozenset({Role.STAFF, Role.TECHNICIAN})
 
 
 def _dispense(body: DispenseBody, actor: Actor, new_id: str) -> i.Input:
-    return i.Dispense(new_id, body.balls, actor)
+    return i.Dispense(new_id, body.balls, actor, body.session_id)
 
 
 def _extend(body: ExtendBody, actor: Actor, new_id: str) -> i.Input:
@@ -147,11 +160,11 @@ def _extend(body: ExtendBody, actor: Actor, new_id: str) -> i.Input:
         raise _staff_only("payment")
     _explained(actor, body.reason)
     payment = Payment(body.payment or "desk")
-    return i.Extend(new_id, body.minutes, body.amount, actor, body.reason, payment=payment)
+    return i.Extend(new_id, body.minutes, body.amount, actor, body.reason, body.session_id, payment)
 
 
 def _approve(body: ApproveBody, actor: Actor, _new_id: str) -> i.Input:
-    return i.ApproveExtension(actor, body.reason, Payment(body.payment), body.amount)
+    return i.ApproveExtension(actor, body.reason, Payment(body.payment), body.amount, body.session_id)
 
 
 def _settle_due(body: DueBody, actor: Actor, _new_id: str) -> i.Input:
@@ -169,9 +182,9 @@ def _stop_service(body: StopServiceBody, actor: Actor, _new_id: str) -> i.Input:
     return i.StopService(actor, body.reason, body.force)
 
 
-def _end(body: OptionalReasonBody, actor: Actor, _new_id: str) -> i.Input:
+def _end(body: EndBody, actor: Actor, _new_id: str) -> i.Input:
     _explained(actor, body.reason)
-    return i.End(actor, body.reason)
+    return i.End(actor, body.reason, body.session_id)
 
 
 def _explained(actor: Actor, reason: str) -> None:
@@ -211,16 +224,27 @@ ACTS: Mapping[str, Act] = {
     "extend/approve": Act(ApproveBody, _STAFF, _approve, "Give the time that the customer asks for"),
     "dues/settle": Act(DueBody, _STAFF, _settle_due, "What went on account was paid"),
     "extend/decline": Act(
-        ReasonBody, _STAFF, lambda b, a, _: i.DeclineExtension(a, b.reason), "Decline a request for more time"
+        SessionReasonBody,
+        _STAFF,
+        lambda b, a, _: i.DeclineExtension(a, b.reason, b.session_id),
+        "Decline a request for more time",
     ),
-    "end": Act(OptionalReasonBody, _EVERYBODY, _end, "End the session"),
+    "end": Act(EndBody, _EVERYBODY, _end, "End the session"),
     "move": Act(
-        MoveBody, _STAFF, lambda b, a, _: i.Move(b.to, a, b.reason), "Take the session to another bay"
+        MoveBody,
+        _STAFF,
+        lambda b, a, _: i.Move(b.to, a, b.reason, b.session_id),
+        "Take the session to another bay",
     ),
-    "pause": Act(ReasonBody, _STAFF, lambda b, a, _: i.Pause(a, b.reason), "Stop the clock"),
-    "resume": Act(NoBody, _STAFF, lambda _b, a, _: i.Resume(a), "Let the clock run on"),
+    "pause": Act(
+        SessionReasonBody, _STAFF, lambda b, a, _: i.Pause(a, b.reason, b.session_id), "Stop the clock"
+    ),
+    "resume": Act(OfSession, _STAFF, lambda b, a, _: i.Resume(a, b.session_id), "Let the clock run on"),
     "player": Act(
-        PlayerBody, _EVERYBODY, lambda b, a, _: i.SelectPlayer(b.session_user_id, a), "Whose turn it is"
+        PlayerBody,
+        _EVERYBODY,
+        lambda b, a, _: i.SelectPlayer(b.session_user_id, a, b.session_id),
+        "Whose turn it is",
     ),
     "help": Act(NoBody, _EVERYBODY, lambda _b, a, _: i.CallHelp(a), "Call for help"),
     "help/acknowledge": Act(NoBody, _STAFF, lambda _b, a, _: i.AcknowledgeHelp(a), "Help is on its way"),

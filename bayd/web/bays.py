@@ -153,6 +153,9 @@ class BayApi:
         key = key_of(request, caller)
         body = await read_body(request, GameBody, within_s=self._body_within_s)
         fingerprint = fingerprint_of(number, "game", body.model_dump_json())
+        session = self._bays.get(number).session
+        # The catalogue may be far away: whoever plays when it answers need not be who pressed.
+        meant = body.session_id or (None if session is None else session.session_id)
 
         async def act() -> Outcome:
             game = await self._find_game(body.game_id)
@@ -162,7 +165,7 @@ class BayApi:
                     Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "unknown_game", text, field="game_id")
                 )
             maker = self._answer_maker(key, fingerprint)
-            return await self._bays.submit(number, i.SelectGame(game, caller.known), maker)
+            return await self._bays.submit(number, i.SelectGame(game, caller.known, meant), maker)
 
         return await self._keyed.carry_out(key, fingerprint, act)
 

@@ -131,3 +131,41 @@ async def test_an_act_out_of_place_is_refused_and_changes_nothing(house: House, 
     assert reply.status == 409, reply.text
     assert reply.code
     assert await house.state() == before
+
+
+OF_A_SESSION = ["dispense", "extend", "end", "pause", "move", "game", "player"]
+
+
+@pytest.mark.parametrize("act", OF_A_SESSION)
+async def test_an_act_meant_for_one_session_never_touches_the_next(house: House, act: str) -> None:
+    """A press that is sent again and again until it gets through may arrive after its session."""
+    body, _, allowed = ACTS_BY_ROLE[act]
+    await house.play(session_id="7")
+    await house.bays.submit("109", i.End(i.Actor(i.Role.SCREEN, "screen"), ""))
+    await house.play(session_id="8")
+    before = await house.state()
+    token = TOKENS[sorted(allowed)[0]]
+    late = await house.press(act, {**body, "session_id": "7"}, token=token)
+    assert (late.status, late.code) == (409, "session_over"), late.text
+    assert await house.state() == before
+    now = await house.press(act, {**body, "session_id": "8"}, token=token)
+    assert now.status == 200, now.text
+
+
+@pytest.mark.parametrize(
+    ("act", "body"),
+    [
+        ("extend/approve", {"payment": "cash", "amount": 100}),
+        ("extend/decline", REASON),
+        ("resume", {}),
+    ],
+)
+async def test_the_word_of_staff_is_for_the_session_that_they_saw(
+    house: House, act: str, body: dict[str, Any]
+) -> None:
+    await reach(house, "paused" if act == "resume" else "asked")
+    before = await house.state()
+    late = await house.press(act, {**body, "session_id": "6"}, token=STAFF)
+    assert (late.status, late.code) == (409, "session_over"), late.text
+    assert await house.state() == before
+    assert (await house.press(act, {**body, "session_id": "7"}, token=STAFF)).status == 200

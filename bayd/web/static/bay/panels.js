@@ -63,7 +63,7 @@ export class BallsPanel extends Panel {
       sizes.length
         ? sizes.map((balls) => this.choice(`balls-${balls}`, words.numbers.format(balls),
           balls === this.bay.balls.balance ? words.say("balls.owed") : words.say("balls.unit", { count: balls }),
-          () => this.screen.act("dispense", { balls })))
+          () => this.screen.actInSession("dispense", { balls })))
         : [h("p.note", {}, words.say("balls.none_left"))]);
   }
 }
@@ -82,7 +82,7 @@ export class TimePanel extends Panel {
           const price = offer.amount === null ? words.say("time.ask_price") : words.price(offer.amount, page.currency);
           const hint = offer.at_once ? words.say("time.on_account", { price }) : price;
           return this.choice(`time-${offer.minutes}`, words.say("time.plus", { count: offer.minutes }), hint,
-            () => this.screen.act("extend", { minutes: offer.minutes }));
+            () => this.screen.actInSession("extend", { minutes: offer.minutes }));
         })
         : [h("p.note", {}, words.say("time.reception"))]);
   }
@@ -101,7 +101,7 @@ export class PlayersPanel extends Panel {
         const turn = player.id === session.player_id;
         const name = player.name ?? this.screen.words.say("players.number", { number: place + 1 });
         const button = this.choice(`player-${player.id}`, name, turn ? this.screen.words.say("players.turn") : "",
-          () => this.screen.act("player", { session_user_id: player.id }));
+          () => this.screen.actInSession("player", { session_user_id: player.id }));
         button.setAttribute("aria-pressed", String(turn));
         return button;
       }));
@@ -118,7 +118,7 @@ export class EndPanel extends Panel {
     const { words } = this.screen;
     rebuild(this.root, [this.busy, this.screen.fresh], () => [
       h("button.choice.main", { type: "button", "data-testid": "end-no", onclick: () => this.close() }, icon("check"), words.say("end.no")),
-      this.choice("end-yes", words.say("end.yes"), words.say("end.hint"), () => this.screen.act("end")),
+      this.choice("end-yes", words.say("end.yes"), words.say("end.hint"), () => this.screen.actInSession("end")),
     ]);
   }
 }

@@ -149,15 +149,17 @@ export class PlayScene {
 
   ballsClosed() {
     const { balls, devices } = this.bay;
-    return devices.dispenser.state === "fault" || balls.paying > 0 || (balls.left === 0 && balls.balance === 0);
+    return devices.dispenser.state === "fault" || balls.queue_place !== null || (balls.left === 0 && balls.balance === 0);
   }
 
   ballsHint() {
     const { words } = this.screen;
     const { balls, devices } = this.bay;
     if (devices.dispenser.state === "fault" || devices.dispenser.state === "lost") return words.say("balls.broken");
-    if (balls.paying > 0) {
-      return balls.queue_place ? words.say("balls.queued", { count: balls.queue_place }) : words.say("balls.paying", { count: balls.paying });
+    // Until the machine stands: the balls of a tray are all counted while it still tips.
+    if (balls.queue_place !== null) {
+      if (balls.queue_place > 0) return words.say("balls.queued", { count: balls.queue_place });
+      return balls.paying > 0 ? words.say("balls.paying", { count: balls.paying }) : words.say("balls.rolling");
     }
     if (balls.balance > 0) return words.say("balls.balance", { count: balls.balance });
     return balls.left === 0 ? words.say("balls.none_left") : "";
