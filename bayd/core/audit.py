@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 
 from bayd.core import inputs as i
+from bayd.core.decision import Decision
 from bayd.core.instant import Instant
 from bayd.core.model import Bay
 
@@ -30,9 +31,13 @@ class AuditNote:
     after: Mapping[str, Fact]  # … to what
 
 
-def audit_note(request: i.Input, before: Bay, after: Bay, now: Instant) -> AuditNote | None:
-    """None: nobody's act, or a customer's."""
+def audit_note(
+    request: i.Input | i.Move, decision: Decision, before: Bay, after: Bay, now: Instant
+) -> AuditNote | None:
+    """None: nobody's act, or a customer's, or one that was refused, whatever the clock brought about."""
     actor = getattr(request, "actor", None)
+    if decision.refusal is not None or not decision.events:
+        return None
     if not isinstance(actor, i.Actor) or actor.role not in _PEOPLE:
         return None
     old, new = _facts(before, now.boot_ms), _facts(after, now.boot_ms)

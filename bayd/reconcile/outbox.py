@@ -388,8 +388,10 @@ class CentralOutbox:
 
     async def _drop(self, lane: _Lane, seq: int) -> None:
         record = await self._find(lane.bay, seq)
-        if record is not None:
-            await self._deliveries.give_up(record)
+        if record is None:  # a typing error: another bay's item, or one that is still to come
+            self._log.warning("delivery_not_found", bay=lane.bay, seq=seq)
+            return
+        await self._deliveries.give_up(record)
         await self._journal.unpark(SINK, seq)
         lane.dropped.add(seq)
         self._log.warning("delivery_dropped", bay=lane.bay, seq=seq)

@@ -286,7 +286,7 @@ class BayTask:
                 events=decision.events,
                 at=now,
                 answer=answer,
-                audit=audit_note(request.input, self.bay, after, now) if decision.events else None,
+                audit=audit_note(request.input, decision, self.bay, after, now),
             )
             self._pending = narrowed(self._wish, desired(after, self.rules))
             self._tell(self._narrowest(self._pending))

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from bayd.core import events as e
 from bayd.core import inputs as i
+from bayd.core.audit import audit_note
 from bayd.core.decision import Decision
 from bayd.core.evolve import evolve, evolve_all
 from bayd.core.instant import Instant
@@ -168,7 +169,8 @@ class Mover:
             after = evolve_all(task.bay, decision.events)
             asked = wanted.make_answer if task is source else None
             answer = None if asked is None else asked(after, decision)
-            batch = Batch(task.number, self._randomness.new_id(), decision.events, now, answer)
+            note = audit_note(wanted.request, decision, task.bay, after, now) if task is source else None
+            batch = Batch(task.number, self._randomness.new_id(), decision.events, now, answer, note)
             parts.append(_Part(task, decision, after, batch))
         return parts
 

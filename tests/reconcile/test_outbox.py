@@ -666,6 +666,25 @@ async def test_a_drop_of_what_is_delivered_changes_nothing(quick_path: Path) -> 
         assert len(posts(world, session)) == 1
 
 
+@pytest.mark.parametrize("to_come", [True, False], ids=["to-come", "another-bays"])
+async def test_a_drop_of_a_wrong_number_loses_nothing(quick_path: Path, to_come: bool) -> None:
+    async with central_world(quick_path) as world, world.up():
+        session = await playing(world)
+        if to_come:
+            await world.submit(i.DropDelivery(world.journal.last_seq + 2, STAFF, "a typing error"))
+            await extend(world)
+            await world.delivered()
+            assert extensions(await world.row(session["id"])) == [(15, 1000)]
+        else:
+            refuse(world, f"/session/addSessionTime/{session['id']}")
+            await extend(world)
+            await world.until(lambda: world.parts.outbox.view().parked == 1)
+            (item,) = await items(world)
+            await world.submit(i.DropDelivery(item.seq, STAFF, "a typing error"), "102")
+            await world.delivered()
+            assert [one.seq for one in await items(world)] == [item.seq]
+
+
 # Offline and staff starts
 
 

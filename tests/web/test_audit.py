@@ -2,9 +2,18 @@
 
 import csv
 import io
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from bayd.core import events as e
+from bayd.core import inputs as i
+from bayd.core.audit import audit_note
+from bayd.core.decide import decide
+from bayd.core.evolve import evolve_all
+from bayd.core.instant import Instant
+from bayd.core.model import Bay, Booking
+from bayd.core.rules import Rules
 from bayd.journal import ThreadJournalExecutor
 from tests.journal.world import Fault, FaultyDisk
 from tests.simulation.world import WALL_MS
@@ -53,6 +62,29 @@ async def test_a_customers_press_and_a_refused_act_leave_no_row(house: House) ->
     assert (await house.press("help", token=SCREEN)).status == 200
     assert (await house.press("resume", {}, token=STAFF)).status == 409
     assert await acts(house) == before
+
+
+async def test_a_move_is_kept_with_where_it_went_and_why(house: House) -> None:
+    await house.play()
+    assert (await house.press("move", {"to": "110", "reason": "net torn"}, token=STAFF)).status == 200
+    row = (await acts(house))[-1]
+    assert (row["bay"], row["who"], row["act"], row["reason"]) == ("109", "anna", "Move", "net torn")
+    assert row["asked"]["to"] == "110"
+    assert (row["before"]["session"], row["after"]["session"]) == ("7", None)
+
+
+def test_a_refused_act_leaves_no_row_when_the_clock_brings_something_about() -> None:
+    """The very decision that refuses the hold gives a warning that was due."""
+    anna, now = i.Actor(i.Role.STAFF, "anna"), Instant(1_000, WALL_MS, synchronised=True)
+    bay = evolve_all(Bay("109"), (e.BookingLearned(Booking("7", 20, 20, 0)),))
+    bay = evolve_all(bay, decide(bay, i.StartPlay(anna, "no slip"), now, Rules()).events)
+    later = replace(now, boot_ms=now.boot_ms + 11 * 60_000)
+    hold = i.Hold(anna, "rain")
+    refused = decide(bay, hold, later, Rules())
+    assert refused.refusal is not None
+    assert [type(event) for event in refused.events] == [e.WarningGiven]
+    after = evolve_all(bay, refused.events)
+    assert audit_note(hold, refused, bay, after, later) is None
 
 
 async def test_the_same_press_twice_is_one_row(house: House) -> None:
