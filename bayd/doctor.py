@@ -145,6 +145,10 @@ def check_links(
         stat = path.stat()
         owner = _group_name(stat.st_gid)
         if not (stat.st_mode & 0o006 == 0o006 or (stat.st_mode & 0o060 == 0o060 and owner in groups)):
+            if owner == "root" or stat.st_mode & 0o060 != 0o060:  # no group that would help, or none to be in
+                text = f"{link} is not open to the user bayd, nor to a group that it could join"
+                found += bad(key, text, "a udev rule that gives it to dialout: bayd doctor --udev")
+                continue
             text = f"{link} belongs to the group {owner}, and the user bayd is not in it"
             found += bad(key, text, f"usermod -aG {owner} bayd, then systemctl restart bayd")
         elif path.parent == Path("/dev") and path.name.startswith(("ttyUSB", "ttyACM")):

@@ -1,8 +1,10 @@
 """The daemon's status in a terminal: fetched and drawn as a table."""
 
 import json
+from collections import defaultdict
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -34,7 +36,9 @@ async def fetch_status(url: str) -> dict[str, Any]:
 
 
 def bays_table(document: dict[str, Any]) -> Table:
-    table = Table("bay", "phase", "left", "balls paid", "owed", "read", "reader", "dispenser", "QoS")
+    """Fits a terminal of 80 columns."""
+    columns = ("bay", "phase", "left", "paid", "owed", "read", "reader", "dispenser", "QoS")
+    table = Table(*columns, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     for number, bay in document["bays"].items():
         session, balls, devices = bay["session"], bay["balls"], bay["devices"]
         table.add_row(
@@ -57,6 +61,10 @@ def print_status(document: dict[str, Any]) -> None:
     central = document["central"]
     online = "online" if central["online"] else f"away ({central['reason']})"
     console.print(f"central server {online}, {central['outbox']} to deliver, {central['parked']} parked")
+    where: defaultdict[str, list[str | None]] = defaultdict(list)
     for warning in document["warnings"]:
-        where = f"bay {warning['bay']}: " if "bay" in warning else ""
-        console.print(f"! {where}{warning['text']}", style="yellow")
+        where[warning["text"]].append(warning.get("bay"))
+    for text, numbers in where.items():
+        bays = ", ".join(number for number in numbers if number is not None)
+        at = f"bay{'s' * (len(numbers) > 1)} {bays}: " if bays else ""
+        console.print(f"! {at}{text}", style="yellow", highlight=False)

@@ -1,5 +1,6 @@
 """`bayd doctor`: each fault is found, named, and comes with what to do next."""
 
+import grp
 import json
 import os
 import pty
@@ -75,7 +76,12 @@ def test_a_port_that_is_gone_a_group_that_lacks_and_a_name_that_may_move(tmp_pat
     Path(port).chmod(0o600)
     locked = check_links({"readers.a.link": port}, groups=frozenset({"dialout"}), ports=())
     assert grades(locked) == [Grade.BAD]
-    assert "usermod" in locked[0].next_step
+    assert "--udev" in locked[0].next_step
+    Path(port).chmod(0o660)
+    owner = grp.getgrgid(Path(port).stat().st_gid).gr_name
+    others = check_links({"readers.a.link": port}, groups=frozenset({"-"}), ports=())
+    assert grades(others) == [Grade.BAD]
+    assert ("--udev" if owner == "root" else f"usermod -aG {owner} bayd") in others[0].next_step
     Path(port).chmod(0o666)
     assert grades(check_links({"readers.a.link": port}, groups=frozenset(), ports=())) == [Grade.GOOD]
 

@@ -62,17 +62,18 @@ class Door:
     sockets: tuple[Path, ...] = ()
     url: str | None = None  # None: the usual one, when no socket answers
     token: str | None = field(default=None, repr=False)
+    usual_url: str = URL_DEFAULT
 
     @classmethod
     def of(cls, config: Path = _CONFIG_DEFAULT, environment: Mapping[str, str] | None = None) -> "Door":
         """As configuration and environment say."""
-        from bayd.settings.local_socket import sockets_of
+        from bayd.settings.local_socket import sockets_of, url_of
 
         environment = os.environ if environment is None else environment
         url, token = environment.get("BAYD_URL"), environment.get("BAYD_TOKEN")
         if socket := environment.get("BAYD_SOCKET"):
             return cls((Path(socket),), None, token)
-        return cls(() if url else tuple(sockets_of(config)), url, token)
+        return cls(() if url else tuple(sockets_of(config)), url, token, url_of(config))
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +190,7 @@ async def connected(door: Door, *, guess_url: bool = True) -> AsyncIterator[Daem
         tried.append(f"{path}: {problem}")
     if not guess_url and door.url is None and door.token is None:
         raise DaemonUnreachableError(_unreachable(tried))
-    url = (door.url or URL_DEFAULT).rstrip("/")
+    url = (door.url or door.usual_url).rstrip("/")
     headers = {} if door.token is None else {"Authorization": f"Bearer {door.token}"}
     async with aiohttp.ClientSession(url, headers=headers) as session:
         try:
@@ -197,7 +198,7 @@ async def connected(door: Door, *, guess_url: bool = True) -> AsyncIterator[Daem
                 pass
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise DaemonUnreachableError(_unreachable([*tried, f"{url}: {_reason(error)}"])) from error
-        yield Daemon(session, url, _advice(tried))
+        yield Daemon(session, url, _advice(tried) or _other_ways(tried))
 
 
 def in_daemon(door: Door, work: Callable[[Daemon], Awaitable[T]]) -> T:
@@ -286,6 +287,16 @@ def _advice(tried: list[str]) -> str:
     return (
         "its socket is for root and the members of its group: use sudo, or once `sudo usermod -aG bayd USER` "
         "and log in again, or set a token in BAYD_TOKEN"
+    )
+
+
+def _other_ways(tried: list[str]) -> str:
+    """To whom the daemon answers over HTTP, for want of its socket."""
+    if not tried:
+        return ""
+    return (
+        f"its socket was not found ({'; '.join(tried)}): say where with --socket (bayd.sock in state.dir) or "
+        "BAYD_CONFIG, or set a token in BAYD_TOKEN"
     )
 
 

@@ -25,21 +25,22 @@ _MARKS = {"good": ("ok", "green"), "look": ("look", "yellow"), "bad": ("BAD", "r
     "--config", type=click.Path(dir_okay=False, path_type=Path), default=CONFIG_DEFAULT,
     envvar="BAYD_CONFIG", show_default=True,
 )  # fmt: skip
-@click.option("--url", default="http://127.0.0.1:8470", envvar="BAYD_URL", show_default=True)
+@click.option("--url", envvar="BAYD_URL", help="Of the daemon. [default: as configured]")
 @click.option(
     "--udev", is_flag=True, help="Only print udev rules for the serial adapters that are plugged in."
 )
 @click.option("--json", "as_json", is_flag=True)
-def doctor(config: Path, url: str, udev: bool, as_json: bool) -> None:
+def doctor(config: Path, url: str | None, udev: bool, as_json: bool) -> None:
     """Look at configuration, ports, clock, disk, servers and daemon. Exit 1 if anything is bad."""
     from bayd.doctor import Grade, udev_rules
     from bayd.serial_ports import find_ports
+    from bayd.settings.local_socket import url_of
 
     if udev:
         rules = udev_rules(find_ports())
         click.echo("\n".join(rules) if rules else "# no USB serial adapter is plugged in")
         return
-    findings = asyncio.run(_look_at_all(config, url))
+    findings = asyncio.run(_look_at_all(config, url or url_of(config)))
     if as_json:
         rows = [
             {"subject": f.subject, "grade": f.grade.value, "text": f.text, "next_step": f.next_step}

@@ -99,7 +99,9 @@ def audit(config: Path, day: str | None, as_csv: bool, as_json: bool) -> None:
         click.echo(json.dumps([row.model_dump() for row in rows], indent=2, ensure_ascii=False))
     else:
         for row in rows:
-            changes = "  ".join(f"{name} {row.before[name]} -> {after}" for name, after in row.after.items())
+            changes = "  ".join(
+                f"{name} {_shown(row.before[name])} -> {_shown(after)}" for name, after in row.after.items()
+            )
             click.echo(
                 f"{row.at}  bay {row.bay}  {row.who} ({row.role})  {row.act}  {row.reason!r}  {changes}"
             )
@@ -109,22 +111,23 @@ def audit(config: Path, day: str | None, as_csv: bool, as_json: bool) -> None:
 
 @click.command()
 @_CONFIG
-@click.option("--url", default="http://127.0.0.1:8470", envvar="BAYD_URL", show_default=True)
+@click.option("--url", envvar="BAYD_URL", help="Of the daemon. [default: as configured]")
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="Default: bayd-dump-DATE.tar.gz here."
 )
 @click.option("--events", "count", type=click.IntRange(0), default=5000, show_default=True)
 @click.option("--json", "as_json", is_flag=True)
-def dump(config: Path, url: str, out: Path | None, count: int, as_json: bool) -> None:
+def dump(config: Path, url: str | None, out: Path | None, count: int, as_json: bool) -> None:
     """Write what a helper at the other end of a telephone needs to see: no names, numbers or secrets."""
     import asyncio
 
+    from bayd.settings.local_socket import url_of
     from bayd.support_bundle import BundleError, write_bundle
 
     now = datetime.now(UTC)
     out = out or Path(f"bayd-dump-{now:%Y%m%d-%H%M%S}.tar.gz")
     try:
-        parts = asyncio.run(write_bundle(out, config, url, count, now.timestamp()))
+        parts = asyncio.run(write_bundle(out, config, url or url_of(config), count, now.timestamp()))
     except BundleError as error:
         click.echo(str(error), err=True)
         sys.exit(1)
@@ -134,6 +137,10 @@ def dump(config: Path, url: str, out: Path | None, count: int, as_json: bool) ->
     for name, problem in parts.items():
         click.echo(f"{'left out' if problem else 'written '}  {name}{'  ' + problem if problem else ''}")
     click.echo(f"{out}: look through it before you send it")
+
+
+def _shown(value: object) -> object:
+    return "-" if value is None else value
 
 
 def _print(line: "Line", *, as_json: bool) -> None:

@@ -115,16 +115,20 @@ def check_config(file: Path, as_json: bool) -> None:
 
 
 @main.command()
-@click.option("--url", default="http://127.0.0.1:8470", envvar="BAYD_URL", show_default=True)
+@click.option("--config", type=_CONFIG, default=_CONFIG_DEFAULT, envvar="BAYD_CONFIG", show_default=True)
+@click.option("--url", envvar="BAYD_URL", help="Of the daemon. [default: as configured]")
 @click.option("--json", "as_json", is_flag=True, help="The daemon's own document.")
-def status(url: str, as_json: bool) -> None:
+def status(config: Path, url: str | None, as_json: bool) -> None:
     """What the daemon says of its bays; exit 69 when it does not answer."""
+    from bayd.settings.local_socket import url_of
     from bayd.terminal import StatusUnavailableError, fetch_status, print_status
 
+    url = url or url_of(config)
     try:
         document = asyncio.run(fetch_status(url))
     except StatusUnavailableError as error:
-        click.echo(f"no answer from {url}: {error}", err=True)
+        advice = "is it running (systemctl status bayd)? Does it listen elsewhere (--config, --url)?"
+        click.echo(f"no answer from {url}: {error}. {advice}", err=True)
         sys.exit(EX_UNAVAILABLE)
     if as_json:
         click.echo(json.dumps(document, indent=2))
@@ -244,8 +248,9 @@ def _sim_order(name: str, text: str) -> None:
         except StageError as error:
             raise click.UsageError(str(error)) from error
         except OSError as error:
-            click.echo(f"no simulated range: {error}", err=True)
+            click.echo(f"no simulated range: {error}; start one with bayd demo", err=True)
             sys.exit(EX_UNAVAILABLE)
+        click.echo(f"{name} {device}: done")
 
 
 for _name, _text in {

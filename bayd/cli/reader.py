@@ -80,6 +80,11 @@ def scan(config: Path, as_json: bool, door: Door, dev: Path) -> None:  # noqa: A
     held = find_held(door)
     ports = find_ports(dev)
     rows = run(look_at_all())
+    rows += [
+        {"device": None, "link": device["link"], "reader": None, "held": device, "problem": None}
+        for device in held.devices
+        if device["kind"] == "reader" and not any(held.at(port.device) is device for port in ports)
+    ]  # those on the network, and those under names that are not udev's
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return

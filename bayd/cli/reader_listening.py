@@ -70,6 +70,10 @@ async def listen_there(
     """Raises DaemonRefusedError, DaemonUnreachableError."""
     from hardware.rfid import TagRead
 
+    devices = (await daemon.get("/api/v1/devices"))["devices"]
+    for device in devices:
+        if device["kind"] == "reader" and device["name"] == held and device["state"] == "lost":
+            on_note(f"the reader is away: {device['reason']}")
     query = f"?ports={','.join(map(str, ports))}" if ports else ""
     try:
         async with asyncio.timeout(seconds):

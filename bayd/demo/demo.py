@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Callable
@@ -38,6 +39,9 @@ def play_once(console: Console, *, keep: Path | None, as_json: bool, sabotage: s
     say(f"one minute lasts {MINUTE_S:g} seconds; everything lies in {directory}")
     try:
         receipts = asyncio.run(_evening(directory, say))
+    except asyncio.CancelledError:
+        console.print("closing time")
+        return 1
     except (DoorError, StageError) as error:
         console.print(
             f"the evening broke off: {error}\nlogs: {directory}/*.log", style="red", highlight=False
@@ -75,7 +79,16 @@ def audit(directory: Path) -> list[Line]:
     return compare(books)
 
 
+def close_when_told() -> None:
+    """SIGTERM and a closed terminal end the demo as Ctrl-C does: its processes go with it."""
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+
+
 async def _evening(directory: Path, say: Callable[[str], None]) -> Receipts:
+    close_when_told()
     async with aiohttp.ClientSession(timeout=_TIMEOUT) as http, Stage(directory) as stage:
         evening = Evening(stage, Doors(stage, http), say)
         await evening.play()

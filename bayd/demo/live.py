@@ -12,10 +12,10 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from bayd.demo.demo import PREFIX
+from bayd.demo.demo import PREFIX, close_when_told
 from bayd.demo.doors import Booked, DoorError, Doors
 from bayd.demo.script import Evening
-from bayd.demo.stage import Stage, StageError
+from bayd.demo.stage import HOPPERS, READER, Stage, StageError
 from bayd.terminal import bays_table
 
 YOUR_BAY = "104"
@@ -30,7 +30,7 @@ def play_live(console: Console) -> int:
     directory = Path(tempfile.mkdtemp(prefix=PREFIX))
     try:
         asyncio.run(_live(console, directory))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         console.print("closing time")
     except (DoorError, StageError) as error:
         console.print(f"the demo broke off: {error}\nlogs: {directory}/*.log", style="red", highlight=False)
@@ -40,17 +40,24 @@ def play_live(console: Console) -> int:
 
 
 async def _live(console: Console, directory: Path) -> None:
+    close_when_told()
     timeout = aiohttp.ClientTimeout(total=10)
     async with aiohttp.ClientSession(timeout=timeout) as http, Stage(directory) as stage:
         doors = Doors(stage, http)
         said: deque[str] = deque(maxlen=_LINES)
-        evening = Evening(stage, doors, said.append)
+
+        def say(text: str) -> None:
+            said.append(text)
+            if not console.is_terminal:  # no picture then, but lines
+                console.print(text, highlight=False, soft_wrap=True)
+
+        evening = Evening(stage, doors, say)
         yours: list[Booked] = []
         with Live(console=console, refresh_per_second=4) as live:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_draw(live, stage, doors, said, yours), name="table")
                 await evening.play()
-                said.append("the evening is over; guests come and go until you press Ctrl-C")
+                say("the evening is over; guests come and go until you press Ctrl-C")
                 await _guests(doors, yours)
 
 
@@ -81,11 +88,13 @@ async def _draw(live: Live, stage: Stage, doors: Doors, said: deque[str], yours:
 def _picture(
     stage: Stage, document: dict[str, object], said: deque[str], yours: list[Booked]
 ) -> RenderableType:
+    names = f"NAME is {', '.join(HOPPERS)}; for unplug and plug also {READER}"
     parts: list[RenderableType] = [
         Text(f"status   {stage.url('bayd')}/status      reception   {stage.url('central')}/"),
         bays_table(document),
         *(Text(f"  {line}", style="dim") for line in said),
-        Text(f"break things: bayd sim --socket {stage.plan.socket} unplug|plug|jam|clear|empty|refill NAME"),
+        Text(f"break things: .venv/bin/bayd sim unplug|plug|jam|clear|empty|refill NAME\n  {names}"),
+        Text(f"for the tools: export BAYD_CONFIG={stage.config}"),
     ]
     if yours:
         token = stage.tokens.screens[YOUR_BAY]
@@ -93,7 +102,7 @@ def _picture(
         parts.append(
             Text(
                 f"bay {YOUR_BAY} is yours, PIN {pin}:\n"
-                f"  curl --json '{{\"pin\": \"{pin}\"}}' -H 'Idempotency-Key: 1' "
+                f'  curl --json \'{{"pin": "{pin}"}}\' -H "Idempotency-Key: $(openssl rand -hex 16)" '
                 f"-H 'Authorization: Bearer {token}' "
                 f"{stage.url('bayd')}/api/v1/bays/{YOUR_BAY}/pin",
                 style="bold",

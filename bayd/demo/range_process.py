@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bayd.demo.observer import Observer
 from bayd.demo.truth import TruthBook
@@ -22,6 +22,8 @@ from hardware.sim.hopper import HopperLine, HopperSim
 from hardware.sim.hopper import HopperSettings as SimHopperSettings
 from hardware.sim.ptys import PtyPort
 from hardware.sim.r2000 import R2000Sim
+
+Device = TypeVar("Device")
 
 HOME_DBM = -48  # a ball on its own tee
 STRAY_DBM = -68  # the same ball at the neighbour's antenna
@@ -226,7 +228,9 @@ class SimulatedRange:
                 try:
                     order = json.loads(line)
                     answer = await self._obey(order.pop("do"), order)
-                except (ValueError, KeyError, TypeError) as error:
+                except ValueError as error:
+                    answer = {"error": str(error)}
+                except (KeyError, TypeError) as error:
                     answer = {"error": f"{type(error).__name__}: {error}"}
                 writer.write(json.dumps(answer).encode() + b"\n")
                 await writer.drain()
@@ -234,12 +238,12 @@ class SimulatedRange:
 
     async def _obey(self, name: str, facts: Mapping[str, Any]) -> dict[str, Any]:
         orders: Mapping[str, Callable[..., Awaitable[None] | None]] = {
-            "unplug": lambda name: self._ports[name].unplug(),
-            "plug": lambda name: self._ports[name].plug(),
-            "jam": lambda name: setattr(self._hoppers[name], "jam_after", 0),
-            "clear": lambda name: self._hoppers[name].forget_faults(),
-            "empty": lambda name: setattr(self._hoppers[name], "load", 0),
-            "refill": lambda name: setattr(self._hoppers[name], "load", None),
+            "unplug": lambda name: _named(self._ports, name).unplug(),
+            "plug": lambda name: _named(self._ports, name).plug(),
+            "jam": lambda name: setattr(_named(self._hoppers, name), "jam_after", 0),
+            "clear": lambda name: _named(self._hoppers, name).forget_faults(),
+            "empty": lambda name: setattr(_named(self._hoppers, name), "load", 0),
+            "refill": lambda name: setattr(_named(self._hoppers, name), "load", None),
             "wait_for_balls": self._wait_for_balls,
             "stop_waiting": self._stop_waiting,
             "hold": self._hold,
@@ -305,6 +309,12 @@ class SimulatedRange:
 
     def _hopper_of(self, bay: str) -> str:
         return next(name for name, bays in self._plan.hoppers.items() if bay in bays)
+
+
+def _named(devices: Mapping[str, Device], name: str) -> Device:
+    if name not in devices:
+        raise ValueError(f"there is no {name!r} that this can be done to; there are {', '.join(devices)}")
+    return devices[name]
 
 
 def run(plan: RangePlan) -> None:

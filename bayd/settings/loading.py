@@ -88,7 +88,9 @@ def _read_files(path: Path) -> tuple[dict[str, Any], list[Complaint]]:
         try:
             merged = _merge(merged, tomllib.loads(file.read_text()))
         except OSError as error:
-            complaints.append(Complaint(str(file), f"cannot be read: {error.strerror}"))
+            advice = f"; another file: --config FILE; a first one: bayd init --config {file}"
+            text = f"cannot be read: {error.strerror}"
+            complaints.append(Complaint(str(file), text + advice * isinstance(error, FileNotFoundError)))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             complaints.append(Complaint(str(file), f"is not TOML: {error}"))
     # pydantic-settings takes arguments such as _env_prefix as orders to itself.

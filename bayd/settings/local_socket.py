@@ -1,4 +1,4 @@
-"""Where the daemon's own socket is: for the daemon that opens it, and for the tools that look for it."""
+"""Where the daemon is found: its own socket, for it and for the tools that look for it, and its address."""
 
 import os
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from bayd.settings.site import OFF, Http, State
 SOCKET = "bayd.sock"
 SERVICE_SOCKET = Path("/run/bayd") / SOCKET  # of the unit in systemd/bayd.service
 SERVICE_CONFIG = Path("/etc/bayd/bayd.toml")
+_HERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104  every address, seen from this machine
 
 
 def socket_of(http: Http, state: State, environment: Mapping[str, str]) -> Path | None:
@@ -41,6 +42,16 @@ def sockets_of(config: Path) -> list[Path]:
     if not found or _is_the_service(config):
         found.append(SERVICE_SOCKET)
     return found
+
+
+def url_of(config: Path) -> str:
+    """The first address that it listens on, as far as the configuration can be read: for tools."""
+    tables, _complaints = read_tables(config)
+    written = _table(tables, "http").get("listen")
+    if not (isinstance(written, list) and written and isinstance(written[0], str)):
+        return f"http://{Http().listen[0]}"
+    host, _, port = written[0].rpartition(":")
+    return f"http://{_HERE.get(host, host)}:{port}"
 
 
 def _is_the_service(config: Path) -> bool:

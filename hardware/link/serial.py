@@ -125,7 +125,7 @@ class SerialLink(asyncio.Protocol):
         self._inbox.put(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._inbox.end(f"the serial port is gone ({exc})" if exc else "closed")
+        self._inbox.end(f"the serial port is gone ({_in_short(exc)})" if exc else "closed")
 
     def port_closed(self, _: object) -> None:
         """Called in the closing thread."""
@@ -324,6 +324,11 @@ def _descriptor(port: _Port) -> int:
 
 def _is_pty(descriptor: int) -> bool:
     return os.major(os.fstat(descriptor).st_rdev) in PTY_MAJORS
+
+
+def _in_short(error: Exception) -> str:
+    """pyserial's text for a port that is readable and empty guesses at two causes; a held port has one."""
+    return "unplugged" if "readiness to read" in str(error) else str(error)
 
 
 def _explain(error: Exception) -> str:

@@ -5,6 +5,7 @@ says nothing; the driver's own watchdog is usually faster.
 """
 
 import asyncio
+import os
 import socket
 
 from hardware.link.inbox import Inbox
@@ -101,7 +102,10 @@ class SocketOpener:
                 f"{self._name}: no answer within {CONNECT_TIMEOUT_S:g} s; is it on, is the address right?"
             ) from error
         except OSError as error:
-            raise LinkUnavailableError(f"{self._name}: cannot connect: {error}") from error
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+            raise LinkUnavailableError(
+                f"{self._name}: cannot connect: {reason}; is it on, is the address right?"
+            ) from error
         keep_alive(transport.get_extra_info("socket"))
         return link
 

@@ -20,7 +20,7 @@ from bayd.cli.daemon import (
     daemon_options,
     in_daemon,
 )
-from bayd.settings.local_socket import SERVICE_SOCKET, socket_of, sockets_of
+from bayd.settings.local_socket import SERVICE_SOCKET, socket_of, sockets_of, url_of
 from bayd.settings.site import Http, State
 from tests.cli.command import Ran, environment
 from tests.cli.daemon import configuration, free_port, started
@@ -195,3 +195,22 @@ def test_where_a_tool_looks_for_it(tmp_path: Path, toml: str, found: list[Path])
 def test_what_can_be_no_socket_is_said_by_the_configuration(written: str) -> None:
     with pytest.raises(ValueError, match=r"absolute path|107 bytes"):
         Http(socket=written)
+
+
+@pytest.mark.parametrize(
+    ("listen", "url"),
+    [
+        ('["192.0.2.7:9000", "127.0.0.1:9001"]', "http://192.0.2.7:9000"),
+        ('["0.0.0.0:9000"]', "http://127.0.0.1:9000"),
+        ('["[::]:9000"]', "http://[::1]:9000"),
+        ("9000", "http://127.0.0.1:8470"),
+    ],
+)
+def test_tools_read_the_address_from_the_configuration(tmp_path: Path, listen: str, url: str) -> None:
+    config = tmp_path / "bayd.toml"
+    config.write_text(f"[http]\nlisten = {listen}\n")
+    assert url_of(config) == url
+
+
+def test_without_a_configuration_the_address_is_the_usual_one(tmp_path: Path) -> None:
+    assert url_of(tmp_path / "missing.toml") == "http://127.0.0.1:8470"

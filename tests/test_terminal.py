@@ -1,0 +1,53 @@
+"""The status as a terminal of 80 columns shows it."""
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from bayd import terminal
+
+
+def bay(state: str) -> dict[str, Any]:
+    return {
+        "phase": "out_of_service",
+        "session": None,
+        "balls": {"counted": 120, "balance": 10, "paying": 0, "read": 118},
+        "devices": {"reader": {"state": "unknown"}, "dispenser": {"state": state}},
+        "qod": {"state": "available"},
+    }
+
+
+def shown(monkeypatch: pytest.MonkeyPatch, warnings: list[dict[str, Any]]) -> str:
+    page = io.StringIO()
+    monkeypatch.setattr(terminal, "Console", lambda: Console(file=page, width=80))
+    central = {"online": True, "reason": "", "outbox": 0, "parked": 0}
+    bays = {number: bay("unknown") for number in ("101", "102")}
+    terminal.print_status({"bays": bays, "central": central, "warnings": warnings})
+    return page.getvalue()
+
+
+def test_no_word_of_the_table_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = shown(monkeypatch, [])
+    assert "…" not in page
+    row = next(line for line in page.splitlines() if "101" in line)
+    assert row.split() == ["101", "out_of_service", "120", "10", "118", "unknown", "unknown", "available"]
+
+
+def test_what_several_bays_warn_of_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = shown(
+        monkeypatch,
+        [
+            {"code": "reader_lost", "text": "reader west: unplugged", "bay": "101"},
+            {"code": "qod_unusable", "text": "no low latency", "bay": None},
+            {"code": "reader_lost", "text": "reader west: unplugged", "bay": "102"},
+            {"code": "no_show", "text": "nobody comes", "bay": "102"},
+        ],
+    )
+    said = [line for line in page.splitlines() if line.startswith("!")]
+    assert said == [
+        "! bays 101, 102: reader west: unplugged",
+        "! no low latency",
+        "! bay 102: nobody comes",
+    ]
