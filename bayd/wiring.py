@@ -35,6 +35,7 @@ from bayd.runtime.bay import BayObserver
 from bayd.runtime.clock import SystemClock
 from bayd.runtime.housekeeping import Housekeeping
 from bayd.runtime.idle_restart import IdleRestart
+from bayd.runtime.loop_lag import watch_loop
 from bayd.runtime.randomness import SystemRandomness
 from bayd.runtime.range import Range
 from bayd.runtime.reload import Reloaded, Reloader, apply
@@ -160,6 +161,7 @@ class Daemon:
                     "event-feed": parts.feed.run(),
                     "opening-hours": OpeningHours(bays, settings.site.timezone, self._clock, self._log).run(),
                     "qod": parts.qod.run(),
+                    "loop-lag": watch_loop(counts.loop_turned),
                     "watchdog": self._watchdog(journal, bays, restart).run(),
                     "web-sessions": parts.sessions.run(),
                     "reload": reloader.run(),

@@ -71,6 +71,10 @@ class BayMeter(Protocol):
 
     def committed(self, bay: str, took_s: float) -> None: ...
 
+    def timer_came(self, bay: str, late_s: float) -> None:
+        """A deadline of the bay was seen to be over; what was due while the daemon was down is very late."""
+        ...
+
     def shed(self, bay: str) -> None:
         """An act was turned away because too many wait, or it waited too long."""
         ...
@@ -254,6 +258,8 @@ class BayTask:
             now_ms = self._clock.now().boot_ms
             wake_ms = next_wake_ms(self.bay, self.rules)
             if wake_ms is not None and wake_ms <= now_ms:
+                if self._meter is not None:
+                    self._meter.timer_came(self.number, (now_ms - wake_ms) / 1000)
                 loop = asyncio.get_running_loop()
                 return Request(i.TimeCame(), None, now_ms, loop.create_future(), loop.create_future())
             if self._turns:

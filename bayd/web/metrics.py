@@ -27,6 +27,8 @@ from bayd.web.documents import CentralSection, DevicesSection
 from bayd.web.routes import Answer, Route
 
 _COMMIT_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_LATE_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # an end is late by 1 s at most
+_LAG_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 _REQUEST_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _FORMATS = ("text/plain", "application/openmetrics-text")
 _COMMITS_KEPT = 100
@@ -62,19 +64,25 @@ class Counts:
         self._expired = counter("intents_expired", "Acts recorded too late, and not done.", "bay")
         self._shed = counter("requests_shed", "Acts turned away: too many waited, or too long.", "bay")
         self._requests = counter("http_requests", "Requests answered.", "route", "method", "code")
-        self._commits = Histogram(
-            "bayd_journal_commit_seconds",
-            "From a decision until it is durable.",
-            buckets=_COMMIT_BUCKETS_S,
-            unit=_SECONDS,
-            registry=self.registry,
+
+        def histogram(name: str, text: str, buckets_s: tuple[float, ...]) -> Histogram:
+            return Histogram(f"bayd_{name}", text, buckets=buckets_s, unit=_SECONDS, registry=self.registry)
+
+        self._commits = histogram(
+            "journal_commit_seconds", "From a decision until it is durable.", _COMMIT_BUCKETS_S
         )
-        self._request_s = Histogram(
-            "bayd_http_request_seconds",
-            "From a request's head until its answer.",
-            buckets=_REQUEST_BUCKETS_S,
-            unit=_SECONDS,
-            registry=self.registry,
+        self._timers = histogram(
+            "timer_late_seconds",
+            "From a bay's deadline (warning, end, lock) until it was acted on.",
+            _LATE_BUCKETS_S,
+        )
+        self._loop_lag = histogram(
+            "loop_lag_seconds",
+            "How late the daemon's loop turned, looked at four times a second.",
+            _LAG_BUCKETS_S,
+        )
+        self._request_s = histogram(
+            "http_request_seconds", "From a request's head until its answer.", _REQUEST_BUCKETS_S
         )
         self.last_commits_s: deque[float] = deque(maxlen=_COMMITS_KEPT)
         self._paid_so_far: dict[str, tuple[str, int]] = {}  # bay -> payout, balls
@@ -82,6 +90,12 @@ class Counts:
     def committed(self, _bay: str, took_s: float) -> None:
         self._commits.observe(took_s)
         self.last_commits_s.append(took_s)
+
+    def timer_came(self, _bay: str, late_s: float) -> None:
+        self._timers.observe(late_s)
+
+    def loop_turned(self, late_s: float) -> None:
+        self._loop_lag.observe(late_s)
 
     def shed(self, bay: str) -> None:
         self._shed.labels(bay).inc()

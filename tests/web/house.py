@@ -356,7 +356,7 @@ class House:
         self.reader = reader
         self.central: dict[str, Any] = {"online": True, "outbox": 0, "oldest_s": None, "parked": 0}
         self.qod: dict[str, Any] = {"state": "off"}
-        devices = {"readers": {"east": reader}, "dispensers": {}}
+        self.devices: dict[str, Any] = {"readers": {"east": reader}, "dispensers": {}}
         self.streams = EventStreams(
             self.bays,
             self.feed,
@@ -369,7 +369,7 @@ class House:
             journal=self.journal,
             clock=self.clock,
             version=VERSION,
-            devices=lambda: devices,
+            devices=lambda: self.devices,
             central=lambda: self.central,
             qod=lambda: self.qod,
             warnings=lambda: 1,
@@ -381,7 +381,7 @@ class House:
             version=VERSION,
             time_scale=1.0,
             sections={
-                "devices": lambda: devices,
+                "devices": lambda: self.devices,
                 "central": lambda: self.central,
                 "qod": lambda: self.qod,
             },

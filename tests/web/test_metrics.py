@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
@@ -10,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from bayd.core import inputs as i
 from bayd.core.model import DeviceState, PayoutEnd
 from bayd.core.rules import Rules
+from bayd.runtime.loop_lag import watch_loop
 from tests.simulation.world import HeldExecutor
 from tests.web.house import PIN, PLAYER, SCREEN, STAFF, House
 
@@ -206,3 +208,29 @@ async def test_the_number_of_series_does_not_grow_with_what_happens(house: House
     for number in range(8, 20):
         await evening(number)
     assert await series() == before
+
+
+async def test_a_deadline_that_is_seen_late_shows_how_late(house: House) -> None:
+    await house.play(minutes=5)
+    await scrape(house)
+    house.clock._offset_ms += 4 * 60_000 + 800  # the warning of one minute is due since 0.8 s
+    await house.bays.submit("109", i.TimeCame())
+    assert value(await scrape(house), "timer_late_seconds_sum") > 0.7
+
+
+async def test_a_loop_that_is_held_up_shows_by_how_long() -> None:
+    lags: list[float] = []
+    seen = asyncio.Event()
+
+    def observe(lag_s: float) -> None:
+        lags.append(lag_s)
+        seen.set()
+
+    async with asyncio.TaskGroup() as tasks:
+        watch = tasks.create_task(watch_loop(observe), name="loop-lag")
+        await asyncio.sleep(0)
+        time.sleep(0.6)  # noqa: ASYNC251 # somebody who holds the loop up
+        async with asyncio.timeout(20):
+            await seen.wait()
+        watch.cancel()
+    assert 0.3 <= lags[0] < 20
