@@ -438,7 +438,7 @@ class House:
 
         outbox = OutboxPage(list_items)
         figures = FiguresPage(
-            lambda: devices, lambda: self.central, lambda: tuple(self.counts.last_commits_s), self.clock
+            lambda: self.devices, lambda: self.central, lambda: tuple(self.counts.last_commits_s), self.clock
         )
         devices_page = DevicesPage(frame, files, figures.document)
         day = DayPage(frame, self.bays, self.journal.plays, self.journal.audit, self.clock)
