@@ -201,11 +201,11 @@ async def connected(door: Door, *, guess_url: bool = True) -> AsyncIterator[Daem
         yield Daemon(session, url, _advice(tried) or _other_ways(tried))
 
 
-def in_daemon(door: Door, work: Callable[[Daemon], Awaitable[T]]) -> T:
+def in_daemon(door: Door, work: Callable[[Daemon], Awaitable[T]], *, guess_url: bool = True) -> T:
     """Run `work`; what the daemon refuses ends the process with one line and 1, unreachable with 69."""
 
     async def go() -> T:
-        async with connected(door) as daemon:
+        async with connected(door, guess_url=guess_url) as daemon:
             return await work(daemon)
 
     try:

@@ -2,11 +2,12 @@
 
 import json
 import sys
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import click
 
-from bayd.cli.daemon import Door, daemon_options, in_daemon
+from bayd.cli.daemon import Daemon, Door, daemon_options, in_daemon
 
 _PATH = "/api/v1/staff"
 _JSON = click.option("--json", "as_json", is_flag=True, help="The daemon's own document.")
@@ -22,7 +23,7 @@ def staff() -> None:
 @daemon_options
 def list_people(door: Door, as_json: bool) -> None:
     """Who may sign in."""
-    _show(in_daemon(door, lambda daemon: daemon.get(_PATH)), as_json=as_json)
+    _show(_ask(door, lambda daemon: daemon.get(_PATH)), as_json=as_json)
 
 
 @staff.command()
@@ -34,7 +35,7 @@ def list_people(door: Door, as_json: bool) -> None:
 def add(door: Door, name: str, role: str, replace: bool, as_json: bool) -> None:
     """Let NAME sign in. The PIN, six digits or more, is asked for; piped in, it is the first line."""
     body = {"name": name, "role": role, "pin": _ask_pin(name), "replace": replace}
-    _show(in_daemon(door, lambda daemon: daemon.post(f"{_PATH}/add", body)), as_json=as_json)
+    _show(_ask(door, lambda daemon: daemon.post(f"{_PATH}/add", body)), as_json=as_json)
 
 
 @staff.command()
@@ -45,7 +46,12 @@ def add(door: Door, name: str, role: str, replace: bool, as_json: bool) -> None:
 def lock(door: Door, name: str, reason: str, as_json: bool) -> None:
     """Lock NAME out at once, until `bayd staff add NAME --replace` gives a new PIN."""
     body = {"name": name, "reason": reason}
-    _show(in_daemon(door, lambda daemon: daemon.post(f"{_PATH}/lock", body)), as_json=as_json)
+    _show(_ask(door, lambda daemon: daemon.post(f"{_PATH}/lock", body)), as_json=as_json)
+
+
+def _ask(door: Door, work: Callable[[Daemon], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+    """A PIN goes to the daemon's own socket, never to whoever listens at a guessed address."""
+    return in_daemon(door, work, guess_url=False)
 
 
 def _ask_pin(name: str) -> str:

@@ -210,6 +210,7 @@ def _hatches() -> Html:
     def pattern(name: str, path: str) -> Html:
         return el(
             "pattern",
+            el("rect", width=8, height=8, class_="hatch-ground"),
             el("path", d=path, class_=name),
             id=name,
             width=8,
