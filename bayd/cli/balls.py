@@ -23,7 +23,7 @@ _PATH = click.Path(dir_okay=False, path_type=Path)
 _READS = 3  # of one EPC at one port: noise that passes an 8-bit checksum is not seen twice, let alone thrice
 
 
-@click.group()
+@click.group(short_help="The list of the range's own balls.")
 def balls() -> None:
     """The list of the range's own balls: import, export, learn, retire."""
 

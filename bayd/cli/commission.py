@@ -40,7 +40,7 @@ class Heard:
     strongest: dict[int, tuple[int | None, int]]  # dBm where it is known, and the reader's own figure
 
 
-@click.command()
+@click.command(short_help="Take a bay into service, step by step.")
 @click.argument("bay")
 @click.option(
     "--config", type=_PATH, default=Path("/etc/bayd/bayd.toml"), envvar="BAYD_CONFIG", show_default=True

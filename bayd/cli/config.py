@@ -20,7 +20,7 @@ _CONFIG = click.option(
 _JSON = click.option("--json", "as_json", is_flag=True)
 
 
-@click.command()
+@click.command(short_help="Write a first configuration and its secrets.")
 @_CONFIG
 @click.option("--name", default="Golf range", show_default=True, help="The range as people know it.")
 @click.option("--timezone", help="IANA name. Default: this machine's.")

@@ -19,7 +19,7 @@ _CONFIG = click.option(
 )  # fmt: skip
 
 
-@click.command()
+@click.command(short_help="Copy the journal into a file.")
 @click.argument("file", type=_PATH)
 @_CONFIG
 def backup(file: Path, config: Path) -> None:
@@ -33,7 +33,7 @@ def backup(file: Path, config: Path) -> None:
     click.echo(f"{journal} -> {file}, {file.stat().st_size} bytes")
 
 
-@click.command()
+@click.command(short_help="Put a backup in the journal's place.")
 @click.argument("file", type=_PATH)
 @_CONFIG
 def restore(file: Path, config: Path) -> None:
@@ -50,7 +50,7 @@ def restore(file: Path, config: Path) -> None:
         click.echo(f"the journal until now is {aside}")
 
 
-@click.command()
+@click.command(short_help="Bring the journal to this release's schema.")
 @_CONFIG
 def migrate(config: Path) -> None:
     """Bring the journal to this release's schema, after a copy beside it; the daemon must be stopped.

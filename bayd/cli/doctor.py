@@ -20,7 +20,7 @@ _USER = "bayd"  # systemd/bayd.sysusers
 _MARKS = {"good": ("ok", "green"), "look": ("look", "yellow"), "bad": ("BAD", "red")}
 
 
-@click.command()
+@click.command(short_help="Look at everything; say what to do next.")
 @click.option(
     "--config", type=click.Path(dir_okay=False, path_type=Path), default=CONFIG_DEFAULT,
     envvar="BAYD_CONFIG", show_default=True,

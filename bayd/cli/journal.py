@@ -68,7 +68,7 @@ def events(
         pass  # the way to end --follow
 
 
-@click.command()
+@click.command(short_help="What staff and technicians did on one day.")
 @_CONFIG
 @click.option("--day", help="As 2026-11-22, in the site's time zone. Default: today.")
 @click.option("--csv", "as_csv", is_flag=True, help="As a table to keep.")
@@ -109,7 +109,7 @@ def audit(config: Path, day: str | None, as_csv: bool, as_json: bool) -> None:
             click.echo(f"nobody did anything on {wanted.isoformat()}")
 
 
-@click.command()
+@click.command(short_help="Collect what a distant helper needs to see.")
 @_CONFIG
 @click.option("--url", envvar="BAYD_URL", help="Of the daemon. [default: as configured]")
 @click.option(

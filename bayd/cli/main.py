@@ -78,7 +78,7 @@ def run(config: Path, log_level: str) -> None:
     sys.exit(code)
 
 
-@main.command("check-config")
+@main.command("check-config", short_help="Say all that is wrong with a configuration.")
 @click.argument("file", type=_CONFIG, default=_CONFIG_DEFAULT, envvar="BAYD_CONFIG")
 @click.option("--json", "as_json", is_flag=True, help="The complaints as a JSON list.")
 def check_config(file: Path, as_json: bool) -> None:
@@ -114,7 +114,7 @@ def check_config(file: Path, as_json: bool) -> None:
         sys.exit(EX_CONFIG)
 
 
-@main.command()
+@main.command(short_help="What the daemon says of its bays.")
 @click.option("--config", type=_CONFIG, default=_CONFIG_DEFAULT, envvar="BAYD_CONFIG", show_default=True)
 @click.option("--url", envvar="BAYD_URL", help="Of the daemon. [default: as configured]")
 @click.option("--json", "as_json", is_flag=True, help="The daemon's own document.")
@@ -143,7 +143,7 @@ def show_version(as_json: bool) -> None:
     click.echo(json.dumps({"version": bayd.__version__}) if as_json else bayd.__version__)
 
 
-@main.group()
+@main.group(short_help="A central server and an operator, to try with.")
 def reference() -> None:
     """Reference services on loopback, for the demo, tests and integrators."""
 

@@ -32,7 +32,7 @@ _CONFIG = click.option(
 _JSON = click.option("--json", "as_json", is_flag=True)
 
 
-@click.group()
+@click.group(short_help="QoS sessions at the mobile operator.")
 def qod() -> None:
     """QoS sessions at the mobile operator: create, get, delete, extend, list, reap."""
 
