@@ -195,7 +195,7 @@ class _Trial:
             return "skipped", "this bay has no dispenser"
         self._say(f"one ball is paid out by {machine['name']}")
         body = {"balls": 1, "reason": f"commission of bay {self._bay}"}
-        outcome = await pay_on_trial(self._daemon, [self._bay], self._bay, body)
+        outcome = await pay_on_trial(self._daemon, machine, [self._bay], body)
         if not outcome["done"]:
             return "fail", outcome["text"]
         if self._ask is None:

@@ -131,7 +131,8 @@ def test(
         raise click.UsageError(f"no bay has dispenser = {name!r}: give it to one, then try it")
     reason = reason or click.prompt("Reason, for the record")
     body = {"balls": balls, "reason": reason}
-    outcome = in_daemon(door, lambda daemon: pay_on_trial(daemon, device["bays"], bay, body))
+    bays = device["bays"] if bay is None else [bay]
+    outcome = in_daemon(door, lambda daemon: pay_on_trial(daemon, device, bays, body))
     if as_json:
         click.echo(json.dumps(outcome))
     else:
@@ -141,10 +142,13 @@ def test(
 
 
 async def pay_on_trial(
-    daemon: Daemon, bays: list[str], bay: str | None, body: dict[str, Any]
+    daemon: Daemon, device: dict[str, Any], bays: list[str], body: dict[str, Any]
 ) -> dict[str, Any]:
-    """Ask for it and wait for its end. Raises DaemonRefusedError, DaemonUnreachableError."""
-    number = bay or await _free(daemon, bays)
+    """Ask for it, at the first of `bays` where nobody plays, and wait for its end.
+
+    Raises DaemonRefusedError, DaemonUnreachableError.
+    """
+    number = await _free(daemon, bays)
     try:
         async with asyncio.timeout(_TEST_S):
             asked = False
@@ -152,15 +156,27 @@ async def pay_on_trial(
                 if not asked:
                     await daemon.post(f"/api/v1/bays/{number}/dispense/test", body)
                     asked = True
-                elif event.json.get("kind") == "PayoutClosed":
-                    state = event.json["state"]["devices"]["dispenser"]
-                    good = state["state"] == "ok"
-                    text = "the payout is over" if good else f"{state['state']}: {state['reason']}"
-                    return {"bay": number, "done": good, "text": f"{text}; count the balls", **body}
+                elif (payout := event.json.get("payout")) is not None and payout["test"]:
+                    machine = event.json["state"]["devices"]["dispenser"]
+                    counts = device["details"].get("counted") != "no"
+                    return {"bay": number, **_ended(payout, machine, body["balls"], counts=counts), **body}
     except TimeoutError:
         pass
     text = f"not over after {_TEST_S:g} s: look at the machine and at `bayd status`"
     return {"bay": number, "done": False, "text": text, **body}
+
+
+def _ended(payout: dict[str, Any], machine: dict[str, Any], balls: int, *, counts: bool) -> dict[str, Any]:
+    """What became of a trial: done is only what certainly came out in full."""
+    came_out = payout["paid"] + payout["surplus"]
+    done = payout["end"] == "done" and came_out >= balls and machine["state"] == "ok"
+    text = f"{came_out} counted" if counts else f"{came_out} by its pulses; count the balls"
+    if payout["unknown"]:
+        text = f"{text}, {payout['unknown']} unknown: count the balls"
+    if not done:
+        why = f", {machine['state']}: {machine['reason']}" if machine["reason"] else ""
+        text = f"{text} ({payout['end'].replace('_', ' ')}{why})"
+    return {"done": done, "counted": came_out if counts else None, "text": text}
 
 
 async def _free(daemon: Daemon, bays: list[str]) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bayd.core.model import DeviceState, Phase
+from bayd.core.model import DeviceState, PayoutEnd, Phase
 
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 # Promised, not checked: a figure that is off must be seen, not turn the whole status into an error.
@@ -250,6 +250,17 @@ class StatusDocument(_Document):
     warnings: list[StatusWarning]
 
 
+class PayoutView(_Document):
+    """How a payout ended."""
+
+    payout_id: str
+    end: PayoutEnd
+    paid: Count = Field(description="Of the balls that were asked for; an uncounted machine's by its pulses.")
+    surplus: Count = Field(description="Beyond these.")
+    unknown: Count = Field(description="May or may not have left the machine.")
+    test: bool = Field(description="A technician's trial: nobody's balls.")
+
+
 class EventDocument(_Document):
     """`data` of one event of the stream."""
 
@@ -259,6 +270,7 @@ class EventDocument(_Document):
     at: Time
     clock_synchronised: bool = Field(description="false: `at` is a guess.")
     state: BayDocument = Field(description="The bay when this was sent, this event included.")
+    payout: PayoutView | None = Field(None, description="Of a `PayoutClosed`.")
 
 
 class BaysDocument(_Document):

@@ -23,7 +23,7 @@ from bayd.ports import Log
 from bayd.runtime.range import Range
 from bayd.web.access import Caller
 from bayd.web.browsers import WebSession
-from bayd.web.documents import BayDocument, BaysDocument, EventDocument
+from bayd.web.documents import BayDocument, BaysDocument, EventDocument, PayoutView
 from bayd.web.feed import EventFeed
 from bayd.web.problems import Problem, ProblemError
 from bayd.web.routes import Answer, Parameter, Route
@@ -231,6 +231,7 @@ class EventStreams:
             at=rfc3339(recorded.wall_ms),
             clock_synchronised=recorded.synchronised,
             state=self._state(recorded.bay, viewer),
+            payout=_payout(recorded.event),
         )
         return f"id: {recorded.seq}\ndata: {document.model_dump_json()}\n\n".encode()
 
@@ -290,3 +291,16 @@ def _bound(request: web.Request) -> None:
     if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 30_000)
+
+
+def _payout(event: e.Event) -> PayoutView | None:
+    if not isinstance(event, e.PayoutClosed):
+        return None
+    return PayoutView(
+        payout_id=event.payout_id,
+        end=event.end,
+        paid=event.paid,
+        surplus=event.surplus,
+        unknown=event.unknown,
+        test=not event.session_id,
+    )

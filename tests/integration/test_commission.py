@@ -55,7 +55,7 @@ async def test_a_bay_is_taken_into_service(tmp_path: Path) -> None:
             while told(await bayd("dispenser", "identify", "east", "--json"))["state"] != "ok":
                 continue
         paid = told(await bayd("dispenser", "test", "east", "--balls", "2", "--reason", "new", "--json"))
-        assert (paid["bay"], paid["done"], len(fallen)) == ("101", True, 2)
+        assert (paid["bay"], paid["done"], paid["counted"], len(fallen)) == ("101", True, 2, 2)
         words = ("commission", "101", "--no-questions", "--json")
         report = await bayd(*words, "--seconds", "10", "--skip", "booking")
         document = told(report)

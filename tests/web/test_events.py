@@ -13,7 +13,7 @@ import pytest
 
 from bayd.core import inputs as i
 from bayd.core.desired import Desired
-from bayd.core.model import Bay
+from bayd.core.model import Bay, PayoutEnd
 from bayd.core.rules import Rules
 from bayd.web.events import StreamLimits
 from tests.simulation.world import HeldExecutor
@@ -106,7 +106,25 @@ async def test_a_stream_opens_with_all_states_and_goes_on_with_what_happens(hous
     assert called.data["at"].endswith("Z")
     assert paused.data["state"]["phase"] == "paused"
     assert [int(m.id) for m in (called, paused)] == [first.data["seq"] + 1, first.data["seq"] + 2]
-    assert set(paused.data) == {"seq", "bay", "kind", "at", "clock_synchronised", "state"}
+    assert set(paused.data) == {"seq", "bay", "kind", "at", "clock_synchronised", "state", "payout"}
+    assert paused.data["payout"] is None
+
+
+async def test_the_end_of_a_payout_says_what_came_out(house: House) -> None:
+    anna = i.Actor(i.Role.STAFF, "anna")
+    async with watching(house) as viewer:
+        await house.bays.submit("109", i.TestDispense("p1", 5, anna, "new"))
+        await house.bays.submit("109", i.PayoutMarkTaken("p1", 5, {"event": 1}))
+        await house.bays.submit("109", i.PayoutEnded("p1", PayoutEnd.FAULT, 2, "reset"))
+        closed = (await viewer.until("PayoutClosed"))[-1]
+    assert closed.data["payout"] == {
+        "payout_id": "p1",
+        "end": "fault",
+        "paid": 2,
+        "surplus": 0,
+        "unknown": 0,
+        "test": True,
+    }
 
 
 async def test_no_event_comes_without_its_effect(house: House) -> None:
