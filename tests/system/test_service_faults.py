@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.bay_pc import BAY, CENTRAL_PORT, DEFAULTS, PORT, STATE, UNIT, BayPc, Packages
+from tests.system.bay_pc import BAY, CENTRAL_PORT, DEFAULTS, MINUTE_S, PORT, STATE, UNIT, BayPc, Packages
 from tests.system.systemd_machine import SystemdMachine
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
@@ -148,21 +148,31 @@ def test_a_full_disk_refuses_ends_in_time_and_recovers(pc: BayPc) -> None:
         pc.machine.ask("dd", "if=/dev/zero", f"of={STATE}/filler", "bs=4k")
         pc.machine.until(lambda: pc.press("help", {})[0] == 503, "for the full disk")
         pc.machine.until(lambda: "disk_full" in pc.warnings(), "for the warning")
+        session = pc.bay()["session"]
         commanded = pc.bay()["balls"]["commanded"]
         status, answer = pc.press("extend", EXTENSION, staff=True)
         assert (status, answer["code"]) == (503, "not_recorded")
+        assert pc.press("dispense", {"balls": 2}, key="pressed-twice")[0] == 503
         pc.machine.until(lambda: not pc.motor_runs(), "for the end of play")
         assert pc.bay()["balls"]["commanded"] == commanded
         pc.machine.run("rm", f"{STATE}/filler")
         pc.until_bay(lambda bay: bay["session"] is None and bay["phase"] == "free")
         assert pc.pid == pid
         assert pc.events("SessionExtended") == []
-        assert len(pc.events("SessionEnded")) == 1
+        # The end as it is recorded: once, by time, of all the time that was paid.
+        (ended,) = pc.events("SessionEnded")
+        assert (ended["session_id"], ended["reason"]) == (session["id"], "time")
+        assert abs(ended["played_ms"] - 4 * MINUTE_S * 1000) <= 1000
+        # The press that was refused, again, and once more as by a screen that lost the answer.
         pc.play()
-        assert pc.dispense(1)[0] == 200
-        pc.until_bay(lambda bay: bay["balls"]["counted"] == 1)
-        pc.end_play()
+        before = pc.balls_out()
+        pc.order("wait_for_balls", bay=BAY, balls=2)
+        answers = [pc.press("dispense", {"balls": 2}, key="pressed-twice") for _ in range(2)]
+        assert [status for status, _ in answers] == [200, 200]
+        pc.until_bay(lambda bay: bay["balls"]["counted"] == 2)
         pc.until_rest()
+        assert pc.balls_out() == before + 2
+        pc.end_play()
         assert pc.pid == pid
     finally:
         pc.systemctl("stop", UNIT)
