@@ -32,6 +32,7 @@ from bayd.reconcile.once import SINK
 from bayd.reconcile.opening import OpeningHours
 from bayd.reconcile.qod_purse import timezone_of
 from bayd.runtime.bay import BayObserver
+from bayd.runtime.chronicle import Chronicle
 from bayd.runtime.clock import SystemClock
 from bayd.runtime.housekeeping import Housekeeping
 from bayd.runtime.idle_restart import IdleRestart
@@ -224,6 +225,7 @@ class Daemon:
         http = self._configuration.settings.http
         addresses = check_listen(http.listen, trusted_lan=http.allow_plain_http == "trusted-lan")
         parts.feed.listen(counts.happened)
+        parts.feed.listen(Chronicle(self._log, parts.session_of).happened)
         tools = ReaderPages(parts.reader_tools, self._log, held=parts.dispensers.held)
         calls: tuple[Served, ...] = (
             parts.api,
@@ -379,6 +381,10 @@ class _Parts:
             randomness=randomness,
             log=log,
         )
+
+    def session_of(self, number: str) -> str | None:
+        task = self.bays.bays.get(number)
+        return None if task is None or task.bay.session is None else task.bay.session.session_id
 
     def warn_also(self, warner: "Warner") -> None:
         self._warners.append(warner)

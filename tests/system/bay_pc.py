@@ -120,23 +120,38 @@ class BayPc:
             "--bay", BAY, "--minute-s", MINUTE_S,
         )  # fmt: skip
 
+    def start_operator(self, port: int, clients: Mapping[str, object]) -> None:
+        """The mobile operator."""
+        file = self.machine.path("/srv/qod-clients.json")
+        file.write_text(json.dumps(clients))
+        self.start_tool(
+            "operator", "reference", "qod", "--db", "/srv/qod.db", "--port", port,
+            "--clients", "/srv/qod-clients.json",
+        )  # fmt: skip
+
     def start_tool(self, unit: str, *arguments: object) -> None:
         self.machine.run("systemd-run", "--quiet", "--collect", f"--unit={unit}", self._tool, *arguments)
 
     def configure(self, more: str = "") -> None:
         """As a technician would: the file and the credentials."""
-        credentials = self.machine.path("/etc/bayd/credentials")
         tokens = f"{self.staff} staff reception\n{self.screen} screen {BAY}\n"
-        for name, text in (("api_tokens", tokens), ("site_key", secrets.token_hex(32))):
-            (credentials / name).touch(mode=0o600)
-            (credentials / name).write_text(text)
+        self.give_credentials(api_tokens=tokens, site_key=secrets.token_hex(32))
         self.machine.path(DEFAULTS).write_text(f"BAYD_TIME_SCALE={60 // MINUTE_S}\n")
         self.write_config(more)
+
+    def give_credentials(self, **texts: str) -> None:
+        for name, text in texts.items():
+            file = self.machine.path(f"/etc/bayd/credentials/{name}")
+            file.touch(mode=0o600)
+            file.write_text(text)
 
     def write_config(self, more: str = "") -> None:
         self.machine.path(CONFIG).write_text(_PLAIN + more)
 
-    def install(self, deb: Path) -> str:
+    def install(self, deb: Path, *, by_apt: bool = False) -> str:
+        """apt looks after what the package needs, and takes longer; no network is there for either."""
+        if by_apt:
+            return self.machine.run("apt-get", "install", "-y", self._carried(deb))
         return self.machine.run("dpkg", "-i", self._carried(deb), env={"DEBIAN_FRONTEND": "noninteractive"})
 
     def _carried(self, file: Path) -> str:
@@ -208,7 +223,7 @@ class BayPc:
                 return False
             return holds(seen)
 
-        self.machine.until(look, f"for the bay: {seen}")
+        self.machine.until(look, seen)
         return seen
 
     def until_rest(self) -> None:

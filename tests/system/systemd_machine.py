@@ -182,8 +182,8 @@ class SystemdMachine:
     def journal(self, unit: str) -> str:
         return self.run("journalctl", "-o", "short-monotonic", "--no-hostname", "-u", unit)
 
-    def until(self, holds: Callable[[], T], what: str = "") -> T:
-        """The first answer that is true. Raises MachineError."""
+    def until(self, holds: Callable[[], T], what: object = "") -> T:
+        """The first answer that is true. Raises MachineError with `what` as it is then."""
         deadline = time.monotonic() + PATIENCE_S
         while True:
             if answer := holds():

@@ -20,11 +20,11 @@ OLD, NEW, BROKEN = "0.1.0", "0.1.1", "0.1.2"
 
 @pytest.fixture(scope="module")
 def installed(packages: Packages) -> Iterator[tuple[BayPc, dict[str, str]]]:
-    """The package as it is right after `dpkg -i`, and what systemd said of it then."""
+    """The package as it is right after `apt-get install ./FILE`, and what systemd said of it then."""
     deb = packages.make(OLD)
     with SystemdMachine() as machine:
         pc = BayPc(machine, packages)
-        pc.install(deb)
+        pc.install(deb, by_apt=True)
         facts = machine.show(UNIT, "UnitFileState", "ActiveState", "ConditionResult", "NRestarts")
         pc.set_up_range(deb)
         pc.configure()
@@ -98,7 +98,7 @@ def test_the_journal_of_the_machine_separates_what_to_look_at(pc: BayPc) -> None
     pc.order("unplug", name="east")
     pc.until_bay(lambda bay: bay["devices"]["dispenser"]["state"] == "lost")
     pc.order("plug", name="east")
-    pc.play()
+    session = pc.play()
 
     def said(priorities: str) -> list[str]:
         # Of the daemon itself, not of systemd about it.
@@ -108,7 +108,7 @@ def test_the_journal_of_the_machine_separates_what_to_look_at(pc: BayPc) -> None
     told, to_look_at = said("info..info"), said("warning")
     assert len([line for line in told if "event=bayd_ready" in line]) == 1
     assert [line for line in to_look_at if "dispenser" in line]
-    assert [line for line in (*told, *to_look_at) if f" bay={BAY} " in line]
+    assert [line for line in told if f" event=session_started bay={BAY} session={session} " in line]
     assert {line.partition(" ")[0] for line in told} == {"level=info"}
     assert {line.partition(" ")[0] for line in to_look_at} <= {"level=warning", "level=error"}
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.simulation.qod_world import phone, private_pem, public_pem
 from tests.system.bay_pc import BAY, CENTRAL_PORT, DEFAULTS, MINUTE_S, PORT, STATE, UNIT, BayPc, Packages
 from tests.system.systemd_machine import SystemdMachine
 
@@ -20,6 +21,19 @@ WATCHDOG_S = 4
 STALL_S = 9
 PATIENCE_S = 1  # of a request
 EXTENSION = {"minutes": 5, "amount": 0, "reason": "asked for at the desk"}
+ADDRESS = "203.0.113.20"
+QOD_PORT, QOD_CLIENT, QOD_SECRET = 5000, "bay-pc", "a-client-secret-of-the-tests"
+AWAY = f"""
+[http]
+listen = ["127.0.0.1:{PORT}", "{ADDRESS}:{PORT}"]
+allow_plain_http = "trusted-lan"
+allowed_hosts = ["127.0.0.1", "{ADDRESS}"]
+[qod]
+base_url = "http://127.0.0.1:{QOD_PORT}/qod/v0"
+application_server = "203.0.113.10"
+[bays.{BAY}.qod]
+phone_number = "{phone(1)}"
+"""
 SETTINGS = f"[state]\ncommit_timeout_s = {PATIENCE_S}\njournal_stall_s = {STALL_S}\n"
 
 
@@ -183,13 +197,14 @@ def test_a_full_disk_refuses_ends_in_time_and_recovers(pc: BayPc) -> None:
 
 
 def test_with_everything_away_it_comes_up_and_each_joins_when_it_comes(pc: BayPc) -> None:
-    """Reader, dispenser, central server and the network's names: all absent, then one after the other."""
+    """Reader, dispenser, central server, names, an address, the mobile operator: absent, then one by one."""
     machine = pc.machine
     pc.systemctl("stop", UNIT)
     machine.run("systemctl", "stop", "central", "range")
-    pc.write_config(SETTINGS)
+    pc.write_config(SETTINGS + AWAY)
     config = machine.path("/etc/bayd/bayd.toml")
-    config.write_text(config.read_text().replace("http://127.0.0.1:", "http://central.example:"))
+    config.write_text(config.read_text().replace("http://127.0.0.1:", "http://central.example:", 1))
+    pc.give_credentials(qod_client_id=QOD_CLIENT, qod_client_secret=QOD_SECRET, qod_private_key=private_pem())
     scaled = machine.path(DEFAULTS).read_text()  # minutes are scaled on loopback alone
     machine.path(DEFAULTS).write_text("")
     pc.systemctl("start", UNIT)
@@ -198,6 +213,7 @@ def test_with_everything_away_it_comes_up_and_each_joins_when_it_comes(pc: BayPc
     lost = {"reader": "lost", "dispenser": "lost"}
     pc.until_bay(lambda bay: {n: bay["devices"][n]["state"] for n in lost} == lost)
     assert pc.status()["central"]["online"] is False
+    assert ADDRESS in pc.warnings()["listen_address_absent"]
     pc.start_range()
     pc.until_rest()
     # The server is there, but nobody tells where: no name, no way.
@@ -207,9 +223,17 @@ def test_with_everything_away_it_comes_up_and_each_joins_when_it_comes(pc: BayPc
     hosts = machine.path("/etc/hosts")
     hosts.write_text(hosts.read_text() + "127.0.0.1 central.example\n")
     machine.until(lambda: pc.status()["central"]["online"], "for the network")
+    machine.run("ip", "address", "add", f"{ADDRESS}/32", "dev", "lo")
+    machine.until(lambda: "listen_address_absent" not in pc.warnings(), "for the address")
+    asked = f"import urllib.request as u; print(u.urlopen('http://{ADDRESS}:{PORT}/healthz').status)"
+    assert machine.run("/usr/bin/python3", "-c", asked).strip() == "200"
+    # Play begins without the operator, who joins it.
     pc.play()
     assert pc.dispense(1)[0] == 200
     pc.until_bay(lambda bay: bay["balls"]["counted"] == 1)
+    assert pc.bay()["qod"]["state"] != "available"
+    pc.start_operator(QOD_PORT, {QOD_CLIENT: {"secret": QOD_SECRET, "public_key_pem": public_pem()}})
+    pc.until_bay(lambda bay: bay["qod"]["state"] == "available")
     assert (pc.pid, pc.bay()["number"]) == (pid, BAY)
     pc.end_play()
     pc.systemctl("stop", UNIT)
