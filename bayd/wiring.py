@@ -28,8 +28,8 @@ from bayd.ports import Clock, Log, Randomness
 from bayd.qod_wiring import QodParts
 from bayd.reader_tools import ReaderTools
 from bayd.reader_wiring import ReaderParts, ReaderPlan
+from bayd.reconcile.modes import BayModes
 from bayd.reconcile.once import SINK
-from bayd.reconcile.opening import OpeningHours
 from bayd.reconcile.qod_purse import timezone_of
 from bayd.runtime.bay import BayObserver
 from bayd.runtime.chronicle import Chronicle
@@ -160,7 +160,7 @@ class Daemon:
                     "antennas": parts.readers.antennas.run(),
                     **parts.central.roots(parts.api.recovered_answer),
                     "event-feed": parts.feed.run(),
-                    "opening-hours": OpeningHours(bays, settings.site.timezone, self._clock, self._log).run(),
+                    "bay-modes": BayModes(bays, settings.site.timezone, self._clock, self._log).run(),
                     "qod": parts.qod.run(),
                     "loop-lag": watch_loop(counts.loop_turned),
                     "watchdog": self._watchdog(journal, bays, restart).run(),

@@ -62,6 +62,7 @@ def _facts(bay: Bay, now_ms: int) -> dict[str, Fact]:
     session = bay.session
     return {
         "phase": bay.phase.value,
+        "mode": bay.mode.value,
         "session": None if session is None else session.session_id,
         "remaining_s": None if session is None else session.remaining_ms(now_ms) // 1000,
         "granted_min": None if session is None else session.minutes,

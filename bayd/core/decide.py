@@ -1,5 +1,5 @@
 """One input, one decision. The rooms are `bookings`, `pins`, `play`, `extensions`, `dispensing`,
-`ball_books`, `waits`, `staff`, `qos_book` and `restart`."""
+`ball_books`, `waits`, `modes`, `staff`, `qos_book` and `restart`."""
 
 from typing import assert_never
 
@@ -8,7 +8,7 @@ from bayd.core import (
     bookings,
     dispensing,
     extensions,
-    opening,
+    modes,
     pins,
     play,
     qos_book,
@@ -122,9 +122,9 @@ def _decide(bay: Bay, request: i.Input, now: Instant, rules: Rules) -> Verdict:
         case i.End():
             return play.end(bay, request, now, rules)
         case i.Pause():
-            return play.pause(bay, request, now)
+            return play.pause(bay, request, now, rules)
         case i.Resume():
-            return play.resume(bay, request.actor.name, now)
+            return play.resume_asked(bay, request, now)
         case i.Dispense():
             return dispensing.dispense(bay, request, now, rules)
         case i.PayoutMarkTaken():
@@ -165,8 +165,10 @@ def _decide(bay: Bay, request: i.Input, now: Instant, rules: Rules) -> Verdict:
             return staff.return_to_service(bay, request)
         case i.ClearFault():
             return staff.clear_fault(bay, request, now)
-        case i.OpeningSeen():
-            return opening.changed(bay, request)
+        case i.ModeSeen():
+            return modes.seen(bay, request)
+        case i.SetMode():
+            return modes.set_by_staff(bay, request, now)
         case i.DeviceReported():
             return staff.device_reported(bay, request, now)
         case i.QosWanted():

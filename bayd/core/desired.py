@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from bayd.core.dispensing import may_start
 from bayd.core.model import Bay, Payout, Phase
+from bayd.core.modes import is_free_play
 from bayd.core.rules import Rules
 
 
@@ -32,7 +33,7 @@ def desired(bay: Bay, rules: Rules) -> Desired:
         until_ms = session.ends_at_ms + rules.grace_ms
         wanted = LowLatency(session.session_id, until_ms, session.paused_at_ms)
     return Desired(
-        antennas_on=bay.phase is Phase.PLAYING,
+        antennas_on=bay.phase is Phase.PLAYING or is_free_play(bay),
         payout=bay.payout,
         payout_may_start=may_start(bay, rules),
         payout_stop=bay.payout is not None and bay.payout.stopping,

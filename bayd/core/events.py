@@ -16,6 +16,7 @@ from bayd.core.model import (
     Due,
     EndReason,
     Game,
+    Mode,
     OwnExtension,
     Payment,
     PayoutEnd,
@@ -156,6 +157,7 @@ class SessionPaused:
     by: str
     reason: str
     device: str = ""  # whose fault it was: the clock runs on when that is cleared
+    ends_at_ms: int | None = None  # the guest did it: the clock runs on by itself then
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,12 +343,39 @@ class BayHeld:
 
 @dataclass(frozen=True, slots=True)
 class RangeOpened:
-    """By the hours of the site."""
+    """Of older journals: `ModeTurned` says it now."""
 
 
 @dataclass(frozen=True, slots=True)
 class RangeClosed:
+    """Of older journals: `ModeTurned` says it now."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModeTurned:
     """By the hours of the site; whoever plays, plays on."""
+
+    mode: Mode
+    until_wall_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModeSet:
+    """Staff say otherwise: above the hours of the site."""
+
+    mode: Mode
+    today: bool  # until midnight; else until it is revoked
+    by: str
+    reason: str
+    wall_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModeRevoked:
+    """The hours of the site hold again."""
+
+    by: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -540,6 +569,15 @@ class BallRead:
 
 
 @dataclass(frozen=True, slots=True)
+class FreeBallRead:
+    """In free play: nobody's ball, told to nobody."""
+
+    epc: str
+    at_ms: int
+    forget_before_ms: int  # credits older than this no longer matter
+
+
+@dataclass(frozen=True, slots=True)
 class PitReached:
     """A counted ball came by an antenna of a target; once for each credit and antenna."""
 
@@ -627,6 +665,9 @@ Event = (
     | BayHeld
     | RangeOpened
     | RangeClosed
+    | ModeTurned
+    | ModeSet
+    | ModeRevoked
     | WaitBegan
     | WaitOverran
     | PauseOverran
@@ -648,6 +689,7 @@ Event = (
     | SessionReconciled
     | IntentExpired
     | BallRead
+    | FreeBallRead
     | PitReached
     | DeviceChanged
     | OutageSeen

@@ -17,12 +17,15 @@ from bayd.core.model import (
     Due,
     EndedSession,
     EndReason,
+    Mode,
     MovedSession,
     OwnExtension,
     Payment,
     PinAttempt,
     PinPad,
     PlaySession,
+    Scheduled,
+    StaffMode,
     StartedBy,
     Waiting,
 )
@@ -34,7 +37,7 @@ _OF_MOVES = ("moved_at_server", "move_not_told")
 
 # Changes with every change of what `evolve` makes of the same events: a snapshot of another number is
 # not used, the events are read again.
-REDUCER_VERSION = 10
+REDUCER_VERSION = 11
 
 _ENDED_IDS_KEPT = 512  # more sessions than a bay can end within the booking horizon
 _CONFLICTS_KEPT = 20
@@ -112,12 +115,20 @@ def _apply(bay: Bay, event: e.Event) -> Bay:
             return replace(
                 bay, next_session_id=session_id, next_started_by=started_by, next_verified_at_ms=at_ms
             )
-        case e.SessionPaused(at_ms, by, _, device):
-            return _in_session(bay, paused_at_ms=at_ms, paused_for=device, paused_by=by)
+        case e.SessionPaused(at_ms, by, _, device, pause_ends_at_ms):
+            return _in_session(
+                bay,
+                paused_at_ms=at_ms,
+                paused_for=device,
+                paused_by=by,
+                pause_ends_at_ms=pause_ends_at_ms,
+                guest_pauses=_session(bay).guest_pauses + (pause_ends_at_ms is not None),
+            )
         case e.SessionResumed(at_ms, ends_at_ms):
             session = _session(bay)
             begun = session.paused_at_ms if session.paused_at_ms is not None else at_ms
             paused_ms = session.paused_ms + at_ms - begun
+            by_guest_ms = 0 if session.pause_ends_at_ms is None else at_ms - begun
             return _in_session(
                 bay,
                 paused_at_ms=None,
@@ -125,6 +136,8 @@ def _apply(bay: Bay, event: e.Event) -> Bay:
                 ends_at_ms=ends_at_ms,
                 paused_for="",
                 paused_by="",
+                pause_ends_at_ms=None,
+                guest_paused_ms=session.guest_paused_ms + by_guest_ms,
                 overran_wall_ms=None,
             )
         case e.SessionExtended():
@@ -202,9 +215,15 @@ def _apply(bay: Bay, event: e.Event) -> Bay:
             return replace(bay, help_since_ms=None)
 
         case e.RangeOpened():
-            return replace(bay, closed=False)
+            return replace(bay, scheduled=Scheduled())
         case e.RangeClosed():
-            return replace(bay, closed=True)
+            return replace(bay, scheduled=Scheduled(Mode.CLOSED))
+        case e.ModeTurned(mode, until_wall_ms):
+            return replace(bay, scheduled=Scheduled(mode, until_wall_ms))
+        case e.ModeSet(mode, today, _, _, wall_ms):
+            return replace(bay, mode_set=StaffMode(mode, today, wall_ms))
+        case e.ModeRevoked():
+            return replace(bay, mode_set=None)
         case e.WaitBegan(session_id, at_ms):
             return replace(bay, waiting=Waiting(session_id, at_ms))
         case e.WaitOverran(_, wall_ms):
@@ -239,8 +258,11 @@ def _apply(bay: Bay, event: e.Event) -> Bay:
             return ball_counters.evolve(bay, event)
         case e.IntentExpired():
             return bay
+        case e.FreeBallRead(epc, at_ms, forget_before_ms):
+            kept = _credits_but(bay, epc, forget_before_ms)
+            return replace(bay, credits=(*kept, Credit(epc, at_ms, "", None)), free_read=bay.free_read + 1)
         case e.BallRead(epc, session_id, player_id, at_ms, forget_before_ms):
-            kept = tuple(c for c in bay.credits if c.at_ms >= forget_before_ms and c.epc != epc)
+            kept = _credits_but(bay, epc, forget_before_ms)
             counted = ball_counters.count(bay, session_id, read=1)
             credit = Credit(epc, at_ms, session_id, player_id, game_id=_game_of(bay, session_id))
             return replace(counted, credits=(*kept, credit))
@@ -383,6 +405,7 @@ def _shifted(bay: Bay, shift_ms: int, hold_shift_ms: int) -> Bay:
             ends_at_ms=session.ends_at_ms + shift_ms,
             asked=tuple(replace(asked, at_ms=asked.at_ms + shift_ms) for asked in session.asked),
             paused_at_ms=play(session.paused_at_ms),
+            pause_ends_at_ms=play(session.pause_ends_at_ms),
             inactive_since_ms=play(session.inactive_since_ms),
         )
     last = bay.last
@@ -413,6 +436,10 @@ def _shifted(bay: Bay, shift_ms: int, hold_shift_ms: int) -> Bay:
         moved=None if bay.moved is None else replace(bay.moved, at_ms=bay.moved.at_ms + shift_ms),
         credits=tuple(replace(c, at_ms=c.at_ms + shift_ms) for c in bay.credits),
     )
+
+
+def _credits_but(bay: Bay, epc: str, forget_before_ms: int) -> tuple[Credit, ...]:
+    return tuple(c for c in bay.credits if c.at_ms >= forget_before_ms and c.epc != epc)
 
 
 def _game_of(bay: Bay, session_id: str) -> int | None:

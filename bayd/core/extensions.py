@@ -10,7 +10,7 @@ from bayd.core import inputs as i
 from bayd.core.decision import Refusal, Verdict
 from bayd.core.instant import Instant
 from bayd.core.model import Bay, Offer, Payment, PlaySession
-from bayd.core.opening import CLOSED
+from bayd.core.modes import CLOSED
 from bayd.core.rules import ExtensionPolicy, Rules
 
 NOT_PLAYING = Refusal("not_playing", "No session is running at this bay.")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bayd.core import qos_events as q
-from bayd.core.model import DeviceState, Game, Payment, PayoutEnd, StartedBy, Tariff
+from bayd.core.model import DeviceState, Game, Mode, Payment, PayoutEnd, StartedBy, Tariff
 
 
 class Role(StrEnum):
@@ -384,11 +384,23 @@ class DeviceReported:
 
 
 @dataclass(frozen=True, slots=True)
-class OpeningSeen:
-    """The range is open now, or closed, by the wall clock at the site."""
+class ModeSeen:
+    """What the hours of the site say, by the wall clock there."""
 
-    is_open: bool
+    mode: Mode
+    until_wall_ms: int | None  # None: not known, or for ever
+    day_began_wall_ms: int | None  # None: the clock is not to be trusted
     actor: Actor = SYSTEM
+
+
+@dataclass(frozen=True, slots=True)
+class SetMode:
+    """Staff want the bay open for something else, or, without a mode, as the hours of the site say."""
+
+    mode: Mode | None
+    today: bool  # until midnight; else until it is revoked
+    actor: Actor
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -467,7 +479,8 @@ Input = (
     | BallHeard
     | BallInPit
     | DeviceReported
-    | OpeningSeen
+    | ModeSeen
+    | SetMode
     | Restarted
     | QosWanted
     | QosReported

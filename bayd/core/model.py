@@ -18,6 +18,14 @@ class Phase(StrEnum):
     OUT_OF_SERVICE = "out_of_service"
 
 
+class Mode(StrEnum):
+    """What a bay is open for while no session plays there."""
+
+    LOCKED = "locked"  # to a PIN, or a start by staff
+    FREE_PLAY = "free_play"  # to anybody, and to a PIN; nobody's balls
+    CLOSED = "closed"  # to a start by staff alone
+
+
 class EndReason(StrEnum):
     TIME = "time"
     STAFF = "staff"
@@ -223,6 +231,9 @@ class PlaySession:
     unread: bool = False  # the antenna was away for a while: what was read proves nothing
     paused_for: str = ""  # the device whose fault stopped the clock: it runs on when that is cleared
     paused_by: str = ""
+    pause_ends_at_ms: int | None = None  # the guest has paused: the clock runs on by itself then
+    guest_pauses: int = 0
+    guest_paused_ms: int = 0  # pauses of the guest that are over
     overran_wall_ms: int | None = None  # since when staff are warned of the pause
     server_bays: tuple[str, ...] = ()  # where the server may still show it, since it was moved here
 
@@ -342,7 +353,7 @@ class Credit:
 
     epc: str
     at_ms: int
-    session_id: str
+    session_id: str  # empty: nobody's, of free play
     player_id: int | None
     pits: tuple[str, ...] = ()
     game_id: int | None = None  # that was being played
@@ -368,6 +379,23 @@ class Conflict:
 
 
 @dataclass(frozen=True, slots=True)
+class Scheduled:
+    """What the hours of the site say."""
+
+    mode: Mode = Mode.LOCKED
+    until_wall_ms: int | None = None  # None: not known, or for ever
+
+
+@dataclass(frozen=True, slots=True)
+class StaffMode:
+    """What staff say instead."""
+
+    mode: Mode
+    today: bool  # until midnight; else until it is revoked
+    wall_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Bay:
     number: str
     phase: Phase = Phase.FREE
@@ -376,7 +404,9 @@ class Bay:
     last: EndedSession | None = None
     moved: MovedSession | None = None
     waiting: Waiting | None = None
-    closed: bool = False  # by the hours of the site
+    scheduled: Scheduled = Scheduled()
+    mode_set: StaffMode | None = None
+    free_read: int = 0  # balls that were read in free play: nobody's
     grace_until_ms: int | None = None
     next_session_id: str | None = None  # its PIN was verified before the end of the present one
     next_started_by: StartedBy | None = None
@@ -401,6 +431,14 @@ class Bay:
     qos: qos_lease.State = field(default_factory=qos_lease.Idle)
     qos_day: Day = field(default_factory=Day)  # what QoS sessions of this bay cost today
     version: int = 0  # events so far
+
+    @property
+    def mode(self) -> Mode:
+        return self.scheduled.mode if self.mode_set is None else self.mode_set.mode
+
+    @property
+    def closed(self) -> bool:
+        return self.mode is Mode.CLOSED
 
     def find_booking(self, session_id: str) -> Booking | None:
         return next((b for b in self.bookings if b.session_id == session_id), None)

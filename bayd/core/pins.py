@@ -10,7 +10,7 @@ from bayd.core import play
 from bayd.core.decision import Refusal, Verdict
 from bayd.core.instant import Instant
 from bayd.core.model import Bay, Phase
-from bayd.core.opening import CLOSED
+from bayd.core.modes import CLOSED
 from bayd.core.rules import Rules
 
 OWN_PIN = "already_playing"  # the reason of a check that opened nothing

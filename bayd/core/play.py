@@ -8,6 +8,7 @@ from bayd.core.evolve import evolve_all
 from bayd.core.extensions import NOT_PLAYING
 from bayd.core.instant import Instant
 from bayd.core.model import Bay, Booking, EndReason, Phase, PlaySession, StartedBy
+from bayd.core.modes import is_free_play
 from bayd.core.rules import Rules
 
 _LONGEST_MINUTES = 1440  # of one booking at the server
@@ -127,13 +128,49 @@ def walk_in(bay: Bay, request: i.WalkIn, now: Instant, rules: Rules) -> Verdict:
     return (sold, start(booking, StartedBy.STAFF, now.boot_ms, now, rules, by=by, reason=reason))
 
 
-def pause(bay: Bay, request: i.Pause, now: Instant) -> Verdict:
-    if bay.session is None:
+def pause(bay: Bay, request: i.Pause, now: Instant, rules: Rules) -> Verdict:
+    """By staff for as long as they want; by the guest where the site allows it, and within its limits."""
+    session = bay.session
+    if session is None:
         return NOT_PLAYING
-    if bay.session.paused_at_ms is not None:
+    if session.paused_at_ms is not None:
         return Refusal("already_paused", "The session is paused already.")
-    events: tuple[e.Event, ...] = (e.SessionPaused(now.boot_ms, request.actor.name, request.reason),)
-    return (*events, *close_unbegun(bay))
+    ends_at_ms = None
+    if request.actor.role is i.Role.SCREEN:
+        refusal = why_no_guest_pause(bay, session, rules)
+        if refusal is not None:
+            return refusal
+        ends_at_ms = now.boot_ms + guest_pause_left_ms(session, rules)
+    paused = e.SessionPaused(now.boot_ms, request.actor.name, request.reason, ends_at_ms=ends_at_ms)
+    return (paused, *close_unbegun(bay))
+
+
+def guest_pause_left_ms(session: PlaySession, rules: Rules) -> int:
+    return max(0, rules.guest_pause_minutes * rules.minute_ms - session.guest_paused_ms)
+
+
+def why_no_guest_pause(bay: Bay, session: PlaySession, rules: Rules) -> Refusal | None:
+    """None: the guest may pause. Nobody who waits is kept waiting by it."""
+    if not rules.guest_pauses:
+        return Refusal("staff_only", "Staff can stop the clock.")
+    if session.guest_pauses >= rules.guest_pauses or not guest_pause_left_ms(session, rules):
+        return Refusal("pauses_used", "The pauses of this session are used up.")
+    if bay.bookings or bay.booked_till:
+        return Refusal("next_booking", "The bay is booked after this session.")
+    if bay.closed:
+        return Refusal("closed", "The bay is closed after this session.")
+    return None
+
+
+def resume_asked(bay: Bay, request: i.Resume, now: Instant) -> Verdict:
+    """A guest ends his own pause; one by staff, a machine or an outage ends by the PIN or by staff."""
+    session = bay.session
+    if session is None:
+        return NOT_PLAYING
+    by_others = session.paused_at_ms is not None and session.pause_ends_at_ms is None
+    if request.actor.role is i.Role.SCREEN and by_others:
+        return Refusal("staff_only", "Your PIN, or staff, let the clock run on.")
+    return resume(bay, request.actor.name, now)
 
 
 def resume(bay: Bay, by: str, now: Instant) -> Verdict:
@@ -236,6 +273,8 @@ def ball_heard(bay: Bay, report: i.BallHeard, rules: Rules) -> Verdict:
         whose = (session.session_id, session.player_id)
     elif last is not None and report.at_ms <= last.ended_at_ms:
         whose = (last.session_id, last.player_id)
+    elif is_free_play(bay):
+        return (e.FreeBallRead(report.epc, report.at_ms, forget_before_ms),)
     else:
         return Refusal("not_playing", "No session was running at this bay.")
     session_id, player_id = whose
@@ -245,7 +284,7 @@ def ball_heard(bay: Bay, report: i.BallHeard, rules: Rules) -> Verdict:
 def ball_in_pit(bay: Bay, report: i.BallInPit) -> Verdict:
     """The shot of whoever the ball was counted for, also after the end. One credit, one shot at a target."""
     counted = next((c for c in bay.credits if c.epc == report.epc), None)
-    if counted is None:
+    if counted is None or not counted.session_id:
         return Refusal("not_counted", "This ball was not counted at this bay lately.")
     if report.pit in counted.pits:
         return Refusal("sighted_already", "This shot was seen in this target already.")

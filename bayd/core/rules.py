@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from bayd.core.model import Mode
+
 
 class ExtensionPolicy(StrEnum):
     """What a press on "more time" at the bay's screen does."""
@@ -67,6 +69,22 @@ class OpenSpan:
 
 
 @dataclass(frozen=True, slots=True)
+class ScheduleLine:
+    span: OpenSpan
+    mode: Mode
+
+
+@dataclass(frozen=True, slots=True)
+class Timetable:
+    """What a bay is open for, and when. See `modes.mode_at`."""
+
+    mode: Mode | None = Mode.LOCKED  # None: what the schedule says
+    schedule: tuple[ScheduleLine, ...] = ()  # of lines that overlap the last holds; closed where none does
+    opening: tuple[OpenSpan, ...] = ()  # none: never closed
+    closed_days: frozenset[int] = frozenset()  # from midnight to midnight; see `modes.mode_at`
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """The rules of one bay. Minutes become milliseconds through `minute_ms` alone."""
 
@@ -106,11 +124,13 @@ class Rules:
     resume_payout_ms: int = 30_000  # a payout goes on by itself only after a shorter interruption
     end_proof_ms: int = 10_000  # `active` false twice, this far apart
     own_end_window_minutes: int = 2  # around the server's own computed end, which proves nothing
-    opening: tuple[OpenSpan, ...] = ()  # none: never closed
+    timetable: Timetable = Timetable()
     hold_minutes: int | None = None  # so long a ready bay waits for its guest, or stays held, unremarked
     no_show: NoShowPolicy = NoShowPolicy.WARN
     pause_max_minutes: int | None = None  # of a pause by people
     long_pause: LongPausePolicy = LongPausePolicy.WARN
+    guest_pauses: int = 0  # that a guest may make in a session; 0: staff alone pause
+    guest_pause_minutes: int = 10  # of a session, all of them together
     walk_ins: bool = True  # there is a customer under whom the server books them
 
     @property

@@ -1,7 +1,7 @@
 """Waits that people forget: a guest who does not come, a bay that stays held, a pause without an end.
 
 Staff are told, once for each. Nothing ends by itself unless the site says so; and a pause that stands for a
-faulty machine, or one after a long outage, never does.
+faulty machine, or one after a long outage, never does. A guest's own pause ends at its limit.
 """
 
 from bayd.core import events as e
@@ -25,7 +25,7 @@ def due(bay: Bay, now: Instant, rules: Rules) -> tuple[e.Event, ...]:
     session = bay.session
     if session is None or (wake_ms := _pause_ends_at_ms(session, rules)) is None or now.boot_ms < wake_ms:
         return ()
-    if rules.long_pause is LongPausePolicy.RESUME:
+    if rules.long_pause is LongPausePolicy.RESUME or session.pause_ends_at_ms is not None:
         assert session.paused_at_ms is not None
         return (e.SessionResumed(wake_ms, session.ends_at_ms + wake_ms - session.paused_at_ms, _OURS),)
     return (e.PauseOverran(session.session_id, now.wall_ms),)
@@ -53,6 +53,8 @@ def _wait_ends_at_ms(bay: Bay, rules: Rules) -> int | None:
 
 
 def _pause_ends_at_ms(session: PlaySession, rules: Rules) -> int | None:
+    if session.pause_ends_at_ms is not None:
+        return session.pause_ends_at_ms
     if session.paused_at_ms is None or session.overran_wall_ms is not None or rules.pause_max_minutes is None:
         return None
     if session.paused_for or session.paused_by == _OURS:

@@ -57,6 +57,7 @@ def cross_checks(raw: Mapping[str, Any]) -> list[Complaint]:
     play = raw.get("play")
     if isinstance(play, dict):
         complaints += [Complaint(path, text) for path, text in size_complaints(play, dispensers)]
+    complaints += _schedule_missing(raw)
     for number, bay in _tables(raw, "bays"):
         wanted = bay.get("dispenser")
         if isinstance(wanted, str) and wanted not in dispensers:
@@ -72,6 +73,18 @@ def cross_checks(raw: Mapping[str, Any]) -> list[Complaint]:
             )
         complaints += _shared_screen(screens, number, screen)
     return complaints
+
+
+def _schedule_missing(raw: Mapping[str, Any]) -> list[Complaint]:
+    """A bay on a schedule that has no line would be closed for ever."""
+    play = raw.get("play")
+    play = play if isinstance(play, dict) else {}
+    if play.get("schedule"):
+        return []
+    asked = {"play.mode": play.get("mode")}
+    asked |= {f"bays.{number}.mode": bay.get("mode") for number, bay in _tables(raw, "bays")}
+    text = "play.schedule has no line: the bay would never be open"
+    return [Complaint(path, text) for path, mode in asked.items() if mode == "schedule"]
 
 
 def _shared_screen(screens: dict[str, str], number: str, screen: object) -> list[Complaint]:

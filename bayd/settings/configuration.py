@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pydantic import Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from bayd.core.rules import Rules
+from bayd.core.model import Mode
+from bayd.core.rules import Rules, Timetable
 from bayd.settings.central import Central
 from bayd.settings.dispensers import Dispenser
-from bayd.settings.play import Balls, BaySettings, Play, spans_of
+from bayd.settings.play import Balls, BaySettings, Play, lines_of, spans_of
 from bayd.settings.qod import Qod
 from bayd.settings.readers import Reader
 from bayd.settings.screens import Screens
@@ -66,6 +67,16 @@ class Configuration:
         name = self.settings.bays[number].dispenser
         return None if name is None else self.settings.dispensers[name]
 
+    def _timetable(self, number: str) -> Timetable:
+        play = self.settings.play
+        mode = self.settings.bays[number].mode or play.mode
+        return Timetable(
+            mode=None if mode == "schedule" else Mode(mode),
+            schedule=tuple(line for text in play.schedule for line in lines_of(text)),
+            opening=tuple(span for hours in play.opening_hours for span in spans_of(hours)),
+            closed_days=frozenset(day.toordinal() for day in play.closed_days),
+        )
+
     def rules(self, number: str) -> Rules:
         """The rules of one bay."""
         play, machine = self.settings.play, self.dispenser(number)
@@ -94,11 +105,13 @@ class Configuration:
             pin_lock_minutes=play.pin_lock_minutes,
             pin_lock_max_minutes=play.pin_lock_max_minutes,
             booking_horizon_minutes=play.booking_horizon_minutes,
-            opening=tuple(span for hours in play.opening_hours for span in spans_of(hours)),
+            timetable=self._timetable(number),
             hold_minutes=play.hold_minutes,
             no_show=play.no_show,
             pause_max_minutes=play.pause_max_minutes,
             long_pause=play.long_pause,
+            guest_pauses=play.guest_pauses if play.guest_pause == "allowed" else 0,
+            guest_pause_minutes=play.guest_pause_minutes,
             extension=play.extension,
             extension_minutes=play.extension_minutes,
             extension_price=play.extension_price,

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from bayd.core.model import Mode
 from bayd.core.rules import (
     DowntimePolicy,
     ExtensionPolicy,
@@ -14,6 +16,7 @@ from bayd.core.rules import (
     LongPausePolicy,
     NoShowPolicy,
     OpenSpan,
+    ScheduleLine,
     StepPolicy,
     UnknownPolicy,
 )
@@ -52,7 +55,22 @@ def _hours(text: str) -> str:
     return text
 
 
+def lines_of(text: str) -> tuple[ScheduleLine, ...]:
+    """Raises ValueError."""
+    hours, _, word = text.rpartition(" ")
+    if word not in set(Mode):
+        raise ValueError('no line of a schedule; write "Mon-Fri 08:00-16:00 locked", or free_play, or closed')
+    return tuple(ScheduleLine(span, Mode(word)) for span in spans_of(hours))
+
+
+def _line(text: str) -> str:
+    lines_of(text)
+    return text
+
+
 OpeningHours = Annotated[str, AfterValidator(_hours)]
+ScheduleText = Annotated[str, AfterValidator(_line)]
+ModeWord = Literal["locked", "free_play", "schedule"]
 
 
 class BaySettings(Table):
@@ -62,6 +80,7 @@ class BaySettings(Table):
         None, description="The name of its dispenser; bays may share one. Default: none."
     )
     rfid: bool = Field(True, description="`false`: this bay has no antenna, and none is missed.")
+    mode: ModeWord | None = Field(None, description="See `play.mode`. Default: that one.")
     qod: BayQod | None = Field(None, description="Its screen in the mobile network. Default: no QoS session.")
 
 
@@ -97,6 +116,22 @@ class Play(Table):
     extension_price: int | None = Field(
         None, description="Per minute, in the server's unit. Default: unknown, staff name the amount."
     )
+    mode: ModeWord = Field(
+        "locked",
+        description="What a bay is open for while no session plays: `locked`, to a PIN or a start by staff; "
+        "`free_play`, to anybody: the antennas listen, the balls are nobody's, the machine pays none, "
+        "nothing is owed, and a PIN takes the bay over at once; `schedule`, see there.",
+    )
+    schedule: tuple[ScheduleText, ...] = Field(
+        (),
+        description='For `mode = "schedule"`: hours and `locked`, `free_play` or `closed`, as '
+        '`"Mon-Fri 08:00-16:00 locked"`. Of lines that overlap the last holds; at times without a line the '
+        "bay is closed. A clock that is not synchronised: locked.",
+    )
+    closed_days: tuple[date, ...] = Field(
+        (),
+        description='Closed from midnight to midnight, whatever the hours say: `["2026-12-25"]`.',
+    )
     opening_hours: tuple[OpeningHours, ...] = Field(
         (),
         description='When the range is open, at its own time of day: `"Mon-Fri 08:00-22:00"`. What ends '
@@ -123,6 +158,15 @@ class Play(Table):
     )
     long_pause: LongPausePolicy = Field(
         LongPausePolicy.WARN, description="… `warn` staff, or `resume`: the clock runs on."
+    )
+    guest_pause: Literal["no", "allowed"] = Field(
+        "no",
+        description="`allowed`: guests stop the clock at the screen, where nobody is booked after them and "
+        "the bay is not closed. `no`: staff alone do.",
+    )
+    guest_pauses: int = Field(1, ge=1, le=100, description="So many times in a session …")
+    guest_pause_minutes: Minutes = Field(
+        10, ge=1, description="… and so long in all; then the clock runs on by itself."
     )
     downtime: DowntimePolicy = Field(
         DowntimePolicy.CREDITED,

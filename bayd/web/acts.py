@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from bayd.core import inputs as i
 from bayd.core.inputs import Actor, Role
-from bayd.core.model import Payment
+from bayd.core.model import Mode, Payment
 from bayd.web.problems import Problem, ProblemError
 
 # One line: what people write here is shown on screens, in terminals and in logs.
@@ -122,6 +122,16 @@ class MoveBody(OfSession):
     reason: Reason
 
 
+class ModeBody(Body):
+    mode: Annotated[str, StringConstraints(pattern=r"^(locked|free_play|closed|configured)$")] = Field(
+        description="`configured`: as the hours of the site say, again."
+    )
+    until: Annotated[str, StringConstraints(pattern=r"^(revoked|day_end)$")] = Field(
+        "revoked", description="`day_end`: midnight, at the site."
+    )
+    reason: Reason
+
+
 class DeviceBody(Body):
     device: Annotated[str, StringConstraints(pattern=r"^(reader|dispenser|screen)$")]
 
@@ -182,6 +192,16 @@ def _stop_service(body: StopServiceBody, actor: Actor, _new_id: str) -> i.Input:
     return i.StopService(actor, body.reason, body.force)
 
 
+def _set_mode(body: ModeBody, actor: Actor, _new_id: str) -> i.Input:
+    mode = None if body.mode == "configured" else Mode(body.mode)
+    return i.SetMode(mode, body.until == "day_end", actor, body.reason)
+
+
+def _pause(body: EndBody, actor: Actor, _new_id: str) -> i.Input:
+    _explained(actor, body.reason)
+    return i.Pause(actor, body.reason, body.session_id)
+
+
 def _end(body: EndBody, actor: Actor, _new_id: str) -> i.Input:
     _explained(actor, body.reason)
     return i.End(actor, body.reason, body.session_id)
@@ -237,9 +257,9 @@ ACTS: Mapping[str, Act] = {
         "Take the session to another bay",
     ),
     "pause": Act(
-        SessionReasonBody, _STAFF, lambda b, a, _: i.Pause(a, b.reason, b.session_id), "Stop the clock"
+        EndBody, _EVERYBODY, _pause, "Stop the clock: staff, and guests where the site allows it"
     ),
-    "resume": Act(OfSession, _STAFF, lambda b, a, _: i.Resume(a, b.session_id), "Let the clock run on"),
+    "resume": Act(OfSession, _EVERYBODY, lambda b, a, _: i.Resume(a, b.session_id), "Let the clock run on"),
     "player": Act(
         PlayerBody,
         _EVERYBODY,
@@ -251,6 +271,7 @@ ACTS: Mapping[str, Act] = {
     "start": Act(ReasonBody, _STAFF, lambda b, a, _: i.StartPlay(a, b.reason), "Start without the PIN"),
     "walk-in": Act(WalkInBody, _STAFF, _walk_in, "Sell time at the bay and start it"),
     "unlock": Act(ReasonBody, _STAFF, lambda b, a, _: i.UnlockPad(a, b.reason), "Unlock the PIN pad"),
+    "mode": Act(ModeBody, _STAFF, _set_mode, "What the bay is open for, until it is revoked or for today"),
     "hold": Act(ReasonBody, _STAFF, lambda b, a, _: i.Hold(a, b.reason), "Keep the bay free"),
     "release": Act(NoBody, _STAFF, lambda _b, a, _: i.Release(a), "Give a held bay back"),
     "service/stop": Act(

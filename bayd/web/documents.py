@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bayd.core.model import DeviceState, PayoutEnd, Phase
+from bayd.core.model import DeviceState, Mode, PayoutEnd, Phase
 
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 # Promised, not checked: a figure that is off must be seen, not turn the whole status into an error.
@@ -51,6 +51,23 @@ class PlayerView(_Document):
     name: str | None = Field(description="A display name; null for those who may not see names.")
 
 
+class GuestPauseView(_Document):
+    """What the guest may do with the clock."""
+
+    may_pause: bool
+    may_resume: bool = Field(description="It is the guest's own pause.")
+    minutes: Count = Field(description="That may still be paused.")
+
+
+class ModeView(_Document):
+    """What the bay is open for while no session plays; whoever plays, plays on."""
+
+    name: Mode
+    until: Time | None = Field(description="When the hours say otherwise; null: not known, or set by staff.")
+    by_staff: bool = Field(description="Staff said so, above the hours.")
+    today: bool = Field(description="… until midnight.")
+
+
 class SessionView(_Document):
     """The session in play."""
 
@@ -60,6 +77,7 @@ class SessionView(_Document):
     duration_s: Duration = Field(description="All time given.")
     minutes: int
     paused: bool
+    guest_pause: GuestPauseView
     game: GameView | None
     player_id: int | None = Field(description="Whose turn it is.")
     player: str | None = Field(description="A display name; null for those who may not see names.")
@@ -84,6 +102,7 @@ class BallsView(_Document):
     commanded: Count = Field(description="Asked for and granted.")
     counted: Count = Field(description="Left the machine.")
     read: Count = Field(description="Credited by RFID.")
+    free_read: Count = Field(description="Read in free play, ever: nobody's.")
     variance: int = Field(description="counted + surplus - read.")
     left: Count | None = Field(description="May still be asked for; null: no limit, or nobody plays.")
     balance: Count = Field(description="Granted and not paid: the customer's.")
@@ -168,7 +187,8 @@ class BayDocument(_Document):
     number: str
     phase: Phase
     session: SessionView | None
-    closed: bool = Field(description="By the hours of the site: no PIN opens it, staff may.")
+    closed: bool = Field(description="No PIN opens it, staff may: see `mode`.")
+    mode: ModeView
     moved_to: str | None = Field(description="The bay where the last guest of this one plays on.")
     booked: Count = Field(description="Bookings that wait for their PIN.")
     next_game: int | None = Field(description="Of the oldest booking.")

@@ -10,6 +10,7 @@ from bayd.core.extensions import offers
 from bayd.core.instant import Instant
 from bayd.core.model import Balls, Bay, DeviceFact, PlaySession
 from bayd.core.pins import locked_for_ms, tries_left
+from bayd.core.play import guest_pause_left_ms, why_no_guest_pause
 from bayd.core.rules import Rules
 from bayd.ports import Clock
 from bayd.runtime.range import Range
@@ -22,7 +23,9 @@ from bayd.web.documents import (
     DueView,
     ExtensionView,
     GameView,
+    GuestPauseView,
     LowLatencyView,
+    ModeView,
     OfferView,
     PadView,
     PlayerView,
@@ -103,8 +106,9 @@ def bay_view(
     return BayDocument(
         number=bay.number,
         phase=bay.phase,
-        session=None if session is None else _session(session, now, players, names=names),
+        session=None if session is None else _session(bay, session, now, rules, players, names=names),
         closed=bay.closed,
+        mode=_mode(bay),
         moved_to=None if bay.moved is None or session is not None else bay.moved.to,
         booked=len(bay.bookings),
         next_game=None if not bay.bookings or bay.bookings[0].game is None else bay.bookings[0].game.id,
@@ -186,7 +190,19 @@ def rfc3339(wall_ms: int) -> str:
     )
 
 
-def _session(session: PlaySession, now: Instant, players: Sequence[Player], *, names: bool) -> SessionView:
+def _mode(bay: Bay) -> ModeView:
+    staff, until_ms = bay.mode_set, bay.scheduled.until_wall_ms
+    return ModeView(
+        name=bay.mode,
+        until=None if staff is not None or until_ms is None else rfc3339(until_ms),
+        by_staff=staff is not None,
+        today=staff is not None and staff.today,
+    )
+
+
+def _session(
+    bay: Bay, session: PlaySession, now: Instant, rules: Rules, players: Sequence[Player], *, names: bool
+) -> SessionView:
     remaining_ms = session.remaining_ms(now.boot_ms)
     game = session.game
     return SessionView(
@@ -196,6 +212,11 @@ def _session(session: PlaySession, now: Instant, players: Sequence[Player], *, n
         duration_s=session.granted_ms / 1000,
         minutes=session.minutes,
         paused=session.paused_at_ms is not None,
+        guest_pause=GuestPauseView(
+            may_pause=session.paused_at_ms is None and why_no_guest_pause(bay, session, rules) is None,
+            may_resume=session.pause_ends_at_ms is not None,
+            minutes=guest_pause_left_ms(session, rules) // rules.minute_ms if rules.guest_pauses else 0,
+        ),
         game=None if game is None else GameView(id=game.id, name=game.name, balls_limit=game.balls_limit),
         player_id=session.player_id,
         player=session.player if names else None,
@@ -233,6 +254,7 @@ def _balls(bay: Bay, rules: Rules, queue_place: int) -> BallsView:
         commanded=balls.commanded,
         counted=balls.counted,
         read=balls.read,
+        free_read=bay.free_read,
         variance=balls.counted + balls.surplus - balls.read,
         left=None if session is None else session.balls_left,
         balance=balls.balance,

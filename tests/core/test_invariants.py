@@ -11,7 +11,7 @@ from bayd.core.decide import decide
 from bayd.core.desired import desired, narrowed
 from bayd.core.evolve import evolve, evolve_all
 from bayd.core.instant import Instant
-from bayd.core.model import Balls, Bay, DeviceState, Game, Payment, PayoutEnd, Phase, StartedBy
+from bayd.core.model import Balls, Bay, DeviceState, Game, Mode, Payment, PayoutEnd, Phase, StartedBy
 from bayd.core.rules import (
     DowntimePolicy,
     ExtensionPolicy,
@@ -79,6 +79,8 @@ INPUTS = st.one_of(
     st.builds(i.SelectPlayer, st.integers(1, 3), ACTORS),
     st.builds(i.CallHelp, ACTORS),
     st.builds(i.AcknowledgeHelp, ACTORS),
+    st.builds(i.ModeSeen, st.sampled_from(Mode), st.none(), st.sampled_from([None, WALL_MS + 100_000])),
+    st.builds(i.SetMode, st.sampled_from([None, *Mode]), st.booleans(), ACTORS, REASONS),
     st.builds(i.Hold, ACTORS, REASONS),
     st.builds(i.Release, ACTORS),
     st.builds(i.StopService, ACTORS, REASONS, st.booleans()),
@@ -170,6 +172,8 @@ RULES = st.builds(
     no_show=st.sampled_from(NoShowPolicy),
     pause_max_minutes=st.sampled_from([None, 1]),
     long_pause=st.sampled_from(LongPausePolicy),
+    guest_pauses=st.sampled_from([0, 1, 3]),
+    guest_pause_minutes=st.just(1),
 )
 
 

@@ -75,7 +75,7 @@ export class PlayScene {
     const left = this.clock.left;
     this.wasZero = left === 0;
     setText(this.label, words.say(session.paused ? "play.paused" : "play.left"));
-    setText(this.ends, session.paused ? words.say("play.paused_text") : words.say("play.ends", { time: this.screen.timeOfDay(session.ends_at) }));
+    setText(this.ends, session.paused ? words.say(session.guest_pause.may_resume ? "play.paused_own" : "play.paused_text") : words.say("play.ends", { time: this.screen.timeOfDay(session.ends_at) }));
     const minutes = Math.ceil(this.minutesLeft(left) - 1e-6);
     const near = this.nearness(left) !== "far" && !session.paused;
     const key = `${near}${session.paused}${minutes}${words.language}`;
@@ -137,7 +137,10 @@ export class PlayScene {
     tiles.push(["time", "plus", words.say("act.time"), this.timeHint(), extension.offers.length === 0 || extension.asked !== null]);
     if ((session.players ?? []).length > 1) tiles.push(["players", "person", words.say("act.players"), this.playerName(), false]);
     if (bay.booked > 0) tiles.push(["next", "lock", words.say("act.next"), words.say("act.next_hint"), false]);
-    if (session.paused) tiles.push(["resume", "lock", words.say("act.resume"), words.say("act.resume_hint"), false]);
+    const { may_pause: mayPause, may_resume: mayResume, minutes } = session.guest_pause;
+    if (mayPause) tiles.push(["pause", "pause", words.say("act.pause"), words.say("act.pause_hint", { count: minutes }), false]);
+    if (mayResume) tiles.push(["go_on", "check", words.say("act.resume"), "", false]);
+    else if (session.paused) tiles.push(["resume", "lock", words.say("act.resume"), words.say("act.resume_hint"), false]);
     tiles.push(["end", "stop", words.say("act.end"), "", false]);
     rebuild(this.tiles, [tiles, fresh, words.language], () =>
       tiles.map(([name, sign, label, hint, closed]) =>
@@ -179,8 +182,16 @@ export class PlayScene {
     return extension.declined && !extension.asked ? words.say("time.declined", { reason: extension.declined }) : "";
   }
 
+  async turnClock(act) {
+    const { screen } = this;
+    const answer = await screen.act(act);
+    if (!answer.ok) screen.tell(screen.words.refusal(answer.code), "alarm");
+  }
+
   open(name) {
     const { screen } = this;
+    if (name === "pause") return this.turnClock("pause");
+    if (name === "go_on") return this.turnClock("resume");
     const close = () => this.showActions();
     if (name === "next" || name === "resume") {
       this.pad = new Pad(screen.words, async (pin) => {

@@ -172,6 +172,11 @@ export class BayScreen {
     return press(`${this.path}/${name}`, body);
   }
 
+  dayAndTime(text) {
+    const options = { weekday: "long", hour: "numeric", minute: "2-digit", timeZone: this.page.timezone };
+    return new Intl.DateTimeFormat(`${this.words.language}-IN-u-nu-latn`, options).format(new Date(text));
+  }
+
   timeOfDay(text) {
     const options = { hour: "numeric", minute: "2-digit", timeZone: this.page.timezone };
     return new Intl.DateTimeFormat(`${this.words.language}-IN-u-nu-latn`, options).format(new Date(text));

@@ -25,15 +25,25 @@ export class WelcomeScene {
     const over = bay.phase === "grace";
     const waits = bay.booked > 0;
     this.root.dataset.phase = bay.phase;
-    setText(this.title, words.say(over ? "grace.title" : waits ? "booked.title" : "free.title"));
-    setText(this.text, words.say(over ? (waits ? "grace.next" : "grace.text") : waits ? "booked.text" : "free.text"));
+    const closed = !over && bay.mode.name === "closed";
+    setText(this.title, words.say(over ? "grace.title" : closed ? "closed.title" : waits ? "booked.title" : "free.title"));
+    setText(this.text, over ? words.say(waits ? "grace.next" : "grace.text") : this.modeText(bay, waits));
     setText(this.result, over ? this.resultText(bay.balls) : "");
     show(this.result, over && this.result.textContent !== "");
-    const open = !over || waits;
+    const open = !closed && (!over || waits);
     show(this.sign, !open);
     show(this.pad.top, open);
     show(this.pad.bottom, open);
     this.pad.update(bay.pin, this.screen.fresh);
+  }
+
+  modeText({ mode }, waits) {
+    const { words } = this.screen;
+    if (mode.name === "closed") {
+      return mode.until === null ? words.say("closed.text") : words.say("closed.until", { time: this.screen.dayAndTime(mode.until) });
+    }
+    if (waits) return words.say("booked.text");
+    return words.say(mode.name === "free_play" ? "free.practice" : "free.text");
   }
 
   resultText(balls) {
