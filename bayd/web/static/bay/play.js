@@ -139,7 +139,7 @@ export class PlayScene {
     if (bay.booked > 0) tiles.push(["next", "lock", words.say("act.next"), words.say("act.next_hint"), false]);
     const { may_pause: mayPause, may_resume: mayResume, minutes } = session.guest_pause;
     if (mayPause) tiles.push(["pause", "pause", words.say("act.pause"), words.say("act.pause_hint", { count: minutes }), false]);
-    if (mayResume) tiles.push(["go_on", "check", words.say("act.resume"), "", false]);
+    if (mayResume) tiles.push(["go_on", "clock", words.say("act.resume"), "", false]);
     else if (session.paused) tiles.push(["resume", "lock", words.say("act.resume"), words.say("act.resume_hint"), false]);
     tiles.push(["end", "stop", words.say("act.end"), "", false]);
     rebuild(this.tiles, [tiles, fresh, words.language], () =>
