@@ -244,7 +244,7 @@ class House:
     def __init__(self, path: Path) -> None:
         keep_secret(PIN, *(token.token for token in TOKENS))
         self.path = path
-        self.rules = {number: Rules(dispenser="east") for number in ("109", "110")}
+        self.rules = {number: Rules(dispenser="east", guest_pauses=9) for number in ("109", "110")}
         self.clock = SimClock()
         self.randomness = SimRandomness()
         self.log = SimLog()

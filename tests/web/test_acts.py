@@ -44,7 +44,7 @@ ACTS_BY_ROLE: dict[str, tuple[dict[str, Any], str, set[str]]] = {
 }
 
 
-ANY_TIME = {"help", "unlock", "refill", "delivery/retry", "delivery/drop"}
+ANY_TIME = {"help", "unlock", "mode", "refill", "delivery/retry", "delivery/drop"}
 
 
 async def reach(house: House, state: str) -> None:
@@ -66,7 +66,7 @@ async def reach(house: House, state: str) -> None:
     await house.play()
     match state:
         case "paused":
-            await house.bays.submit("109", i.Pause(anna, "x"))
+            await house.bays.submit("109", i.Pause(screen, "x"))
         case "asked":
             await house.bays.submit("109", i.Extend("op", 15, None, screen, ""))
         case "owing":
