@@ -256,9 +256,7 @@ ACTS: Mapping[str, Act] = {
         lambda b, a, _: i.Move(b.to, a, b.reason, b.session_id),
         "Take the session to another bay",
     ),
-    "pause": Act(
-        EndBody, _EVERYBODY, _pause, "Stop the clock: staff, and guests where the site allows it"
-    ),
+    "pause": Act(EndBody, _EVERYBODY, _pause, "Stop the clock: staff, and guests where the site allows it"),
     "resume": Act(OfSession, _EVERYBODY, lambda b, a, _: i.Resume(a, b.session_id), "Let the clock run on"),
     "player": Act(
         PlayerBody,
