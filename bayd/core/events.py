@@ -47,7 +47,7 @@ class BookingWithdrawn:
 
 @dataclass(frozen=True, slots=True)
 class WalkInSold:
-    """Sold at the bay, for cash: the server books it later and gives it a number of its own."""
+    """Sold at the bay: the server books it later and gives it a number of its own."""
 
     session_id: str
     minutes: int
@@ -55,6 +55,7 @@ class WalkInSold:
     by: str
     reason: str
     wall_ms: int
+    payment: Payment = Payment.CASH
 
 
 @dataclass(frozen=True, slots=True)

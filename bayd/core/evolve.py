@@ -81,7 +81,7 @@ def _apply(bay: Bay, event: e.Event) -> Bay:
                 ended_ids=_remember(bay.ended_ids, session_id) if over else bay.ended_ids,
                 next_session_id=None if bay.next_session_id == session_id else bay.next_session_id,
             )
-        case e.WalkInSold(session_id, minutes, _, _, _, wall_ms):
+        case e.WalkInSold(session_id, minutes, wall_ms=wall_ms):
             return replace(
                 bay,
                 bookings=_with_booking(bay.bookings, Booking(session_id, minutes, minutes, wall_ms)),

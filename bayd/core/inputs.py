@@ -116,6 +116,7 @@ class WalkIn:
     amount: int
     actor: Actor
     reason: str
+    payment: Payment = Payment.CASH
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from bayd.core import inputs as i
 from bayd.core.decision import Refusal, Verdict
 from bayd.core.dispensing import close_unbegun, stop_payout
 from bayd.core.evolve import evolve_all
-from bayd.core.extensions import NOT_PLAYING
+from bayd.core.extensions import NOT_PLAYING, is_taken_here
 from bayd.core.instant import Instant
 from bayd.core.model import Bay, Booking, EndReason, Phase, PlaySession, StartedBy
 from bayd.core.modes import is_free_play
@@ -104,7 +104,7 @@ def start_by_staff(bay: Bay, request: i.StartPlay, now: Instant, rules: Rules) -
 
 
 def walk_in(bay: Bay, request: i.WalkIn, now: Instant, rules: Rules) -> Verdict:
-    """Staff sell time at the bay, for cash, and start it; the server hears of it when it can."""
+    """Staff sell time at the bay, paid there, and start it; the server hears of it when it can."""
     if not rules.walk_ins:
         return Refusal("walk_ins_off", "This site sells at the desk only: no customer is set for walk-ins.")
     if not request.reason.strip():
@@ -114,6 +114,8 @@ def walk_in(bay: Bay, request: i.WalkIn, now: Instant, rules: Rules) -> Verdict:
         return Refusal("minutes_invalid", text, field="minutes")
     if request.amount < 0:
         return Refusal("amount_invalid", "An amount is not negative.", field="amount")
+    if not is_taken_here(request.payment):
+        return Refusal("payment_invalid", "A sale at the bay is paid there.", field="payment")
     match bay.phase:
         case Phase.FREE | Phase.GRACE | Phase.BOOKED:
             if bay.bookings:
@@ -123,7 +125,9 @@ def walk_in(bay: Bay, request: i.WalkIn, now: Instant, rules: Rules) -> Verdict:
         case Phase.HELD | Phase.OUT_OF_SERVICE:
             return Refusal(bay.phase.value, f"The bay is {spoken(bay.phase)}: {bay.kept_reason}")
     by, reason = request.actor.name, request.reason
-    sold = e.WalkInSold(request.session_id, request.minutes, request.amount, by, reason, now.wall_ms)
+    sold = e.WalkInSold(
+        request.session_id, request.minutes, request.amount, by, reason, now.wall_ms, request.payment
+    )
     booking = evolve_all(bay, (sold,)).bookings[0]
     return (sold, start(booking, StartedBy.STAFF, now.boot_ms, now, rules, by=by, reason=reason))
 

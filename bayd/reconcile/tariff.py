@@ -2,11 +2,13 @@
 
 Intervals and prices are looked at once a minute, arrears of the bays where somebody may extend on account a
 little more often. A price counts between its times of day at the site; a wall clock that nobody keeps tells
-no time of day, and then the server's price is not known. A call that the server does not have is asked for
-again after an hour.
+no time of day, and then the server's price is not known. While the server is away its prices keep their
+times; of a price that this life has not seen nobody knows them, and it does not count. A call that the server
+does not have is asked for again after an hour.
 """
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -42,6 +44,7 @@ class TariffWatcher:
         self._price_minutes = price_minutes
         self._clock = clock
         self._log = log
+        self._prices: dict[str, GenericPrice] = {}  # as seen last
 
     async def run(self) -> None:
         await self._bays.ready.wait()
@@ -53,14 +56,22 @@ class TariffWatcher:
         """At lengths and prices. Raises CentralError."""
         listing = await self._client.time_intervals()
         intervals = tuple(sorted(item.interval_min for item in listing.items if item.enabled)) or None
-        prices = await self._prices()
+        self._prices = await self._seen_prices()
         for number in self._bays.bays:
-            price = prices.get(number)
-            amount = None if price is None or not self._is_now(price) else price.amount
-            tariff = Tariff(intervals, amount, self._price_minutes or 60)
+            tariff = Tariff(intervals, self._amount(number), self._price_minutes or 60)
             await tell(self._bays, number, i.PricesSeen(tariff), self._log)
 
-    async def _prices(self) -> dict[str, GenericPrice]:
+    async def _look_at_the_clock(self) -> None:
+        """The server does not answer: a price of this morning is none of this evening."""
+        for number, task in self._bays.bays.items():
+            tariff = replace(task.bay.tariff, amount=self._amount(number))
+            await tell(self._bays, number, i.PricesSeen(tariff), self._log)
+
+    def _amount(self, number: str) -> int | None:
+        price = self._prices.get(number)
+        return None if price is None or not self._is_now(price) else price.amount
+
+    async def _seen_prices(self) -> dict[str, GenericPrice]:
         if self._price_minutes is None:
             return {}
         bays = (await self._client.bays()).items
@@ -83,8 +94,10 @@ class TariffWatcher:
                 await self.look()
             except CapabilityMissing:
                 wait_s = _MISSING_S
+                await self._look_at_the_clock()
             except CentralError as error:
                 self._log.debug("tariff_not_read", reason=str(error))
+                await self._look_at_the_clock()
             await asyncio.sleep(wait_s)
 
     async def _watch_arrears(self) -> None:

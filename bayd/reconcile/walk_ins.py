@@ -1,4 +1,4 @@
-"""Walk-ins: sold at the bay for cash, booked at the central server when it can hear of it.
+"""Walk-ins: sold at the bay for cash or by card, booked at the central server when it can hear of it.
 
 The booking gets a number there, which is kept with the bay: from then on both speak of the same session.
 Until the number is recorded a poll may show the booking as somebody's: it is told by its customer, an
@@ -53,7 +53,8 @@ class WalkIns:
         account = self._account
         if account is None:
             raise ParkError("central.walk_in is not configured: nobody to book it for")
-        new = NewSession(record.bay, sold.minutes, sold.amount, account.name, account.phone_number)
+        paid_by = sold.payment.value.upper()
+        new = NewSession(record.bay, sold.minutes, sold.amount, account.name, account.phone_number, paid_by)
 
         async def send(key: str) -> Facts | None:
             booked = await self._client.create_session(new, idempotency_key=key)

@@ -99,6 +99,7 @@ class DueBody(Body):
 class WalkInBody(Body):
     minutes: int = Field(ge=1, le=1440)
     amount: int = Field(ge=0, le=_INT64_MAX, description="Taken at the bay, in the server's unit.")
+    payment: Annotated[str, StringConstraints(pattern=r"^(cash|card)$")] = "cash"
     reason: Reason
 
 
@@ -183,7 +184,7 @@ def _settle_due(body: DueBody, actor: Actor, _new_id: str) -> i.Input:
 
 def _walk_in(body: WalkInBody, actor: Actor, new_id: str) -> i.Input:
     # Ours until the server has given a number; those are digits alone.
-    return i.WalkIn(f"w{new_id}", body.minutes, body.amount, actor, body.reason)
+    return i.WalkIn(f"w{new_id}", body.minutes, body.amount, actor, body.reason, Payment(body.payment))
 
 
 def _stop_service(body: StopServiceBody, actor: Actor, _new_id: str) -> i.Input:

@@ -4,7 +4,7 @@ import pytest
 
 from bayd.core import events as e
 from bayd.core import inputs as i
-from bayd.core.model import EndReason, OwnExtension, Phase, StartedBy
+from bayd.core.model import EndReason, OwnExtension, Payment, Phase, StartedBy
 from tests.core.playbook import STAFF, Playbook, booked, playing, seen
 
 WALK_IN = i.WalkIn("w1", 30, 500, STAFF, "paid in cash")
@@ -32,6 +32,8 @@ def test_a_walk_in_may_follow_in_the_grace_of_the_session_before() -> None:
         (i.WalkIn("w1", 0, 500, STAFF, "cash"), "minutes_invalid"),
         (i.WalkIn("w1", 1441, 500, STAFF, "cash"), "minutes_invalid"),
         (i.WalkIn("w1", 30, -1, STAFF, "cash"), "amount_invalid"),
+        (i.WalkIn("w1", 30, 500, STAFF, "later", Payment.ON_ACCOUNT), "payment_invalid"),
+        (i.WalkIn("w1", 30, 500, STAFF, "later", Payment.DESK), "payment_invalid"),
     ],
 )
 def test_a_sale_is_checked(request_: i.WalkIn, code: str) -> None:

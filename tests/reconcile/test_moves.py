@@ -136,6 +136,16 @@ async def test_a_refused_move_is_parked_and_holds_up_nothing(quick_path: Path) -
             assert await world.parked() == []
 
 
+@pytest.mark.parametrize("payment", [Payment.CASH, Payment.CARD])
+async def test_a_walk_in_is_booked_as_it_was_paid(quick_path: Path, payment: Payment) -> None:
+    async with central_world(quick_path) as world, world.up():
+        await world.until(lambda: world.parts.poller.view.online)
+        await world.submit(i.WalkIn("wabc", 30, 500, STAFF, "paid here", payment))
+        await world.delivered()
+        (row,) = await world.history()
+        assert await dues(world, row) == [("PAID", 500, payment.value.upper())]
+
+
 async def test_a_walk_in_that_moved_before_the_server_knew_it_is_one_session(quick_path: Path) -> None:
     async with central_world(quick_path) as world:
         world.admin_password = PASSWORD

@@ -1,5 +1,6 @@
 """What more time costs, as the server says; times of day, clocks, arrears, and a server that says nothing."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
@@ -80,6 +81,16 @@ async def test_a_price_counts_at_its_time_of_day_at_the_site(
         assert watcher._is_now(price) is holds
         clock.instant = replace(clock.instant, synchronised=False)
         assert watcher._is_now(price) is False
+
+
+async def test_a_price_of_another_time_of_day_does_not_outlive_the_server(quick_path: Path) -> None:
+    """Away since the evening price began, or since before the daemon: nobody sells at that price by night."""
+    async with central_world(quick_path, rules=RULES) as world, world.up():
+        world.wire.down = True
+        await asyncio.sleep(1)
+        stale = Tariff((15, 30, 60), 5, 60)
+        await world.submit(i.PricesSeen(stale))
+        await world.until(lambda: world.bay().tariff == replace(stale, amount=None), 300)
 
 
 async def test_what_is_owed_at_the_server_turns_a_press_into_a_question(quick_path: Path) -> None:
