@@ -289,3 +289,22 @@ def test_every_decision_is_in_the_index() -> None:
     index = (ROOT / "docs/adr/README.md").read_text()
     missing = [file.name for file in (ROOT / "docs/adr").glob("0*.md") if f"({file.name})" not in index]
     assert missing == []
+
+
+def test_each_failure_at_the_bay_names_a_test_that_exists() -> None:
+    section = OPERATIONS.read_text().partition("## Failures at the bay")[2].partition("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| ")][2:]
+    failures = (
+        "Reader blind; Hopper jammed; Hopper empty; Hopper busy; Central server away; PIN unknown;"
+        " Right PIN at the wrong bay; PIN pad locked; Mobile operator down; Daemon down; Kiosk offline;"
+        " Bay PC rebooted; Disk full; Call for help unanswered"
+    )
+    assert len(rows) == len(failures.split(";"))
+    for row, failure in zip(rows, failures.split(";"), strict=True):
+        what, *cells, test, _ = (cell.strip() for cell in row.removeprefix("|").split("|"))
+        assert what.startswith(failure.strip())
+        assert len(cells) == 3 and all(cells), what
+        name, _, function = test.strip("`").partition("::")
+        tree = ast.parse((ROOT / "tests/browser" / name).read_text())
+        functions = {one.name for one in tree.body if isinstance(one, ast.AsyncFunctionDef)}
+        assert function in functions, what

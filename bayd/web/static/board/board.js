@@ -222,7 +222,7 @@ export class Board {
         session && !session.paused ? small(words.say("bay.ends", { time: this.timeOfDay(session.ends_at) })) : null),
       h("td", {}, session ? session.player ?? words.say("bay.guest") : null, session?.game ? small(session.game.name) : null),
       h("td", {}, session ? words.say("bay.balls", { counted: balls.counted, read: balls.read }) : null,
-        balls.balance > 0 ? small(words.say("bay.balance", { count: balls.balance })) : null,
+        balls.balance > 0 ? small(words.say("bay.balance", { owed: balls.balance })) : null,
         session && balls.left !== null && balls.limit !== null ? small(words.say("bay.left", { left: balls.left, limit: balls.limit })) : null,
         balls.machine && balls.level !== "unknown" ? small(words.say("bay.level", { level: words.say(`level.${balls.level}`) })) : null),
       h("td.devices", {}, ...this.devices(state)),
