@@ -112,6 +112,7 @@ def _operations() -> list[tuple[str, str]]:
         STREAM,
         WATCH,
         "/api/v1/devices",
+        "/api/v1/devices/figures",
         f"{READER}/identify",
         f"{READER}/power",
         f"{bay}/commission",
