@@ -102,6 +102,49 @@ async def test_a_press_whose_answer_got_lost_counts_once(screen: tuple[House, Pa
     assert (await house.kinds()).count("PayoutRequested") == 1
 
 
+async def test_a_press_that_comes_through_late_never_ends_the_next_guests_session(
+    screen: tuple[House, Page],
+) -> None:
+    house, page = screen
+    await type_pin(page, PIN)
+    pressed: list[str] = []
+
+    async def lose_the_first(route: Route) -> None:
+        pressed.append(route.request.headers["idempotency-key"])
+        if len(pressed) > 1:
+            await route.continue_()
+            return
+        await house.press("end", REASON, token=STAFF)
+        await house.book(session_id="8")
+        await house.press("start", REASON, token=STAFF)
+        await route.abort("connectionreset")
+
+    await page.route("**/end", lose_the_first)
+    await page.get_by_test_id("act-end").click()
+    await page.get_by_test_id("end-yes").click()
+    await expect(page.get_by_test_id("told")).to_contain_text("That session is over")
+    assert len(pressed) == 2
+    session = house.bays.get("109").session
+    assert session is not None
+    assert session.session_id == "8"
+
+
+async def test_no_more_balls_are_offered_while_a_tray_still_tips(screen: tuple[House, Page]) -> None:
+    from bayd.core import inputs as i
+    from bayd.core.model import PayoutEnd
+
+    house, page = screen
+    await type_pin(page, PIN)
+    await phase(page, "playing")
+    await house.bays.submit("109", i.Dispense("p1", 25, i.Actor(i.Role.SCREEN, "screen")))
+    await house.bays.submit("109", i.PayoutMarkTaken("p1", 25, {"pulse": 1}))
+    await house.bays.submit("109", i.PayoutProgressed("p1", 25))
+    await expect(page.get_by_test_id("act-balls")).to_contain_text("The last balls are coming")
+    await expect(page.get_by_test_id("act-balls")).to_be_disabled()
+    await house.bays.submit("109", i.PayoutEnded("p1", PayoutEnd.DONE, 25, ""))
+    await expect(page.get_by_test_id("act-balls")).to_be_enabled()
+
+
 async def test_the_language_is_the_guests_until_the_session_is_over(screen: tuple[House, Page]) -> None:
     house, page = screen
     await type_pin(page, PIN)
