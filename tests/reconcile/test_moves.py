@@ -263,8 +263,21 @@ async def test_a_payment_that_cannot_be_told_is_for_the_desk(quick_path: Path, s
 
 
 @pytest.mark.parametrize("after", [False, True])
-async def test_a_crash_at_any_write_moves_and_pays_once(quick_path: Path, after: bool) -> None:
-    async with central_world(quick_path) as world:
+@pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.soak)])
+async def test_a_crash_at_any_write_moves_and_pays_once(quick_path: Path, step: int, after: bool) -> None:
+    """One crash in each run, ever later, until the evening is over before it comes."""
+    crash_at, survived = 1, False
+    while not survived:
+        path = quick_path / str(crash_at)
+        path.mkdir()
+        survived = await crashed_once(path, crash_at, after=after)
+        crash_at += step
+    assert crash_at > 2 * step, "nothing was ever crashed"
+
+
+async def crashed_once(path: Path, crash_at: int, *, after: bool) -> bool:
+    """Whether the evening was over before the crash."""
+    async with central_world(path) as world:
         session = await play(world)
 
         async def evening() -> None:
@@ -274,13 +287,8 @@ async def test_a_crash_at_any_write_moves_and_pays_once(quick_path: Path, after:
 
         async with world.up():
             await started(world, session)
-        survived, crash_at = False, 0
-        while not survived:
-            crash_at += 2
-            world.disk.after, world.disk.crash_at = after, world.disk.commits + crash_at
-            survived = await world.lives_through(evening if not crash_at - 2 else world.delivered)
-            if crash_at > 40:
-                break
+        world.disk.after, world.disk.crash_at = after, world.disk.commits + crash_at
+        survived: bool = await world.lives_through(evening)
         async with world.up():
             places = [number for number in world.bays if world.bay(number).session is not None]
             assert len(places) == 1
@@ -289,3 +297,4 @@ async def test_a_crash_at_any_write_moves_and_pays_once(quick_path: Path, after:
             paid = [row for row in await dues(world, session) if row[1] == 150]
             extended = world.play(places[0]).minutes > 60
             assert paid == ([("PAID", 150, "CASH")] if extended else [])
+    return survived
