@@ -25,7 +25,15 @@ _HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
 }
-_LOGGED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.MISDIRECTED_REQUEST})
+_LOGGED = frozenset(
+    {
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.MISDIRECTED_REQUEST,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.REQUEST_TIMEOUT,
+    }
+)
 _ALWAYS_ALLOWED = frozenset({"OPTIONS"})
 
 
@@ -59,11 +67,15 @@ def make_app(
             problem = error.problem
             if problem.status in _LOGGED:
                 log.warning("request_refused", code=problem.code, route=_name(request))
+            elif problem.status == HTTPStatus.NOT_FOUND:
+                # Not the path: whoever guesses at paths may have put a secret into one.
+                log.info("request_refused", code=problem.code, route=_name(request))
             return problem_response(problem, closes=error.closes)
         except web.HTTPMethodNotAllowed as error:
             return _not_allowed(request, error)
         except web.HTTPException as error:
             status = HTTPStatus(error.status)
+            log.info("request_refused", code=status.name.lower(), route=_name(request))
             return problem_response(Problem(status, status.name.lower(), error.reason or status.phrase))
         except ConnectionError:
             raise  # nobody is there to be answered
