@@ -59,7 +59,10 @@ def moved_away(bay: Bay, said: i.ServerMovedAway, now: Instant) -> Verdict:
 
 
 def contradicted(bay: Bay, said: i.ServerContradicted, now: Instant) -> Verdict:
-    return _conflict(bay, said.code, said.session_id, said.text, now)
+    # Two payments of a session that were not told are two, and each has to be shown.
+    if any((c.code, c.session_id, c.text) == (said.code, said.session_id, said.text) for c in bay.conflicts):
+        return ()
+    return (e.ConflictSeen(said.code, said.session_id, said.text, now.wall_ms),)
 
 
 def numbered(bay: Bay, report: i.ServerNumbered) -> Verdict:

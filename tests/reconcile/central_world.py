@@ -46,6 +46,7 @@ SITE_KEY = bytes(range(32))
 BAYS = ("101", "102")
 CUSTOMER_PHONE = "1555010002"
 WALK_IN = WalkIn(name="Walk-in (bay)", phone_number="1555010000")
+ADMIN_PASSWORD = "demo-admin"  # the reference server's own
 MINIMAL_WALL_MS = 1_772_355_600_000  # the minimal server books from 2026-03-01T09:00 on
 Json = dict[str, Any]
 

@@ -626,6 +626,45 @@ async def test_staff_drop_what_they_have_entered_by_hand(quick_path: Path) -> No
             assert dropped == [e.DeliveryDropped(item.seq, "anna", "entered at the desk")]
 
 
+@pytest.mark.parametrize("word", ["drop", "retry"])
+async def test_the_desks_equal_time_while_ours_is_set_aside_is_ours_until_staff_say_otherwise(
+    quick_path: Path, word: str
+) -> None:
+    """What staff enter by hand for a parked item is not given a second time; a retry is both."""
+    async with central_world(quick_path) as world:
+        async with world.up():
+            session = await playing(world)
+            path = f"/session/addSessionTime/{session['id']}"
+            away = {"now": True}
+            refuse(world, path, until=lambda: not away["now"])
+            await extend(world)
+            await world.until(lambda: world.parts.outbox.view().parked == 1)
+            assert world.play().minutes == 75
+            away["now"] = False
+            await world.call("POST", path, {"duration": 15, "amount": 1000})
+            await asyncio.sleep(60)
+            assert world.play().minutes == 75, "the larger reading, not the sum"
+            (item,) = await items(world)
+            if word == "drop":
+                await world.submit(i.DropDelivery(item.seq, STAFF, "entered at the desk"))
+            else:
+                await world.submit(i.RetryDelivery(item.seq, STAFF, "the desk gave the guest another"))
+            await world.until(lambda: world.parts.outbox.view().parked == 0)
+            await asyncio.sleep(60)
+        async with world.up():
+            await asyncio.sleep(60)
+            times = 1 if word == "drop" else 2
+            assert world.play().minutes == 60 + 15 * times
+            await end(world)
+            await world.delivered()
+            row = await world.row(session["id"])
+            assert is_ended(row)
+            assert extensions(row) == [(15, 1000)] * times
+            told = [code for code in world.conflicts() if code == "extensions_differ"]
+            assert told == ([] if word == "drop" else ["extensions_differ"])
+            assert await items(world) == []
+
+
 @pytest.mark.parametrize("restart", [False, True])
 async def test_staff_drop_an_item_that_blocks_the_others(quick_path: Path, restart: bool) -> None:
     async with central_world(quick_path) as world:

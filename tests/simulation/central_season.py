@@ -16,7 +16,14 @@ from bayd.core import events as e
 from bayd.core import inputs as i
 from bayd.core.model import Bay, Phase
 from bayd.journal import NotWrittenError, Recorded
-from tests.reconcile.central_world import SCREEN, STAFF, WALK_IN, CentralWorld, Fault
+from tests.reconcile.central_world import (
+    ADMIN_PASSWORD,
+    SCREEN,
+    STAFF,
+    WALK_IN,
+    CentralWorld,
+    Fault,
+)
 
 Json = dict[str, Any]
 _WRITES = ("POST", "PATCH")
@@ -25,6 +32,8 @@ _DOUBLED = ("doubled", "doubled_unanswered")
 _OWN_MINUTES = range(1, 11)
 _DESK_MINUTES = range(11, 14)
 _GAMES = (1, 2, 3)
+MOVES = ("move_not_told", "moved_at_server")
+_DOUBTED = re.compile(r"The answer to (\d+) more minutes got lost")
 _CONFIRMED = re.compile(r"Extensions of (\d+) minutes: (\d+) given here, (\d+) shown there\.")
 
 
@@ -56,6 +65,7 @@ class Season:
     prices: dict[str, int] = field(default_factory=dict)
     spoilt: set[str] = field(default_factory=set)  # cancelled or ended at the desk
     desk: dict[str, Counter[tuple[int, int]]] = field(default_factory=dict)
+    desk_moved: set[str] = field(default_factory=set)
     faults: Counter[str] = field(default_factory=Counter)
     crashes: int = 0
     _minutes: dict[str, int] = field(default_factory=dict)
@@ -123,6 +133,8 @@ class Season:
                 else:
                     shares = {"extend": 9, "end": 5, "game": 3, "pause": 1, "desk_extend": 3, "desk_end": 1}
                     shares["expire"] = 2
+                    if self.world.minimal is None and self._free_bays():  # a move is none of the eight calls
+                        shares |= {"move": 6, "desk_move": 3}
             case Phase.PAUSED:
                 shares = {"resume": 1}
             case Phase.BOOKED if any(b.session_id in self.spoilt for b in bay.bookings):
@@ -195,7 +207,30 @@ class Season:
                 return
             await asyncio.sleep(5)
 
+    async def _move(self, bay: Bay) -> None:
+        if free := self._free_bays():
+            to = self._random.choice(free)
+            await self.world.submit(i.Move(to, STAFF, "the net is torn"), bay.number)
+
+    def _free_bays(self) -> list[str]:
+        bays = map(self.world.bay, self.world.bays)
+        return [bay.number for bay in bays if bay.phase is Phase.FREE and not bay.bookings]
+
     # At the desk
+
+    async def _desk_move(self, bay: Bay) -> None:
+        """The desk looks first who plays there: the call names bays alone."""
+        assert bay.session is not None
+        free = self._free_bays()
+        server_id = self._server_id(bay.session.session_id)
+        if server_id is None or not free or not await self._is_told(bay):
+            return
+        to = self._random.choice(free)
+        if (await self.world.page(server_id))["bay"]["number"] != bay.number:
+            return
+        request = {"currentBay": bay.number, "newBay": to, "adminPassword": ADMIN_PASSWORD}
+        self.desk_moved.add(server_id)
+        await self.world.ask("POST", "/bay/sessionBayChange", request)
 
     async def _book(self, bay: Bay) -> None:
         minutes, amount = self._random.randrange(3, 11), self._random.randrange(100, 999)
@@ -206,21 +241,21 @@ class Season:
 
     async def _desk_cancel(self, bay: Bay) -> None:
         booking = bay.bookings[0].session_id
-        if booking in self.booked and await self._is_told(bay.number):
+        if booking in self.booked and await self._is_told(bay):
             self.spoilt.add(booking)
             await self.world.call("POST", f"/session/{booking}/end")
 
     async def _desk_end(self, bay: Bay) -> None:
         assert bay.session is not None
-        server_id = self._server_id(bay, bay.session.session_id)
-        if server_id is None or self.world.minimal is not None or not await self._is_told(bay.number):
+        server_id = self._server_id(bay.session.session_id)
+        if server_id is None or self.world.minimal is not None or not await self._is_told(bay):
             return
         self.spoilt.add(bay.session.session_id)
         await self.world.ask("POST", f"/session/{server_id}/end", {})
 
     async def _desk_extend(self, bay: Bay) -> None:
         assert bay.session is not None
-        server_id = self._server_id(bay, bay.session.session_id)
+        server_id = self._server_id(bay.session.session_id)
         if server_id is None:
             return
         minutes = self._random.choice(_DESK_MINUTES)
@@ -233,15 +268,18 @@ class Season:
         if status == 200:
             self.desk.setdefault(server_id, Counter())[minutes, amount] += 1
 
-    async def _is_told(self, number: str) -> bool:
-        """Nothing of the bay's waits that the desk's act would make impossible."""
-        items = await self.world.parts.outbox.items()
-        return not self.world.wire.down and not any(item.bay == number for item in items if not item.parked)
+    async def _is_told(self, bay: Bay) -> bool:
+        """Nothing of the bay's or its session's waits that the desk's act would make impossible."""
+        session_id = "" if bay.session is None else bay.session.session_id
+        items = [item for item in await self.world.parts.outbox.items() if not item.parked]
+        waits = any(item.bay == bay.number or item.session_id == session_id for item in items)
+        return not waits and not self.world.wire.down
 
-    def _server_id(self, bay: Bay, session_id: str) -> str | None:
-        return next((server for server, ours in bay.numbers.items() if ours == session_id), None) or (
-            session_id if session_id.isdecimal() else None
-        )
+    def _server_id(self, session_id: str) -> str | None:
+        if session_id.isdecimal():
+            return session_id
+        known = (self.world.bay(number).numbers.items() for number in self.world.bays)
+        return next((server for numbers in known for server, ours in numbers if ours == session_id), None)
 
     async def settle(self) -> "Audit":
         """Everybody goes home, all is delivered, the last polls are made."""
@@ -274,6 +312,19 @@ class Difference:
     what: str
 
 
+@dataclass(frozen=True)
+class GivenHere:
+    """An extension that the bay gave once, with all that is known of it on both sides."""
+
+    session: str
+    minutes: int
+    shown: int  # so many like it at the server
+    desk: int  # so many of them, or equal to them, the desk gave
+    parked: bool
+    flagged: bool  # shown to staff as set aside, or as not shown as often as it was given
+    doubted: bool  # staff were told that its answer got lost, and that one like it was taken for it
+
+
 class Audit:
     """The journal's books beside the server's."""
 
@@ -295,6 +346,8 @@ class Audit:
         self._chosen: dict[str, int] = {}
         self._ended: dict[str, e.SessionEnded] = {}
         self._started: Counter[str] = Counter()
+        self._at: dict[str, str] = {}  # the bay where it plays, or played last
+        self._moved = Counter[str]()
         self._conflicts: list[e.ConflictSeen] = []
         self._parked_of: dict[str, list[e.Event]] = {}
         for record in records:
@@ -303,18 +356,23 @@ class Audit:
     def _enter(self, record: Recorded[e.Event]) -> None:
         match record.event:
             case e.SessionNumbered(ours, server_id):
-                assert ours not in self._numbers
-                self._numbers[ours] = server_id
+                assert self._numbers.setdefault(ours, server_id) == server_id  # again where it moved to
             case e.WalkInSold() as sold:
                 self._walk_ins[sold.session_id] = sold
             case e.SessionStarted(session_id):
                 self._started[session_id] += 1
+                self._at[session_id] = record.bay
+            case e.SessionMovedIn(session, come_from):
+                assert self._at[session.session_id] == come_from
+                self._at[session.session_id] = record.bay
+                self._moved[session.session_id] += 1
             case e.SessionExtended() as extended if extended.own:
                 self._extended.setdefault(extended.session_id, []).append(extended)
             case e.GameSelected(session_id, game):
                 self._chosen[session_id] = game.id
             case e.SessionEnded() as ended:
                 assert ended.session_id not in self._ended
+                assert self._at[ended.session_id] == record.bay, "it ends where it was moved to"
                 self._ended[ended.session_id] = ended
             case e.ConflictSeen() as conflict:
                 self._conflicts.append(conflict)
@@ -326,17 +384,21 @@ class Audit:
 
     def assert_no_difference(self) -> None:
         assert self.parked == {}
-        assert self.extensions_that_differ(with_desk=True) == set()
+        assert [one for one in self.given_here() if one.shown != 1 + one.desk or one.flagged] == []
         assert self.strange_extensions() == []
         assert self.money_that_differs() == []
         assert self.ends_that_differ() == []
         assert self.games_that_differ() == []
         assert self.walk_ins_that_differ() == []
+        assert {one.session for one in self.bays_that_differ()} <= self.flagged(*MOVES)
         assert self.unclaimed_walk_ins() == set()
         assert self.strangers() == set()
 
     def sessions(self) -> list[str]:
         return list(self._started)
+
+    def moves(self) -> int:
+        return self._moved.total()
 
     def walk_ins(self) -> list[str]:
         return list(self._walk_ins)
@@ -357,32 +419,43 @@ class Audit:
 
     # What differs
 
-    def extensions_that_differ(self, *, with_desk: bool) -> set[tuple[str, int]]:
-        """(session, minutes) of extensions given at the bay that the server does not show just once.
-
-        `with_desk`: an equal one of the desk's belongs to the books, too.
-        """
-        found = set()
+    def given_here(self) -> list[GivenHere]:
+        """Each differs from the others of its session in its minutes."""
+        flagged, parked = set[tuple[str, int]](), set[tuple[str, int]]()
+        doubted = set[tuple[str, int]]()
+        for conflict in self._conflicts:
+            session_id = conflict.session_id
+            if conflict.code == "extensions_differ":
+                flagged |= {(session_id, int(found[0])) for found in _CONFIRMED.findall(conflict.text)}
+            if conflict.code == "extension_doubtful":
+                doubted |= {(session_id, int(found)) for found in _DOUBTED.findall(conflict.text)}
+        for session_id, events in self._parked_of.items():
+            parked |= {(session_id, x.minutes) for x in events if isinstance(x, e.SessionExtended)}
+        found = []
         for session_id, extensions in self._extended.items():
             row = self.row(session_id)
             shown = Counter((x["duration"], x["amount"]) for x in row["extenedSession"]) if row else Counter()
             desk = self._season.desk.get(self._numbers.get(session_id, session_id), Counter())
             for own in extensions:
-                kind = (own.minutes, own.amount or 0)
-                if shown[kind] != 1 + (desk[kind] if with_desk else 0):
-                    found.add((session_id, own.minutes))
+                kind, name = (own.minutes, own.amount or 0), (session_id, own.minutes)
+                is_parked = name in parked
+                is_flagged = is_parked or name in flagged
+                found.append(
+                    GivenHere(*name, shown[kind], desk[kind], is_parked, is_flagged, name in doubted)
+                )
         return found
 
-    def extensions_flagged(self) -> set[tuple[str, int]]:
-        """(session, minutes) that the daemon shows to staff as not being what was given."""
-        found = {
-            (conflict.session_id, int(minutes))
-            for conflict in self._conflicts
-            if conflict.code == "extensions_differ"
-            for minutes, _, _ in _CONFIRMED.findall(conflict.text)
-        }
-        for session_id, events in self._parked_of.items():
-            found |= {(session_id, x.minutes) for x in events if isinstance(x, e.SessionExtended)}
+    def bays_that_differ(self) -> list[Difference]:
+        """Where it played last, beside where the server shows it.
+
+        Not those that the desk moved: one that ended before the next look never followed.
+        """
+        found = []
+        for session_id, number in self._at.items():
+            row = self.row(session_id)
+            desk_moved = self._numbers.get(session_id, session_id) in self._season.desk_moved
+            if row is not None and not desk_moved and row["bay"]["number"] != number:
+                found.append(Difference(session_id, f"played at {number}, shows {row['bay']['number']}"))
         return found
 
     def strange_extensions(self) -> list[Difference]:
@@ -447,7 +520,9 @@ class Audit:
             row = self.row(session_id)
             if row is None:
                 found.append(Difference(session_id, "was not booked"))
-            elif row["duration"] != sold.minutes or row["billingUser"]["name"] != WALK_IN.name:
+            elif session_id not in self._moved and row["duration"] != sold.minutes:
+                found.append(Difference(session_id, f"was booked for {row['duration']} minutes"))
+            elif row["billingUser"]["name"] != WALK_IN.name:
                 found.append(Difference(session_id, "was booked as another"))
         return found
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bayd.core.rules import Rules
-from tests.reconcile.central_world import central_world
+from tests.reconcile.central_world import ADMIN_PASSWORD, central_world
 from tests.simulation.central_season import DOUBLING, LAWFUL, LAWLESS, Audit, Season, Weather
 
 pytestmark = pytest.mark.virtual_time
@@ -35,13 +35,14 @@ async def season_of(
     seed: int = 1,
 ) -> tuple[Season, Audit]:
     async with central_world(path, server, bays=BAYS, rules=RULES, poll_s=15, idempotency_keys=keys) as world:
+        world.admin_password = ADMIN_PASSWORD if server == "reference" else None
         season = Season(world, weather, operations, seed)
         await season.run()
         async with world.up():
             audit = await season.settle()
     print(  # noqa: T201 # a figure of the soak
         f"\n{sum(season.done.values())} operations {dict(season.done)}, {len(audit.sessions())} sessions,"
-        f" {season.crashes} crashes, faults {dict(season.faults)}"
+        f" {audit.moves()} moves, {season.crashes} crashes, faults {dict(season.faults)}"
     )
     return season, audit
 
@@ -53,6 +54,8 @@ def assert_all_was_met(season: Season) -> None:
     if season.operations >= _LONG:
         assert set(season.faults) == set(season.weather.kinds)
         acts = {"extend", "end", "book", "pin", "walk_in", "staff_start", "game", "desk_extend"}
+        if season.world.minimal is None:
+            acts |= {"move", "desk_move"}
         assert acts <= set(season.done)
 
 
@@ -81,20 +84,24 @@ async def test_what_differs_in_lawless_weather_is_what_the_daemon_has_flagged(
 ) -> None:
     season, audit = await season_of(quick_path, operations, LAWLESS, seed=300 + seed)
     assert_all_was_met(season)
-    # All that differ are flagged. One that is flagged and shown once was not told: that is the desk's equal.
-    differing, flagged = audit.extensions_that_differ(with_desk=False), audit.extensions_flagged()
-    assert differing <= flagged
-    assert flagged - differing <= audit.extensions_that_differ(with_desk=True)
+    given = audit.given_here()
+    alone = [one for one in given if not one.desk]
+    assert [one for one in alone if one.flagged != (one.shown != 1)] == [], "flagged are those that differ"
+    # An equal one of the desk's cannot be told from ours: flagged is what is not shown as often as it was
+    # given here, and what was set aside; where one was taken for the other, that its answer had got lost.
+    beside = [one for one in given if one.desk]
+    assert [one for one in beside if one.flagged != (one.shown != 1 or one.parked)] == []
+    missing = [one for one in beside if one.shown != 1 + one.desk and not one.flagged]
+    assert [one for one in missing if not one.doubted or one.shown != 1] == []
     assert audit.unclaimed_walk_ins() == audit.flagged("walk_in_unclaimed")
     assert audit.strange_extensions() == []
     assert audit.strangers() == set()
-    # Where an equal change of the desk's was taken for ours, or ours for it, people were told to look.
-    doubted = audit.flagged("extension_doubtful", "extensions_differ")
-    doubted |= {session for session, _ in audit.extensions_flagged()}
-    assert {session for session, _ in audit.extensions_that_differ(with_desk=True)} <= doubted
+    # A doubled move may move the next guest there, too: the bay follows at its next look, and flags nothing.
+    doubted = {one.session for one in given if one.flagged or one.doubted}
     parked = audit.parked_sessions()
     assert {one.session for one in audit.money_that_differs()} <= doubted | parked
     assert {one.session for one in audit.ends_that_differ()} <= parked
     assert {one.session for one in audit.games_that_differ()} <= parked
     assert {one.session for one in audit.walk_ins_that_differ()} <= parked
-    assert len(audit.extensions_flagged()) >= operations // 1000, "otherwise nothing was shown"
+    if operations >= _LONG:
+        assert any(one.flagged for one in given), "otherwise nothing was shown"
