@@ -9,7 +9,8 @@ try, when to try again, and when to go on with the next.
 - 401 and 403 stop everything: one item asks now and then, the others wait, a person is called.
 - What the server refuses is parked, and with it what follows of the same session, except its end, which is
   always tried. Other sessions go on.
-- A session that was moved takes its place in its new bay's lane once the old one has told all of it.
+- A session that was moved takes its place in its new bay's lane once the old one has told all of it; the
+  move is told once the new one has told what came before: who played there is over for the server, too.
 - Staff's word (`DeliveryRetried`, `DeliveryDropped`) is in the journal too: a drop counts as soon as it is
   seen, a retry when its turn comes, with what was parked behind it.
 """
@@ -229,6 +230,8 @@ class CentralOutbox:
         if isinstance(record.event, e.SessionMovedIn):
             await self._wait_for(record.event.come_from, record.seq)
             return
+        if isinstance(record.event, e.SessionMovedAway):
+            await self._wait_for(record.event.to, record.seq)
         if not isinstance(record.event, e.SessionEnded):
             parked = await self._holding(session_of(record.event))
             if parked:

@@ -85,6 +85,24 @@ async def test_while_the_server_is_away_a_move_is_kept_in_its_place(quick_path: 
             assert world.bay("101").phase is Phase.PLAYING
 
 
+async def test_a_move_is_told_after_the_end_of_who_played_there_before(quick_path: Path) -> None:
+    """Else the server refuses it: for it somebody plays there still."""
+    async with central_world(quick_path) as world:
+        session = await play(world)
+        before = await world.book("102")
+        async with world.up():
+            await started(world, session)
+            await world.knows(before)
+            await world.type_pin(before["pin"], "102")
+            world.wire.order("status", f"/session/{before['id']}/end", times=3)
+            await world.submit(i.End(STAFF, "left"), "102")
+            await world.submit(MOVE)
+            await world.delivered()
+            assert await world.parked() == []
+            assert await shown_at(world, session) == "102"
+            assert (await world.row(before["id"]))["releaseTime"] is not None
+
+
 @pytest.mark.parametrize("kind", ["lost", "unanswered", "doubled_unanswered"])
 async def test_an_unclear_answer_to_a_move_is_read_back(quick_path: Path, kind: str) -> None:
     async with central_world(quick_path) as world:
