@@ -5,8 +5,9 @@ from collections import defaultdict
 from typing import Any
 
 from rich import box
-from rich.console import Console
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from bayd.clients.transport import AiohttpTransport
 from bayd.ports import TransportError
@@ -55,16 +56,17 @@ def bays_table(document: dict[str, Any]) -> Table:
     return table
 
 
-def print_status(document: dict[str, Any]) -> None:
-    console = Console()
-    console.print(bays_table(document))
+def status_view(document: dict[str, Any]) -> Group:
+    """Bays, central server, warnings."""
     central = document["central"]
     online = "online" if central["online"] else f"away ({central['reason']})"
-    console.print(f"central server {online}, {central['outbox']} to deliver, {central['parked']} parked")
+    lines = [f"central server {online}, {central['outbox']} to deliver, {central['parked']} parked"]
     where: defaultdict[str, list[str | None]] = defaultdict(list)
     for warning in document["warnings"]:
         where[warning["text"]].append(warning.get("bay"))
+    warnings = []
     for text, numbers in where.items():
         bays = ", ".join(number for number in numbers if number is not None)
         at = f"bay{'s' * (len(numbers) > 1)} {bays}: " if bays else ""
-        console.print(f"! {at}{text}", style="yellow", highlight=False)
+        warnings.append(Text(f"! {at}{text}", style="yellow"))
+    return Group(bays_table(document), *lines, *warnings)

@@ -3,7 +3,6 @@
 import io
 from typing import Any
 
-import pytest
 from rich.console import Console
 
 from bayd import terminal
@@ -19,25 +18,24 @@ def bay(state: str) -> dict[str, Any]:
     }
 
 
-def shown(monkeypatch: pytest.MonkeyPatch, warnings: list[dict[str, Any]]) -> str:
+def shown(warnings: list[dict[str, Any]]) -> str:
     page = io.StringIO()
-    monkeypatch.setattr(terminal, "Console", lambda: Console(file=page, width=80))
     central = {"online": True, "reason": "", "outbox": 0, "parked": 0}
     bays = {number: bay("unknown") for number in ("101", "102")}
-    terminal.print_status({"bays": bays, "central": central, "warnings": warnings})
+    document = {"bays": bays, "central": central, "warnings": warnings}
+    Console(file=page, width=80).print(terminal.status_view(document))
     return page.getvalue()
 
 
-def test_no_word_of_the_table_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    page = shown(monkeypatch, [])
+def test_no_word_of_the_table_is_cut() -> None:
+    page = shown([])
     assert "…" not in page
     row = next(line for line in page.splitlines() if "101" in line)
     assert row.split() == ["101", "out_of_service", "120", "10", "118", "unknown", "unknown", "available"]
 
 
-def test_what_several_bays_warn_of_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_several_bays_warn_of_is_said_once() -> None:
     page = shown(
-        monkeypatch,
         [
             {"code": "reader_lost", "text": "reader west: unplugged", "bay": "101"},
             {"code": "qod_unusable", "text": "no low latency", "bay": None},

@@ -20,6 +20,7 @@ from bayd.cli.outbox import outbox
 from bayd.cli.qod import qod
 from bayd.cli.reader import reader
 from bayd.cli.staff import staff
+from bayd.cli.status import health, status
 
 EX_UNAVAILABLE = 69
 EX_CONFIG = 78
@@ -42,6 +43,8 @@ main.add_command(balls)
 main.add_command(qod)
 main.add_command(outbox)
 main.add_command(staff)
+main.add_command(status)
+main.add_command(health)
 main.add_command(init)
 main.add_command(doctor)
 main.add_command(events)
@@ -112,28 +115,6 @@ def check_config(file: Path, as_json: bool) -> None:
             click.echo(f"{file}: good")
     if complaints:
         sys.exit(EX_CONFIG)
-
-
-@main.command(short_help="What the daemon says of its bays.")
-@click.option("--config", type=_CONFIG, default=_CONFIG_DEFAULT, envvar="BAYD_CONFIG", show_default=True)
-@click.option("--url", envvar="BAYD_URL", help="Of the daemon. [default: as configured]")
-@click.option("--json", "as_json", is_flag=True, help="The daemon's own document.")
-def status(config: Path, url: str | None, as_json: bool) -> None:
-    """What the daemon says of its bays; exit 69 when it does not answer."""
-    from bayd.settings.local_socket import url_of
-    from bayd.terminal import StatusUnavailableError, fetch_status, print_status
-
-    url = url or url_of(config)
-    try:
-        document = asyncio.run(fetch_status(url))
-    except StatusUnavailableError as error:
-        advice = "is it running (systemctl status bayd)? Does it listen elsewhere (--config, --url)?"
-        click.echo(f"no answer from {url}: {error}. {advice}", err=True)
-        sys.exit(EX_UNAVAILABLE)
-    if as_json:
-        click.echo(json.dumps(document, indent=2))
-    else:
-        print_status(document)
 
 
 @main.command("version")

@@ -32,6 +32,20 @@ def test_a_daemon_is_asked_and_stopped(tmp_path: Path) -> None:
     assert bayd_here("status", "--url", url).code == 69
 
 
+def test_the_status_is_watched_and_the_health_is_an_exit_code(tmp_path: Path) -> None:
+    config = configuration(tmp_path, free_port())
+    assert bayd_here("health", "--config", config).code == 69
+    with started("run", "--config", config) as daemon:
+        daemon.wait_for(READY)
+        well = bayd_here("health", "--config", config)
+        assert (well.code, well.out) == (0, "ready\n")
+        with started("status", "--watch", "--json", "--config", config) as watch:
+            assert "free" in watch.wait_for("bays")
+            daemon.stop()
+            assert "no bayd answers" in watch.wait_for("error")
+            assert watch.stop(signal.SIGINT) in (0, 69)
+
+
 def test_sigint_stops_it_as_well(tmp_path: Path) -> None:
     with started("run", "--config", configuration(tmp_path, free_port())) as daemon:
         daemon.wait_for(READY)
@@ -172,7 +186,7 @@ def test_nobody_answers_is_69(tmp_path: Path) -> None:
     ran = bayd_here("status", "--url", f"http://127.0.0.1:{free_port()}", "--json")
     assert ran.code == 69
     assert ran.out == ""
-    assert ran.err.startswith("no answer from http://127.0.0.1:")
+    assert ran.err.startswith("no bayd answers (http://127.0.0.1:")
 
 
 def test_an_address_that_is_none_is_69() -> None:
