@@ -230,7 +230,7 @@ async def test_a_malformed_body_names_its_fault_and_changes_nothing(unchanged: H
 async def test_a_reason_is_one_line_of_text(unchanged: House) -> None:
     no_reasons = ["", "   ", "x" * 201, "two\nlines", "a\x00b", "\x1b[31mred", "a\u2028b", 5, None, ["x"]]
     for reason in no_reasons:
-        reply = await unchanged.press("pause", {"reason": reason}, token=STAFF)
+        reply = await unchanged.press("hold", {"reason": reason}, token=STAFF)
         assert (reply.status, reply.code, reply.json["field"]) == (422, "invalid", "reason"), reason
 
 
