@@ -258,6 +258,7 @@ class SessionMovedAway:
     reason: str
     at_ms: int
     wall_ms: int
+    first_minutes: int = 0  # of these, booked at first: from them the server's word of more time counts
 
 
 @dataclass(frozen=True, slots=True)

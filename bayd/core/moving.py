@@ -99,6 +99,7 @@ def _leave(source: Bay, target: Bay, request: i.Move, now: Instant, rules: Rules
         to=target.number,
         own=request.actor.role is not i.Role.SYSTEM,
         minutes=source.session.minutes,
+        first_minutes=source.session.first_minutes,
         by=request.actor.name,
         reason=request.reason,
         at_ms=now.boot_ms,

@@ -67,14 +67,14 @@ class BookingPoller:
         games: GameCatalogue,
         *,
         is_walk_in: Callable[[ServerSession], bool],
-        is_selling: Callable[[str], bool],
+        is_selling: Callable[[], bool],
         poll_s: float,
         pulse: ServerPulse,
         clock: Clock,
         randomness: Randomness,
         log: Log,
     ) -> None:
-        """`is_walk_in`: a session that a bay of ours sold. `is_selling`: a sale of the bay is under way."""
+        """`is_walk_in`: a session that a bay of ours sold. `is_selling`: a sale is under way."""
         self._client = client
         self._bays = bays
         self._vault = vault
@@ -229,7 +229,7 @@ class BookingPoller:
         if self._is_over_here(server_id):
             return
         if self._is_walk_in(row):
-            if not self._is_selling(row.bay_number):
+            if not self._is_selling():
                 text = "The server shows a walk-in that no bay of this PC knows to have sold."
                 fact = i.ServerContradicted("walk_in_unclaimed", server_id, text)
                 await tell(self._bays, row.bay_number, fact, self._log)

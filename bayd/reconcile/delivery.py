@@ -17,6 +17,7 @@ with ours: whatever differs is shown to staff.
 from functools import partial
 
 from bayd.clients.central import (
+    CapabilityMissing,
     CentralClient,
     CentralMalformed,
     CentralRefused,
@@ -73,7 +74,7 @@ class Deliveries:
         self._log = log
         self._once = OnceCalls(client, journal, settle_s=settle_s, clock=clock)
         self._walk_ins = WalkIns(client, self._once, bays, walk_in, clock)
-        self._signed = SignedCalls(client, self._once, bays, password)
+        self._signed = SignedCalls(client, self._once, bays, password, self._extended_min)
         self._paging = PagingFacts()
 
     async def send(self, record: Recorded[e.Event]) -> None:
@@ -258,6 +259,13 @@ class Deliveries:
             await self._bays.submit(number, i.ServerContradicted("extensions_differ", ended.session_id, text))
 
     # What all need
+
+    async def _extended_min(self, server_id: int) -> int | None:
+        """None: the history does not say."""
+        try:
+            return (await self._row(server_id)).extended_min
+        except (NotShownError, CentralMalformed, CapabilityMissing):
+            return None
 
     async def _row(self, server_id: int) -> ServerSession:
         """Raises NotShownError."""

@@ -169,9 +169,10 @@ class CentralOutbox:
         """Sold by a bay, not booked at the desk."""
         return self._deliveries.is_walk_in(row)
 
-    def is_selling(self, number: str) -> bool:
-        """A walk-in of this bay may be on its way to the server."""
-        return any(isinstance(record.event, e.WalkInSold) for record in self._lanes[number].queue)
+    def is_selling(self) -> bool:
+        """A walk-in may be on its way to the server: sold at any bay, it may have gone to another since."""
+        waiting = (record for lane in self._lanes.values() for record in lane.queue)
+        return any(isinstance(record.event, e.WalkInSold) for record in waiting)
 
     async def load(self) -> None:
         """Where each bay stands."""

@@ -6,6 +6,7 @@ desk has to do it: a conflict says so, and nothing is parked.
 """
 
 import json
+from collections.abc import Awaitable, Callable
 
 from bayd.clients.central import (
     CapabilityMissing,
@@ -17,6 +18,7 @@ from bayd.clients.central import (
 )
 from bayd.core import events as e
 from bayd.core import inputs as i
+from bayd.core.bookings import granted_minutes
 from bayd.core.model import Payment
 from bayd.journal import Recorded
 from bayd.reconcile.once import Effect, Finding, OnceCalls, Operation
@@ -29,8 +31,17 @@ _DUE, _PAID = "DUE", "PAID"
 class SignedCalls:
     """Each once, over crashes and outages, by being called again."""
 
-    def __init__(self, client: CentralClient, once: OnceCalls, bays: Range, password: Secret | None) -> None:
+    def __init__(
+        self,
+        client: CentralClient,
+        once: OnceCalls,
+        bays: Range,
+        password: Secret | None,
+        extended_min: Callable[[int], Awaitable[int | None]],
+    ) -> None:
+        """`extended_min`: the minutes that were added to a session, as the server's history has them."""
         self._client = client
+        self._extended_min = extended_min
         self._once = once
         self._bays = bays
         self._password = password
@@ -38,7 +49,8 @@ class SignedCalls:
     async def move(self, record: Recorded[e.Event], event: e.SessionMovedAway, server_id: int) -> None:
         """Raises as `OnceCalls.carry_out`.
 
-        `newDuration` is all the time that the session was granted: with less a server might end it early.
+        `newDuration` is all the time that the session was granted, here and at the desk: with less a server
+        would end it early.
         """
         password = self._password
         if password is None:
@@ -50,9 +62,20 @@ class SignedCalls:
             await self._not_moved(event, f"it does not show it in play at bay {record.bay}")
             return
 
+        op_id = op_id_of_move(event)
+        call = await self._once.find(op_id)
+        minutes: int
+        if call is None:
+            # The desk may have given time that we have not heard of yet.
+            added = await self._extended_min(server_id)
+            minutes = max(event.minutes, granted_minutes(event.first_minutes, shown.duration_min, added))
+        else:
+            # A repeat says what was said first: its key stands for that.
+            minutes = json.loads(call.request)["minutes"]
+
         async def send(key: str) -> None:
             await self._client.session_bay_change(
-                record.bay, event.to, password, event.minutes, idempotency_key=key
+                record.bay, event.to, password, minutes, idempotency_key=key
             )
 
         async def look() -> ServerSession:
@@ -66,12 +89,12 @@ class SignedCalls:
         if shown.bay_number == event.to:
             return
         operation = Operation(
-            op_id_of_move(event),
+            op_id,
             "move",
             record.bay,
             event.session_id,
             record.seq,
-            {"to": event.to, "minutes": event.minutes},
+            {"to": event.to, "minutes": minutes},
             send,
             look,
             lambda _row: {},

@@ -85,6 +85,25 @@ async def test_while_the_server_is_away_a_move_is_kept_in_its_place(quick_path: 
             assert world.bay("101").phase is Phase.PLAYING
 
 
+async def test_time_that_the_desk_gave_before_it_heard_of_a_move_is_kept(quick_path: Path) -> None:
+    """The call says how long the session is then: with our own number the desk's minutes would be undone."""
+    async with central_world(quick_path) as world:
+        session = await play(world)
+        async with world.up():
+            await started(world, session)
+            world.wire.down = True
+            await world.submit(MOVE)
+            body = {"duration": 20, "amount": 200, "paymentType": "CASH"}
+            await world.call("POST", f"/session/addSessionTime/{session['id']}", body)
+            world.wire.down = False
+            await world.delivered()
+            await world.until(lambda: world.play("102").minutes == 80, 60)
+            (told,) = world.wire.sent("POST", "/bay/sessionBayChange")
+            assert told.body is not None
+            assert b'"newDuration":"80"' in told.body, (told.body, await world.row(session["id"]))
+            assert (world.conflicts("102"), await world.parked()) == ([], [])
+
+
 async def test_a_move_is_told_after_the_end_of_who_played_there_before(quick_path: Path) -> None:
     """Else the server refuses it: for it somebody plays there still."""
     async with central_world(quick_path) as world:

@@ -219,9 +219,9 @@ class Season:
     # At the desk
 
     async def _desk_move(self, bay: Bay) -> None:
-        """The desk looks first who plays there: the call names bays alone."""
+        """The desk looks first who plays there, and who is on the way there: the call names bays alone."""
         assert bay.session is not None
-        free = self._free_bays()
+        free = [number for number in self._free_bays() if await self._is_told(self.world.bay(number))]
         server_id = self._server_id(bay.session.session_id)
         if server_id is None or not free or not await self._is_told(bay):
             return
