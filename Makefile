@@ -26,7 +26,7 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 -m "not system and not soak and not bench" $(ARGS)
 
 test-system: $(STAMP)
-	$(BIN)/python -m pytest -m system $(ARGS)
+	$(BIN)/python -m pytest -m system -n 2 --dist loadfile $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .
