@@ -12,7 +12,8 @@ async def test_a_request_is_shown_with_its_price_and_approved(house: House) -> N
     asked = (await house.press("extend", {"minutes": 30})).json
     assert asked["extension_asked"] == 30
     request = asked["extension"]["asked"]
-    assert (request["minutes"], request["amount"], request["waits_s"]) == (30, 300, 0)
+    assert (request["minutes"], request["amount"]) == (30, 300)
+    assert 0 <= request["waits_s"] < 60
     assert asked["extension"]["offers"][0] == {"minutes": 15, "amount": 150, "at_once": False}
     given = (await house.press("extend/approve", {"payment": "on_account"}, token=STAFF)).json
     assert given["session"]["minutes"] == 90
