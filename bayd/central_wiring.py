@@ -1,6 +1,7 @@
 """The central server's side of one PC, put together, and what the status says of it."""
 
 from collections.abc import Callable, Coroutine
+from datetime import UTC, tzinfo
 from typing import Any, Protocol
 
 from bayd.clients.central import (
@@ -76,7 +77,7 @@ class CentralParts:
         clock: Clock,
         randomness: Randomness,
         log: Log,
-        timezone: str = "UTC",
+        zone: tzinfo | None = UTC,
     ) -> None:
         self._bays = bays
         self._clock = clock
@@ -123,7 +124,7 @@ class CentralParts:
         self.tariff = TariffWatcher(
             self.client,
             bays,
-            timezone=timezone,
+            zone=zone,
             price_minutes=central.price_minutes,
             clock=clock,
             log=log,

@@ -21,7 +21,7 @@ from bayd.reconcile.qod import OFF, BayLine, BayTrouble, QodReconciler, leases_l
 from bayd.reconcile.qod_book import Bays
 from bayd.reconcile.qod_flow import QodUnusableError, flow_of, make_client, terms_of
 from bayd.reconcile.qod_keeper import Tools
-from bayd.reconcile.qod_purse import Purse, timezone_of
+from bayd.reconcile.qod_purse import Purse
 from bayd.reconcile.qod_sink import EventSink, SinkTokens
 from bayd.settings import Configuration, Qod, QodWebhook
 from bayd.web.listener import Listener, check_listen
@@ -235,7 +235,7 @@ def _lines(configuration: Configuration, qod: Qod) -> Mapping[str, BayLine]:
 
 def _purse(configuration: Configuration, qod: Qod, clock: Clock) -> Purse:
     sessions, seconds = _limits(configuration, qod)
-    timezone = timezone_of(configuration.settings.site.timezone)
+    timezone = configuration.settings.site.zone_for_people
     return Purse(clock, timezone, max_sessions=sessions, max_seconds=seconds)
 
 

@@ -30,7 +30,6 @@ from bayd.reader_tools import ReaderTools
 from bayd.reader_wiring import ReaderParts, ReaderPlan
 from bayd.reconcile.modes import BayModes
 from bayd.reconcile.once import SINK
-from bayd.reconcile.qod_purse import timezone_of
 from bayd.runtime.bay import BayObserver
 from bayd.runtime.chronicle import Chronicle
 from bayd.runtime.clock import SystemClock
@@ -160,7 +159,7 @@ class Daemon:
                     "antennas": parts.readers.antennas.run(),
                     **parts.central.roots(parts.api.recovered_answer),
                     "event-feed": parts.feed.run(),
-                    "bay-modes": BayModes(bays, settings.site.timezone, self._clock, self._log).run(),
+                    "bay-modes": BayModes(bays, settings.site.zone, self._clock, self._log).run(),
                     "qod": parts.qod.run(),
                     "loop-lag": watch_loop(counts.loop_turned),
                     "watchdog": self._watchdog(journal, bays, restart).run(),
@@ -270,6 +269,7 @@ class Daemon:
             site_name=settings.site.name,
             currency=settings.site.currency,
             timezone=settings.site.timezone,
+            zone=settings.site.zone_for_people,
             settings=settings.staff,
         )
         board = BoardPage(frame, parts.bays, parts.views, self._clock)
@@ -314,7 +314,7 @@ class _Parts:
             bays,
             transport=self._transport,
             horizon_ms=settings.play.booking_horizon_minutes * configuration.minute_ms,
-            timezone=settings.site.timezone,
+            zone=settings.site.zone,
             ears=self.readers,
             clock=clock,
             randomness=randomness,
@@ -364,7 +364,7 @@ class _Parts:
             views=self.views,
             clock=clock,
         )
-        self.audit = AuditPage(journal.audit, timezone_of(settings.site.timezone))
+        self.audit = AuditPage(journal.audit, settings.site.zone_for_people)
         self.feed = EventFeed(bays, journal, log)
         self.streams = EventStreams(
             bays,

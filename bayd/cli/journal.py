@@ -75,14 +75,12 @@ def events(
 @click.option("--json", "as_json", is_flag=True)
 def audit(config: Path, day: str | None, as_csv: bool, as_json: bool) -> None:
     """What staff and technicians did on one day: who, why, before, after. Reads the file."""
-    from zoneinfo import ZoneInfo
-
     from bayd.journal_reader import JournalUnreadableError, reading
     from bayd.web.audit import as_csv as table_of
     from bayd.web.audit import day_bounds_ms, views
 
     settings = _load(config).settings
-    zone = ZoneInfo(settings.site.timezone)
+    zone = settings.site.zone_for_people
     try:
         wanted = datetime.now(zone).date() if day is None else date.fromisoformat(day)
     except ValueError:

@@ -5,8 +5,7 @@ is a guess. Bays with one fixed mode keep that; those on a schedule are locked.
 """
 
 import asyncio
-from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from datetime import datetime, timedelta, tzinfo
 
 from bayd.core import inputs as i
 from bayd.core.model import Mode
@@ -20,16 +19,16 @@ _LOOK_S = 5.0
 
 
 class BayModes:
-    """`run` is a root task. The timetable is that of each bay's rules: a reload changes it."""
+    """`run` is a root task. The timetable is that of each bay's rules: a reload changes it.
 
-    def __init__(self, bays: Range, timezone: str, clock: Clock, log: Log) -> None:
+    `zone` None: no time of day is known.
+    """
+
+    def __init__(self, bays: Range, zone: tzinfo | None, clock: Clock, log: Log) -> None:
         self._bays = bays
         self._clock = clock
         self._log = log
-        try:
-            self._timezone: ZoneInfo | None = ZoneInfo(timezone)
-        except ZoneInfoNotFoundError:  # this machine has none: no time of day
-            self._timezone = None
+        self._zone = zone
 
     async def run(self) -> None:
         await self._bays.ready.wait()
@@ -47,9 +46,9 @@ class BayModes:
 
     def _report(self, table: Timetable) -> i.ModeSeen:
         now = self._clock.now()
-        if not now.synchronised or self._timezone is None:
+        if not now.synchronised or self._zone is None:
             return i.ModeSeen(table.mode or Mode.LOCKED, None, None)
-        at = datetime.fromtimestamp(now.wall_ms / 1000, self._timezone)
+        at = datetime.fromtimestamp(now.wall_ms / 1000, self._zone)
         day, minute = at.toordinal(), at.hour * 60 + at.minute
         turn = next_turn(table, day, minute)
         return i.ModeSeen(
@@ -60,4 +59,4 @@ class BayModes:
 
     def _wall_ms(self, day: int, minute: int) -> int:
         at = datetime.fromordinal(day) + timedelta(minutes=minute)
-        return round(at.replace(tzinfo=self._timezone).timestamp() * 1000)
+        return round(at.replace(tzinfo=self._zone).timestamp() * 1000)

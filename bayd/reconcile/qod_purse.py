@@ -5,8 +5,7 @@ journal has it: two bays never spend the same last minute.
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, tzinfo
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from datetime import datetime, tzinfo
 
 from bayd.core.model import Bay
 from bayd.core.qos_budget import Budget, Day, Spent
@@ -47,14 +46,6 @@ class Purse:
     def left(self) -> Budget:
         day = Day(self.today(), self.spent() + _sum(self._held.values()))
         return day.budget(day.day, max_sessions=self.max_sessions, max_seconds=self.max_seconds)
-
-
-def timezone_of(name: str) -> tzinfo:
-    """UTC where this machine does not know the zone."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return UTC
 
 
 def _sum(costs: Iterable[Spent]) -> Spent:

@@ -9,8 +9,7 @@ does not have is asked for again after an hour.
 
 import asyncio
 from dataclasses import replace
-from datetime import datetime
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from datetime import datetime, tzinfo
 
 from bayd.clients.central import CapabilityMissing, CentralClient, CentralError, GenericPrice
 from bayd.core import inputs as i
@@ -26,21 +25,22 @@ _MISSING_S = 3600.0
 
 
 class TariffWatcher:
-    """`run` is a root task. `price_minutes`: what the server's price is for; None: nobody said."""
+    """`run` is a root task. `price_minutes`: what the server's price is for; None: nobody said.
+    `zone` None: no time of day is known."""
 
     def __init__(
         self,
         client: CentralClient,
         bays: Range,
         *,
-        timezone: str,
+        zone: tzinfo | None,
         price_minutes: int | None,
         clock: Clock,
         log: Log,
     ) -> None:
         self._client = client
         self._bays = bays
-        self._timezone = _zone(timezone)
+        self._zone = zone
         self._price_minutes = price_minutes
         self._clock = clock
         self._log = log
@@ -79,9 +79,9 @@ class TariffWatcher:
 
     def _is_now(self, price: GenericPrice) -> bool:
         now = self._clock.now()
-        if not now.synchronised or self._timezone is None:
+        if not now.synchronised or self._zone is None:
             return False
-        at = datetime.fromtimestamp(now.wall_ms / 1000, self._timezone)
+        at = datetime.fromtimestamp(now.wall_ms / 1000, self._zone)
         second = at.hour * 3600 + at.minute * 60 + at.second
         if price.start_s <= price.end_s:
             return price.start_s <= second < price.end_s
@@ -117,11 +117,3 @@ class TariffWatcher:
                 owed = sum(due.amount - (due.discounted or 0) for due in dues)
                 await tell(self._bays, number, i.ArrearsSeen(max(0, owed)), self._log)
             await asyncio.sleep(wait_s)
-
-
-def _zone(name: str) -> ZoneInfo | None:
-    """None: this machine has no time zones, and so no time of day of the site."""
-    try:
-        return ZoneInfo(name)
-    except ZoneInfoNotFoundError:
-        return None

@@ -1,8 +1,10 @@
 """The site, its local HTTP service, and where the truth lies."""
 
 import zoneinfo
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field
 
@@ -42,6 +44,19 @@ class Site(Table):
         description="For display only: amounts are whole numbers in the central server's own unit, passed "
         "through unchanged.",
     )
+
+    @property
+    def zone(self) -> ZoneInfo | None:
+        """None: this machine has no time zones, and so nobody knows the site's time of day."""
+        try:
+            return ZoneInfo(self.timezone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            return None
+
+    @property
+    def zone_for_people(self) -> tzinfo:
+        """To show times and to count days by; UTC where the site's own is not known."""
+        return self.zone or UTC
 
 
 class Http(Table):

@@ -1,6 +1,7 @@
 """`bayd run` and `bayd status`: a real daemon, and each way in which it does not start."""
 
 import json
+import os
 import signal
 import socket
 from pathlib import Path
@@ -199,3 +200,15 @@ def test_something_else_answers_is_69(tmp_path: Path) -> None:
         ran = bayd_here("status", "--url", url)
     assert ran.code == 69
     assert "not bayd's" in ran.err
+
+
+def test_a_machine_without_time_zones_has_a_daemon_all_the_same(tmp_path: Path) -> None:
+    """As a small Debian has it: no tzdata. Nobody knows the site's time of day, and play needs none."""
+    nothing = tmp_path / "nothing/tzdata"
+    nothing.mkdir(parents=True)
+    (nothing / "__init__.py").touch()  # stands before the package that this environment may have
+    path = os.pathsep.join([str(nothing.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    config = configuration(tmp_path, free_port(), '[site]\ntimezone = "Asia/Kolkata"\n')
+    with started("run", "--config", config, env={"PYTHONTZPATH": "", "PYTHONPATH": path}) as running:
+        running.wait_for("bayd_ready")
+        assert running.stop() == 0

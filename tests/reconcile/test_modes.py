@@ -31,7 +31,7 @@ FREE_UNTIL_NEXT_HOUR = Timetable(
 async def test_bays_close_and_open_and_an_unkept_clock_opens_them(tmp_path: Path) -> None:
     world = World(tmp_path / "journal.db", {"109": Rules(timetable=NEVER_TODAY)})
     async with world.up() as bays:
-        modes = BayModes(bays, "Asia/Kolkata", world.clock, world.log)
+        modes = BayModes(bays, ZoneInfo("Asia/Kolkata"), world.clock, world.log)
         await modes.look()
         assert bays.get("109").closed
         world.clock.synchronised = False
@@ -50,7 +50,7 @@ async def test_bays_close_and_open_and_an_unkept_clock_opens_them(tmp_path: Path
 async def test_free_play_by_the_schedule_ends_at_its_hour_and_needs_a_clock(tmp_path: Path) -> None:
     world = World(tmp_path / "journal.db", {"109": Rules(timetable=FREE_UNTIL_NEXT_HOUR)})
     async with world.up() as bays:
-        modes = BayModes(bays, "Asia/Kolkata", world.clock, world.log)
+        modes = BayModes(bays, ZoneInfo("Asia/Kolkata"), world.clock, world.log)
         world.clock.synchronised = False
         await modes.look()
         assert (bays.get("109").mode, world.wishes.last().antennas_on) == (Mode.LOCKED, False)
@@ -71,7 +71,7 @@ async def test_what_staff_said_for_today_holds_over_a_crash_until_midnight(tmp_p
     async with world.up() as bays:
         await bays.submit("109", i.SetMode(Mode.CLOSED, True, STAFF, "nets"))
     async with world.up() as bays:
-        modes = BayModes(bays, "Asia/Kolkata", world.clock, world.log)
+        modes = BayModes(bays, ZoneInfo("Asia/Kolkata"), world.clock, world.log)
         await modes.look()
         assert bays.get("109").closed
         midnight = NOW.replace(hour=23, minute=59, second=59)

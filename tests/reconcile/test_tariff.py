@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -72,7 +73,7 @@ async def test_a_price_counts_at_its_time_of_day_at_the_site(
         watcher = TariffWatcher(
             world.parts.client,
             world.range,
-            timezone="Asia/Kolkata",
+            zone=ZoneInfo("Asia/Kolkata"),
             price_minutes=60,
             clock=clock,
             log=world.log,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import aiohttp
 
@@ -430,6 +431,7 @@ class House:
             site_name="Example range",
             currency="INR",
             timezone="Asia/Kolkata",
+            zone=ZoneInfo("Asia/Kolkata"),
             settings=self.staff_settings,
         )
         board = BoardPage(frame, self.bays, views, self.clock)

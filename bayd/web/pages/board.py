@@ -5,9 +5,8 @@ Whoever is not signed in sees what `/status` says to everybody, without a name, 
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from http import HTTPStatus
-from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
@@ -34,10 +33,18 @@ class BoardFrame:
     """What all pages of the board share: the head with the ways to the others, language and look."""
 
     def __init__(
-        self, files: StaticFiles, *, site_name: str, currency: str, timezone: str, settings: Staff
+        self,
+        files: StaticFiles,
+        *,
+        site_name: str,
+        currency: str,
+        timezone: str,
+        zone: tzinfo,
+        settings: Staff,
     ) -> None:
+        """`timezone`: its name, for browsers, which know it themselves; `zone`: for what is drawn here."""
         self.words = Words("board", settings.language)
-        self.zone = ZoneInfo(timezone)
+        self.zone = zone
         self.site_name = site_name
         self.currency = currency
         self._files = files
