@@ -16,8 +16,8 @@ import click
 from bayd.cli.reader_target import CONFIG_DEFAULT, EX_CONFIG, find_target, identified, run
 
 if TYPE_CHECKING:
-    from bayd.ball_book import Change
     from bayd.core.balls import Ball
+    from bayd.tools.ball_book import Change
 
 _PATH = click.Path(dir_okay=False, path_type=Path)
 _READS = 3  # of one EPC at one port: noise that passes an 8-bit checksum is not seen twice, let alone thrice
@@ -47,7 +47,7 @@ def import_balls(file: Path, config: Path, registry: Path | None, replace_all: b
 
     Balls that are on the list already get the values of FILE; the others stay.
     """
-    from bayd.ball_book import merged, read_book
+    from bayd.tools.ball_book import merged, read_book
 
     def change(book: "tuple[Ball, ...]") -> "tuple[tuple[Ball, ...], Change]":
         more = read_book(file)
@@ -65,8 +65,8 @@ def import_balls(file: Path, config: Path, registry: Path | None, replace_all: b
 @_JSON
 def export(file: Path | None, config: Path, registry: Path | None, in_use: bool, as_json: bool) -> None:
     """Write the list to FILE, or show it."""
-    from bayd.ball_book import BallBookError, read_book, write_book
     from bayd.core.balls import encode_balls
+    from bayd.tools.ball_book import BallBookError, read_book, write_book
 
     try:
         book = [ball for ball in read_book(_registry(config, registry)) if ball.in_use or not in_use]
@@ -114,14 +114,14 @@ def learn(
 
     Lay nothing but new balls before its antennas. One that is retired stays so.
     """
-    from bayd.ball_book import learned
+    from bayd.tools.ball_book import learned
 
     path = _registry(config, registry)
     target = find_target(name, config, driver, baudrate)
 
     async def listen() -> list[str]:
-        from bayd.reader_watch import watch
         from bayd.runtime.randomness import SystemRandomness
+        from bayd.tools.reader_watch import watch
 
         found = await identified(target)
         tallies = await watch(
@@ -148,7 +148,7 @@ def learn(
 @_JSON
 def retire(epcs: tuple[str, ...], config: Path, registry: Path | None, as_json: bool) -> None:
     """Take balls out of use: they are not counted any more. Exit 1 if one is not on the list."""
-    from bayd.ball_book import retired
+    from bayd.tools.ball_book import retired
 
     at = _now()
     wanted = list(dict.fromkeys(epc.strip().upper() for epc in epcs))
@@ -165,8 +165,8 @@ def _change(
     dry_run: bool = False,
 ) -> "Change":
     """Read, change, write under one lock, and say what became of it."""
-    from bayd.ball_book import BallBookError, changing, read_book, write_book
     from bayd.core.balls import BallListError
+    from bayd.tools.ball_book import BallBookError, changing, read_book, write_book
 
     try:
         with changing(path):

@@ -90,7 +90,7 @@ def commission(
     if as_json:
         click.echo(json.dumps(report, indent=2))
     else:
-        from bayd.commission_book import as_text
+        from bayd.web.commission_book import as_text
 
         click.echo("\n" + as_text(report), nl=False)
     if not report["passed"]:

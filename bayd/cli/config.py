@@ -28,8 +28,8 @@ _JSON = click.option("--json", "as_json", is_flag=True)
 @_JSON
 def init(config: Path, name: str, timezone: str | None, central_url: str, as_json: bool) -> None:
     """Write a commented first configuration, the site key and two tokens. Overwrites nothing."""
-    from bayd.first_files import FirstFilesError, FirstSite, write_first_files
-    from bayd.serial_ports import find_ports
+    from bayd.devices.serial_ports import find_ports
+    from bayd.tools.first_files import FirstFilesError, FirstSite, write_first_files
 
     site = FirstSite(name, timezone or _timezone_here(), central_url, find_ports())
     try:
@@ -60,8 +60,8 @@ def config_group() -> None:
 @_JSON
 def show(config: Path, changed: bool, as_json: bool) -> None:
     """Every setting with its value and where it comes from. Secrets and devices of screens are masked."""
-    from bayd.effective import DEFAULT, effective_credentials, effective_settings
     from bayd.settings import ConfigurationError, load
+    from bayd.tools.effective import DEFAULT, effective_credentials, effective_settings
 
     try:
         rows = effective_settings(load(config), config)

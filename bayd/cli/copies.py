@@ -69,7 +69,7 @@ def migrate(config: Path) -> None:
 
 def _journal(config: Path) -> Path:
     from bayd.settings import ConfigurationError, load
-    from bayd.wiring import JOURNAL
+    from bayd.wiring.daemon import JOURNAL
 
     try:
         return load(config).settings.state.dir / JOURNAL

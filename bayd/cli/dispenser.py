@@ -45,7 +45,7 @@ def dispenser() -> None:
 @click.option("--dev", type=click.Path(file_okay=False, path_type=Path), default=Path("/dev"), hidden=True)
 def scan(links: tuple[str, ...], config: Path, as_json: bool, door: Door, dev: Path) -> None:  # noqa: ARG001
     """Ask each serial port for ccTalk hoppers (addresses 3 to 10) and Modbus units (1 to 4)."""
-    from bayd.serial_ports import find_ports
+    from bayd.devices.serial_ports import find_ports
 
     held = find_held(door)
     wanted = links or tuple(port.link for port in find_ports(dev))
@@ -187,7 +187,7 @@ async def _free(daemon: Daemon, bays: list[str]) -> str:
 async def _look(link: str, held: Held) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from bayd.dispenser_talk import DispenserTalkError, scan_line
+    from bayd.devices.dispenser_talk import DispenserTalkError, scan_line
 
     row: dict[str, Any] = {"link": link, "held": held.at(link), "found": [], "problem": None}
     if row["held"] is None:
@@ -234,7 +234,7 @@ def _settings(name: str, config: Path) -> "Dispenser":
 
 
 def _asked(name: str, settings: "Dispenser") -> "tuple[Identity, Level]":
-    from bayd.adapters import make_dispensers
+    from bayd.devices.dispensers import make_dispensers
     from hardware.dispenser import DispenserError
 
     async def ask() -> "tuple[Identity, Level]":

@@ -14,7 +14,7 @@ import click
 from bayd.cli.config import CONFIG_DEFAULT, environment_with_credentials
 
 if TYPE_CHECKING:
-    from bayd.doctor import Finding
+    from bayd.tools.doctor import Finding
 
 _USER = "bayd"  # systemd/bayd.sysusers
 _MARKS = {"good": ("ok", "green"), "look": ("look", "yellow"), "bad": ("BAD", "red")}
@@ -32,9 +32,9 @@ _MARKS = {"good": ("ok", "green"), "look": ("look", "yellow"), "bad": ("BAD", "r
 @click.option("--json", "as_json", is_flag=True)
 def doctor(config: Path, url: str | None, udev: bool, as_json: bool) -> None:
     """Look at configuration, ports, clock, disk, servers and daemon. Exit 1 if anything is bad."""
-    from bayd.doctor import Grade, udev_rules
-    from bayd.serial_ports import find_ports
+    from bayd.devices.serial_ports import find_ports
     from bayd.settings.local_socket import url_of
+    from bayd.tools.doctor import Grade, udev_rules
 
     if udev:
         rules = udev_rules(find_ports())
@@ -60,7 +60,10 @@ def doctor(config: Path, url: str | None, udev: bool, as_json: bool) -> None:
 async def _look_at_all(config: Path, url: str) -> "list[Finding]":
     from bayd.clients.transport import AiohttpTransport
     from bayd.credentials import load_credentials
-    from bayd.doctor import (
+    from bayd.devices.serial_ports import find_ports
+    from bayd.runtime.clock import SystemClock
+    from bayd.settings import ConfigurationError, load
+    from bayd.tools.doctor import (
         bad,
         check_central,
         check_clock,
@@ -71,9 +74,6 @@ async def _look_at_all(config: Path, url: str) -> "list[Finding]":
         check_socket_links,
         good,
     )
-    from bayd.runtime.clock import SystemClock
-    from bayd.serial_ports import find_ports
-    from bayd.settings import ConfigurationError, load
 
     found = check_clock(synchronised=SystemClock().now().synchronised)
     try:
@@ -104,8 +104,8 @@ async def _look_at_all(config: Path, url: str) -> "list[Finding]":
 
 
 async def _check_daemon(url: str) -> "list[Finding]":
-    from bayd.doctor import bad, good, look
-    from bayd.terminal import StatusUnavailableError, fetch_status
+    from bayd.tools.doctor import bad, good, look
+    from bayd.tools.terminal import StatusUnavailableError, fetch_status
 
     try:
         document = await fetch_status(url)

@@ -12,8 +12,8 @@ import click
 from bayd.cli.config import CONFIG_DEFAULT, EX_CONFIG
 
 if TYPE_CHECKING:
-    from bayd.journal_reader import Line
     from bayd.settings import Configuration
+    from bayd.tools.journal_reader import Line
 
 EX_UNAVAILABLE = 69
 _LOOK_S = 0.5
@@ -43,7 +43,7 @@ def events(
     as_json: bool,
 ) -> None:
     """What the journal has recorded, a line for each event. Reads the file: the daemon need not run."""
-    from bayd.journal_reader import JournalUnreadableError, reading
+    from bayd.tools.journal_reader import JournalUnreadableError, reading
 
     settings = _load(config).settings
     try:
@@ -75,7 +75,7 @@ def events(
 @click.option("--json", "as_json", is_flag=True)
 def audit(config: Path, day: str | None, as_csv: bool, as_json: bool) -> None:
     """What staff and technicians did on one day: who, why, before, after. Reads the file."""
-    from bayd.journal_reader import JournalUnreadableError, reading
+    from bayd.tools.journal_reader import JournalUnreadableError, reading
     from bayd.web.audit import as_csv as table_of
     from bayd.web.audit import day_bounds_ms, views
 
@@ -120,7 +120,7 @@ def dump(config: Path, url: str | None, out: Path | None, count: int, as_json: b
     import asyncio
 
     from bayd.settings.local_socket import url_of
-    from bayd.support_bundle import BundleError, write_bundle
+    from bayd.tools.support_bundle import BundleError, write_bundle
 
     now = datetime.now(UTC)
     out = out or Path(f"bayd-dump-{now:%Y%m%d-%H%M%S}.tar.gz")

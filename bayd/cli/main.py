@@ -65,7 +65,7 @@ def run(config: Path, log_level: str) -> None:
     from bayd.runtime import logs
     from bayd.settings import ConfigurationError
     from bayd.web.app import ListenRefusedError
-    from bayd.wiring import run as run_daemon
+    from bayd.wiring.daemon import run as run_daemon
 
     logs.configure(log_level)
     code = 0
@@ -249,7 +249,7 @@ for _name, _text in {
 @click.option("--config", type=_CONFIG, default=_CONFIG_DEFAULT, envvar="BAYD_CONFIG", show_default=True)
 def make_safe(config: Path) -> None:
     """Stop every motor. Needs neither secrets nor the journal; for ExecStopPost and emergencies."""
-    from bayd.make_safe import make_safe as stop_motors
+    from bayd.tools.make_safe import make_safe as stop_motors
 
     sys.exit(stop_motors(config))
 

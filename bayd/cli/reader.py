@@ -19,7 +19,7 @@ from bayd.cli.reader_listening import listen_here, listen_there, reader_path, sh
 from bayd.cli.reader_target import CONFIG_DEFAULT, Target, find_target, identified, run
 
 if TYPE_CHECKING:
-    from bayd.reader_talk import Identity
+    from bayd.devices.reader_talk import Identity
 
 _WATCH_S = 10.0
 _IDENTIFY_S = 60.0  # some twenty questions, each behind a round over sixteen ports
@@ -51,9 +51,9 @@ def scan(config: Path, as_json: bool, door: Door, dev: Path) -> None:  # noqa: A
     """List the serial ports, and say what reader is at each. Ports that bayd holds are not touched."""
     from bayd.cli.held import in_words as held_in_words
     from bayd.cli.reader_views import in_words
-    from bayd.reader_documents import summary_of
-    from bayd.reader_talk import PortInUseError, ReaderTalkError, identify
-    from bayd.serial_ports import SerialPort, find_ports
+    from bayd.devices.reader_documents import summary_of
+    from bayd.devices.reader_talk import PortInUseError, ReaderTalkError, identify
+    from bayd.devices.serial_ports import SerialPort, find_ports
 
     async def look(port: SerialPort) -> dict[str, Any]:
         row: dict[str, Any] = {
@@ -122,7 +122,7 @@ def identify_command(
 ) -> None:
     """Ask a reader what it is. Changes nothing."""
     from bayd.cli.reader_views import in_words, port_in_words, report_of
-    from bayd.reader_documents import summary_of
+    from bayd.devices.reader_documents import summary_of
     from bayd.settings.readers import USUAL_BAUD
 
     target = find_target(name, config, driver, baudrate, region)
@@ -263,7 +263,7 @@ async def _power(
     target: Target, power_dbm: int | None, ports: tuple[int, ...]
 ) -> tuple[list[int], list[int], list[str]]:
     """Powers before and after, and what was refused. Raises ReaderTalkError."""
-    from bayd.reader_talk import ReaderTalkError, open_talk
+    from bayd.devices.reader_talk import ReaderTalkError, open_talk
     from bayd.settings.readers import USUAL_BAUD
     from hardware.rfid.dialogue import NoAnswerError
 
@@ -299,7 +299,7 @@ def _held_reader(door: Door, target: Target) -> str | None:
 
 
 def _asked_identity(door: Door, held: str) -> "Identity":
-    from bayd.reader_documents import identity_of
+    from bayd.devices.reader_documents import identity_of
 
     path = reader_path(held, "identify")
     return identity_of(in_daemon(door, lambda daemon: daemon.get(path, timeout_s=_IDENTIFY_S)))

@@ -12,7 +12,7 @@ from bayd.cli.daemon import Daemon
 from bayd.cli.reader_target import Target, identified
 
 if TYPE_CHECKING:
-    from bayd.reader_watch import Tallies
+    from bayd.tools.reader_watch import Tallies
     from hardware.rfid import ReaderEvent, TagRead
 
 
@@ -36,9 +36,9 @@ async def listen_here(
     on_note: Callable[[str], None],
 ) -> None:
     """Raises ReaderTalkError."""
-    from bayd.reader_documents import note_of
-    from bayd.reader_watch import watch
+    from bayd.devices.reader_documents import note_of
     from bayd.runtime.randomness import SystemRandomness
+    from bayd.tools.reader_watch import watch
     from hardware.rfid import TagBatch
 
     def on_event(event: "ReaderEvent") -> None:
@@ -96,8 +96,8 @@ async def shown(listen: Listen, *, console: Any, as_json: bool) -> "Tallies":
     from rich.live import Live
 
     from bayd.cli.reader_views import tag_table
-    from bayd.reader_documents import read_document
-    from bayd.reader_watch import Tallies
+    from bayd.devices.reader_documents import read_document
+    from bayd.tools.reader_watch import Tallies
 
     tallies = Tallies()
     notes: list[str] = []

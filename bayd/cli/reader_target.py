@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from bayd.reader_talk import Identity
+    from bayd.devices.reader_talk import Identity
     from bayd.settings.readers import Region
 
 T = TypeVar("T")
@@ -78,7 +78,7 @@ def find_target(
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Ends the process with a message where the reader cannot be talked to."""
-    from bayd.reader_talk import ReaderTalkError
+    from bayd.devices.reader_talk import ReaderTalkError
 
     try:
         return asyncio.run(work)
@@ -89,7 +89,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 async def identified(target: Target) -> "Identity":
     """Raises ReaderTalkError, also when nothing answers."""
-    from bayd.reader_talk import ReaderTalkError, identify
+    from bayd.devices.reader_talk import ReaderTalkError, identify
 
     found = await identify(
         target.link,

@@ -8,9 +8,9 @@ from rich.table import Table
 
 import bayd
 from bayd.cli.reader_target import Target
-from bayd.reader_documents import document_of
-from bayd.reader_talk import Identity
-from bayd.reader_watch import Tallies
+from bayd.devices.reader_documents import document_of
+from bayd.devices.reader_talk import Identity
+from bayd.tools.reader_watch import Tallies
 
 
 def report_of(target: Target, found: Identity) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def status(config: Path, url: str | None, as_json: bool, watch: bool) -> None:
     """What the daemon says of its bays; exit 69 when it does not answer."""
     from rich.console import Console
 
-    from bayd.terminal import status_view
+    from bayd.tools.terminal import status_view
 
     door = _door(config, url)
     if watch:
@@ -96,7 +96,7 @@ async def _watch(door: Door, *, as_json: bool) -> NoReturn:
     from rich.console import Console
     from rich.live import Live
 
-    from bayd.terminal import status_view
+    from bayd.tools.terminal import status_view
 
     console = Console()
     with Live(console=console, auto_refresh=False, screen=console.is_terminal and not as_json) as live:

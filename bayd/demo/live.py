@@ -16,7 +16,7 @@ from bayd.demo.demo import PREFIX, close_when_told
 from bayd.demo.doors import Booked, DoorError, Doors
 from bayd.demo.script import Evening
 from bayd.demo.stage import HOPPERS, READER, Stage, StageError
-from bayd.terminal import bays_table
+from bayd.tools.terminal import bays_table
 
 YOUR_BAY = "104"
 _YOUR_MINUTES = 30

@@ -59,7 +59,7 @@ class CommissionReports(BaseModel):
 
 
 class Book(Protocol):
-    """See `bayd.commission_book`. Blocking."""
+    """See `bayd.web.commission_book`. Blocking."""
 
     def find_all(self, bay: str) -> list[dict[str, Any]]: ...
     def save(self, report: Mapping[str, Any]) -> str: ...

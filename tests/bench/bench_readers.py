@@ -35,14 +35,14 @@ from bayd.core.rules import Rules
 from bayd.journal import Journal, ThreadJournalExecutor
 from bayd.journal.disk import Connect, connect
 from bayd.journal.event_codec import BayEventCodec
-from bayd.reader_routes import make_routing
-from bayd.reader_wiring import ReaderParts, ReaderPlan
 from bayd.reconcile.listening import presence_rules
 from bayd.runtime.bay import Outcome
 from bayd.runtime.clock import SystemClock
 from bayd.runtime.randomness import SystemRandomness
 from bayd.runtime.range import Range
 from bayd.settings.readers import Reader
+from bayd.wiring.reader_routes import make_routing
+from bayd.wiring.readers import ReaderParts, ReaderPlan
 from hardware.sim import r2000
 from hardware.sim.ptys import PtyPort
 from hardware.sim.r2000 import R2000Sim

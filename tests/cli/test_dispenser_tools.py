@@ -9,7 +9,7 @@ import pytest
 
 from bayd.cli.daemon import Daemon
 from bayd.cli.dispenser import pay_on_trial
-from bayd.dispenser_talk import Found, scan_line
+from bayd.devices.dispenser_talk import Found, scan_line
 from hardware.sim.plc import ModbusLine, PlcProgram, PlcSlave
 from hardware.sim.ptys import PtyPort
 

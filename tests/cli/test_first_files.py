@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bayd.first_files import FirstFilesError, FirstSite, first_configuration, write_first_files
-from bayd.serial_ports import SerialPort
+from bayd.devices.serial_ports import SerialPort
 from bayd.settings import load
+from bayd.tools.first_files import FirstFilesError, FirstSite, first_configuration, write_first_files
 from tests.cli.command import bayd_here
 
 SITE = FirstSite("Range", "Asia/Kolkata", "http://127.0.0.1:4000")

@@ -9,9 +9,9 @@ from typing import Any
 
 from bayd.core import events as e
 from bayd.journal import ThreadJournalExecutor
-from bayd.reader_wiring import ReaderParts, ReaderPlan
 from bayd.runtime.range import Range
 from bayd.settings.readers import Reader
+from bayd.wiring.readers import ReaderParts, ReaderPlan
 from hardware.sim.ptys import PtyPort
 from hardware.sim.r2000 import R2000Sim
 from hardware.sim.uhf288 import Uhf288Sim

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from bayd.core.rules import Rules
-from bayd.reader_tools import ReaderTools
 from bayd.web.readers import ToolRefusedError
+from bayd.wiring.reader_tools import ReaderTools
 from tests.cli.command import Ran, bayd_here
 from tests.cli.daemon import free_port, started
 from tests.integration.readers_at_work import SimulatedReader, credits_in, reader_side, until

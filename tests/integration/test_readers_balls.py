@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from bayd.ball_book import BallBookError, changing, write_book
 from bayd.cli import main
 from bayd.core.balls import Ball, parse_balls, registered_epcs
+from bayd.tools.ball_book import BallBookError, changing, write_book
 from tests.integration.readers_at_work import SimulatedReader
 
 EPCS = tuple(f"E28011700000020A{number:08X}" for number in range(1, 6))

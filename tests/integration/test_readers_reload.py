@@ -13,9 +13,9 @@ from bayd.clients.transport import AiohttpTransport
 from bayd.core.inputs import Actor, Role, SelectGame
 from bayd.core.model import DeviceState, Game
 from bayd.core.rules import Rules
-from bayd.reader_wiring import ReaderPlan
 from bayd.reconcile.asked_listing import AskedListing
 from bayd.reference.central import make_app
+from bayd.wiring.readers import ReaderPlan
 from hardware.rfid import AntennaPlan, Asides
 from tests.integration.readers_at_work import SimulatedReader, credits_in, reader_side, until
 from tests.simulation.world import SimLog, World

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from bayd.cli import main
 from bayd.core.rules import Rules
-from bayd.serial_ports import find_ports
+from bayd.devices.serial_ports import find_ports
 from hardware.sim.r2000 import R2000Sim
 from tests.integration.readers_at_work import SimulatedReader, reader_side, until
 from tests.simulation.world import World

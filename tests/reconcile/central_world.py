@@ -21,7 +21,6 @@ from typing import Any
 
 from aiohttp import web
 
-from bayd.central_wiring import CentralParts
 from bayd.clients.transport import AiohttpTransport
 from bayd.core import events as e
 from bayd.core import inputs as i
@@ -36,6 +35,7 @@ from bayd.reference.central import CentralSettings, make_app
 from bayd.runtime.bay import AnswerMaker, Outcome
 from bayd.runtime.range import Range
 from bayd.settings import Central, WalkIn
+from bayd.wiring.central import CentralParts
 from tests.clients.central.minimal_server import MinimalServer
 from tests.let_out import hear, keep_secret
 from tests.simulation.world import WALL_MS, SimClock, SimLog, SimRandomness

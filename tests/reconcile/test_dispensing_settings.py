@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bayd.adapters import make_dispensers
 from bayd.core.rules import FaultPolicy, StepPolicy, UnknownPolicy
+from bayd.devices.dispensers import make_dispensers
 from bayd.settings import Configuration, ConfigurationError, load
 from hardware.dispenser.cctalk_hopper import CctalkHopper
 from hardware.dispenser.modbus_rtu import ModbusPlc

@@ -9,10 +9,10 @@ from bayd.core import inputs as i
 from bayd.core.desired import desired
 from bayd.core.model import Bay, DeviceState, PayoutEnd, Stock
 from bayd.core.rules import Rules
-from bayd.dispenser_wiring import DispenserParts
 from bayd.reconcile.bay_state import bay_state
 from bayd.settings.dispensers import CctalkHopper
 from bayd.web.views import bay_view
+from bayd.wiring.dispensers import DispenserParts
 from tests.core.playbook import SCREEN, STAFF, Playbook, booked, playing
 from tests.reconcile.dispensing_hall import Hall
 from tests.reconcile.dispensing_machines import HopperMachine

@@ -6,9 +6,9 @@ import pytest
 
 from bayd.core.rules import Rules
 from bayd.credentials import Credentials
-from bayd.qod_wiring import QodParts
 from bayd.runtime.reload import apply
 from bayd.settings import Configuration, load
+from bayd.wiring.qod import QodParts
 from tests.simulation.world import World
 
 pytestmark = pytest.mark.virtual_time

@@ -11,11 +11,11 @@ import pytest
 
 from bayd.core.rules import Rules
 from bayd.credentials import Credentials
-from bayd.qod_wiring import QodParts
 from bayd.reference.qod import ClientRegistration
 from bayd.runtime.clock import SystemClock
 from bayd.runtime.randomness import SystemRandomness
 from bayd.settings import Configuration, load
+from bayd.wiring.qod import QodParts
 from tests.let_out import keep_secret
 from tests.reference.qod.harness import Running, running
 from tests.reference.qod.test_events import RealClock

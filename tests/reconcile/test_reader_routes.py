@@ -6,8 +6,8 @@ import pytest
 
 from bayd.clients.central import AntennaPair, ServerAntenna
 from bayd.core.presence import BallReturn, Pit, Place, Tee
-from bayd.reader_routes import Routing, make_routing, why_unusable
 from bayd.settings.readers import Reader
+from bayd.wiring.reader_routes import Routing, make_routing, why_unusable
 
 BAYS = ("101", "102", "103")
 WEST = {"1": "101", "2": "102", "7": "return"}

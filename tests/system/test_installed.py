@@ -269,7 +269,7 @@ def never_ready(source: Path) -> None:
         + '\n\n@migrations(name="0099_later")\ndef later(db: Database) -> None:\n'
         + '    db.execute("CREATE TABLE later (x)")\n'
     )
-    wiring = source / "bayd/wiring.py"
+    wiring = source / "bayd/wiring/daemon.py"
     text = wiring.read_text()
     opened = "            journal = await self._open_journal(stack)\n"
     assert opened in text

@@ -16,7 +16,6 @@ from zoneinfo import ZoneInfo
 
 import aiohttp
 
-from bayd.commission_book import CommissionBook, changes
 from bayd.core import events as e
 from bayd.core import inputs as i
 from bayd.core.inputs import Actor, Role
@@ -37,6 +36,7 @@ from bayd.web.audit import AuditPage
 from bayd.web.bays import BayApi
 from bayd.web.browsers import COOKIE, WebSessions
 from bayd.web.commission import CommissionPages
+from bayd.web.commission_book import CommissionBook, changes
 from bayd.web.events import EventStreams, StreamLimits
 from bayd.web.feed import EventFeed
 from bayd.web.figures import FiguresPage

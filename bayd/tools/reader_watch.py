@@ -7,10 +7,10 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
+from bayd.devices.reader_talk import Identity
 from bayd.ports import Randomness
-from bayd.reader_talk import Identity
-from bayd.reader_wiring import make_reader
 from bayd.settings.readers import Reader
+from bayd.wiring.readers import make_reader
 from hardware.rfid import AntennaPlan, PortPlan, ReaderEvent, TagBatch, TagRead
 
 _STAY = 2

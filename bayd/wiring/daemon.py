@@ -13,21 +13,15 @@ from typing import Any, Protocol
 import structlog
 
 import bayd
-from bayd.central_wiring import CentralParts
 from bayd.clients.transport import AiohttpTransport
-from bayd.commission_book import CommissionBook, changes
 from bayd.core import events as e
 from bayd.core.deferrable import is_deferrable
 from bayd.core.evolve import REDUCER_VERSION
 from bayd.core.rules import Rules
 from bayd.credentials import Credentials, load_credentials
-from bayd.dispenser_wiring import DispenserParts
 from bayd.journal import Journal, ThreadJournalExecutor, schema
 from bayd.journal.event_codec import BayEventCodec
 from bayd.ports import Clock, Log, Randomness
-from bayd.qod_wiring import QodParts
-from bayd.reader_tools import ReaderTools
-from bayd.reader_wiring import ReaderParts, ReaderPlan
 from bayd.reconcile.modes import BayModes
 from bayd.reconcile.once import SINK
 from bayd.runtime.bay import BayObserver
@@ -49,6 +43,7 @@ from bayd.web.audit import AuditPage
 from bayd.web.bays import BayApi
 from bayd.web.browsers import WebSessions
 from bayd.web.commission import CommissionPages
+from bayd.web.commission_book import CommissionBook, changes
 from bayd.web.events import EventStreams
 from bayd.web.feed import EventFeed
 from bayd.web.figures import FiguresPage
@@ -71,6 +66,11 @@ from bayd.web.staff import StaffPages
 from bayd.web.staff_accounts import StaffAccounts
 from bayd.web.status import StatusPages
 from bayd.web.views import BayViews
+from bayd.wiring.central import CentralParts
+from bayd.wiring.dispensers import DispenserParts
+from bayd.wiring.qod import QodParts
+from bayd.wiring.reader_tools import ReaderTools
+from bayd.wiring.readers import ReaderParts, ReaderPlan
 
 JOURNAL = "journal.db"
 _STALL_SHOWN_MS = 2_000

@@ -18,7 +18,7 @@ from typing import Any
 import click
 from pydantic import TypeAdapter, ValidationError
 
-from bayd.adapters import Lines
+from bayd.devices.dispensers import Lines
 from bayd.settings.complaints import Complaint
 from bayd.settings.dispensers import Dispenser as DispenserSettings
 from bayd.settings.loading import complaints_of, read_tables

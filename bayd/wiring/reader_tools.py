@@ -10,12 +10,12 @@ from typing import Any
 
 from bayd.core.model import Bay
 from bayd.core.presence import Tee
+from bayd.devices.reader_documents import document_of, note_of, read_document
+from bayd.devices.reader_talk import Identity, ReaderTalkError, Talk, talk_of
 from bayd.ports import Log
-from bayd.reader_documents import document_of, note_of, read_document
-from bayd.reader_talk import Identity, ReaderTalkError, Talk, talk_of
-from bayd.reader_wiring import ReaderParts
 from bayd.settings.readers import USUAL_BAUD, Reader
 from bayd.web.readers import ToolRefusedError
+from bayd.wiring.readers import ReaderParts
 from hardware.link import LinkError
 from hardware.rfid import ReaderAwayError, ReaderEvent, TagBatch
 from hardware.rfid.dialogue import NoAnswerError

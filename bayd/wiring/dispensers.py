@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bayd.adapters import make_dispensers
+from bayd.devices.dispensers import make_dispensers
 from bayd.ports import Log
 from bayd.reconcile.ball_level import LevelRules
 from bayd.reconcile.dispensing import Bays, DispenserReconciler, DispenserView

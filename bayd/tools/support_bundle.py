@@ -18,10 +18,10 @@ from pathlib import Path
 
 import bayd
 from bayd.clients.transport import AiohttpTransport
-from bayd.effective import effective_credentials, effective_settings
-from bayd.journal_reader import JournalUnreadableError, reading
 from bayd.ports import TransportError
 from bayd.settings import ConfigurationError, load
+from bayd.tools.effective import effective_credentials, effective_settings
+from bayd.tools.journal_reader import JournalUnreadableError, reading
 
 _ANSWER_S = 5.0
 _LOG_LINES = 5_000

@@ -10,13 +10,13 @@ from bayd.clients.central import AntennaPair, ServerScore
 from bayd.core.model import DeviceState
 from bayd.core.presence import Pit, PresenceEngine, PresenceRules, Route, Tee
 from bayd.ports import Clock, Log, Randomness
-from bayd.reader_routes import RouteRefusal, make_routing, why_unusable
 from bayd.reconcile.antenna_ports import PortView, ReaderView, told
 from bayd.reconcile.antennas import AntennaReconciler, Bays
 from bayd.reconcile.listening import presence_rules
 from bayd.reconcile.unread_balls import UnreadBalls
 from bayd.settings import Configuration
 from bayd.settings.readers import USUAL_BAUD, Reader, Region
+from bayd.wiring.reader_routes import RouteRefusal, make_routing, why_unusable
 from hardware.link import opener_for
 from hardware.rfid import ReaderEvent, ReaderLost, RfidReader
 from hardware.rfid.r2000_commands import FastSwitchForm

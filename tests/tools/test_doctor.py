@@ -12,7 +12,9 @@ from aiohttp.test_utils import TestServer
 
 from bayd.clients.transport import AiohttpTransport
 from bayd.credentials import Credentials
-from bayd.doctor import (
+from bayd.devices.serial_ports import SerialPort
+from bayd.settings import Central, Qod, Settings
+from bayd.tools.doctor import (
     Finding,
     Grade,
     check_central,
@@ -23,8 +25,6 @@ from bayd.doctor import (
     check_socket_links,
     udev_rules,
 )
-from bayd.serial_ports import SerialPort
-from bayd.settings import Central, Qod, Settings
 from tests.cli.command import bayd_here
 from tests.cli.daemon import free_port
 from tests.clients.central.minimal_server import MinimalServer

@@ -1,4 +1,4 @@
-"""From the configuration to dispensers; the readers are in `reader_wiring`."""
+"""From the configuration to dispensers; the readers are in `bayd.wiring.readers`."""
 
 from collections.abc import Mapping
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bayd.serial_ports import SerialPort
+from bayd.devices.serial_ports import SerialPort
 
 EXAMPLE = "bayd.example.toml"
 SITE_KEY_BYTES = 32

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bayd import terminal
+from bayd.tools import terminal
 
 
 def bay(state: str) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bayd.credentials import Credentials
+from bayd.devices.serial_ports import SerialPort
 from bayd.ports import HttpTransport, TransportError
-from bayd.serial_ports import SerialPort
 from bayd.settings import Settings
 
 ANSWER_S = 5.0

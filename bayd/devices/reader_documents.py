@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bayd.reader_talk import Exchange, Identity
+from bayd.devices.reader_talk import Exchange, Identity
 from hardware.rfid import (
     AntennaMissing,
     AntennaRestored,
