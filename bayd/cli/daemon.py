@@ -1,7 +1,7 @@
 """How commands talk to the running daemon: by its unix socket, else by its URL with a token.
 
 The socket needs no token: the kernel says who asks. `--url` or BAYD_URL chooses HTTP, where the token is in
-BAYD_TOKEN.
+BAYD_TOKEN. Who asks too often is told when to come again, and comes again.
 
     @click.command()
     @daemon_options
@@ -32,6 +32,8 @@ EX_UNAVAILABLE = 69
 URL_DEFAULT = "http://127.0.0.1:8470"
 _CONFIG_DEFAULT = Path("/etc/bayd/bayd.toml")
 _CONNECT_S = 3.0
+_ATTEMPTS = 5  # of a request that is told to come again
+_RETRY_AFTER_MAX_S = 10  # whoever must wait longer is told, instead of sitting before a silent prompt
 _PATH = click.Path(dir_okay=False, path_type=Path)
 
 T = TypeVar("T")
@@ -45,14 +47,29 @@ class DaemonUnreachableError(Exception):
 class DaemonRefusedError(Exception):
     """The daemon answered with a problem document, or with something that is not its own."""
 
-    def __init__(self, status: int, problem: Mapping[str, Any], advice: str = "") -> None:
+    def __init__(
+        self,
+        status: int,
+        problem: Mapping[str, Any],
+        advice: str = "",
+        *,
+        retry_after_s: int | None = None,
+    ) -> None:
         self.status = status
+        self.retry_after_s = retry_after_s
         self.code = str(problem.get("code", "not_bayd"))
         self.text = str(problem.get("detail", "the answer is not bayd's"))
         self.field: str | None = problem.get("field")
         self.problem = dict(problem)
         where = "" if self.field is None else f"{self.field}: "
         super().__init__(f"{where}{self.text} ({self.code}){advice and f'; {advice}'}")
+
+    def may_come_again(self, method: str) -> bool:
+        """A 429 is said before anything is done; after a 503 a change may have been made all the same."""
+        if self.retry_after_s is None or self.retry_after_s > _RETRY_AFTER_MAX_S:
+            return False
+        harmless = self.status == HTTPStatus.SERVICE_UNAVAILABLE and method == "GET"
+        return harmless or self.status == HTTPStatus.TOO_MANY_REQUESTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +139,24 @@ class Daemon:
         headers: Mapping[str, str] | None = None,
         timeout_s: float,
     ) -> Any:
+        """`timeout_s` holds for each attempt. Raises as `get`."""
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return await self._ask_once(method, path, body, headers, timeout_s)
+            except DaemonRefusedError as error:
+                if not error.may_come_again(method):
+                    raise
+                await asyncio.sleep(error.retry_after_s or 0)
+        return await self._ask_once(method, path, body, headers, timeout_s)
+
+    async def _ask_once(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        headers: Mapping[str, str] | None,
+        timeout_s: float,
+    ) -> Any:
         import aiohttp
 
         timeout = aiohttp.ClientTimeout(total=timeout_s)
@@ -129,7 +164,7 @@ class Daemon:
             async with self._session.request(
                 method, path, json=body, headers=headers, timeout=timeout, allow_redirects=False
             ) as response:
-                return self._document(response.status, await response.read())
+                return self._document(response, await response.read())
         except TimeoutError:
             text = f"no answer from {self.where} within {timeout_s:g} s; whether it was done is not known"
             raise DaemonUnreachableError(text if method != "GET" else text.partition(";")[0]) from None
@@ -145,29 +180,41 @@ class Daemon:
             headers["Last-Event-ID"] = last_event_id
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S)
         try:
-            async with self._session.get(path, headers=headers, timeout=timeout) as response:
-                if response.content_type != "text/event-stream":
-                    raise self._refused(response.status, await response.read())
-                async for event in _events(response.content):
-                    yield event
+            for attempts_left in reversed(range(_ATTEMPTS)):
+                async with self._session.get(path, headers=headers, timeout=timeout) as response:
+                    if response.content_type == "text/event-stream":
+                        async for event in _events(response.content):
+                            yield event
+                        return
+                    refusal = self._refused(response, await response.read())
+                # A place among the streams may be long in coming: who wants one is told.
+                limited = refusal.code == "too_many_requests" and refusal.may_come_again("GET")
+                if not limited or not attempts_left:
+                    raise refusal
+                await asyncio.sleep(refusal.retry_after_s or 0)
         except (aiohttp.ClientError, OSError) as error:
             raise DaemonUnreachableError(f"{self.where}: {_reason(error)}") from error
 
-    def _document(self, status: int, raw: bytes) -> Any:
-        if status >= HTTPStatus.MULTIPLE_CHOICES:
-            raise self._refused(status, raw)
+    def _document(self, response: "aiohttp.ClientResponse", raw: bytes) -> Any:
+        if response.status >= HTTPStatus.MULTIPLE_CHOICES:
+            raise self._refused(response, raw)
         try:
             return json.loads(raw) if raw else None
         except ValueError:
-            raise self._refused(status, raw) from None
+            raise self._refused(response, raw) from None
 
-    def _refused(self, status: int, raw: bytes) -> DaemonRefusedError:
+    def _refused(self, response: "aiohttp.ClientResponse", raw: bytes) -> DaemonRefusedError:
         try:
             problem = json.loads(raw)
         except ValueError:
             problem = None
-        advice = self._advice if status == HTTPStatus.UNAUTHORIZED else ""
-        return DaemonRefusedError(status, problem if isinstance(problem, dict) else {}, advice)
+        advice = self._advice if response.status == HTTPStatus.UNAUTHORIZED else ""
+        return DaemonRefusedError(
+            response.status,
+            problem if isinstance(problem, dict) else {},
+            advice,
+            retry_after_s=_seconds(response.headers.get("Retry-After", "")),
+        )
 
 
 @asynccontextmanager
@@ -211,9 +258,9 @@ def in_daemon(door: Door, work: Callable[[Daemon], Awaitable[T]], *, guess_url: 
     try:
         return asyncio.run(go())
     except DaemonUnreachableError as error:
-        _leave(EX_UNAVAILABLE, str(error))
+        leave(EX_UNAVAILABLE, str(error))
     except DaemonRefusedError as error:
-        _leave(1, str(error))
+        leave(1, str(error))
 
 
 def daemon_options(command: F) -> F:
@@ -232,6 +279,11 @@ def daemon_options(command: F) -> F:
         return command(*arguments, door=door, **more)
 
     return with_door  # type: ignore[return-value]
+
+
+def _seconds(retry_after: str) -> int | None:
+    """A date, the other form (RFC 9110, section 10.2.3), bayd does not send."""
+    return int(retry_after) if retry_after.isascii() and retry_after.isdigit() else None
 
 
 async def _events(content: "aiohttp.StreamReader") -> AsyncIterator[ServerSentEvent]:
@@ -308,6 +360,6 @@ def _reason(error: BaseException) -> str:
     return os.strerror(number) if number else type(error).__name__
 
 
-def _leave(code: int, text: str) -> NoReturn:
+def leave(code: int, text: str) -> NoReturn:
     click.echo(text, err=True)
     sys.exit(code)

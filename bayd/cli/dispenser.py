@@ -8,11 +8,11 @@ import asyncio
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from bayd.cli.daemon import Daemon, Door, daemon_options, in_daemon
+from bayd.cli.daemon import EX_UNAVAILABLE, Daemon, Door, daemon_options, in_daemon, leave
 from bayd.cli.held import Held, find_held
 from bayd.cli.held import in_words as held_in_words
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from bayd.settings.dispensers import Dispenser
     from hardware.dispenser import Identity, Level
 
-EX_UNAVAILABLE = 69
 EX_CONFIG = 78
 _TEST_S = 60.0
 _PATH = click.Path(dir_okay=False, path_type=Path)
@@ -124,7 +123,7 @@ def test(
             f"bayd does not drive a dispenser {name!r} now. A test payout leaves the machine only on record, "
             "and the daemon keeps that: start it (systemctl start bayd), then run this again"
         )
-        _leave(EX_UNAVAILABLE, text)
+        leave(EX_UNAVAILABLE, text)
     if bay is not None and bay not in device["bays"]:
         raise click.UsageError(f"{name} does not serve bay {bay}; it serves {', '.join(device['bays'])}")
     if not device["bays"]:
@@ -226,7 +225,7 @@ def _settings(name: str, config: Path) -> "Dispenser":
     try:
         dispensers = load(config).settings.dispensers
     except ConfigurationError as error:
-        _leave(EX_CONFIG, str(error))
+        leave(EX_CONFIG, str(error))
     if name not in dispensers:
         known = ", ".join(dispensers) or "none"
         raise click.UsageError(f"there is no dispenser {name!r} in {config}; it has {known}")
@@ -247,9 +246,4 @@ def _asked(name: str, settings: "Dispenser") -> "tuple[Identity, Level]":
     try:
         return asyncio.run(ask())
     except DispenserError as error:
-        _leave(EX_UNAVAILABLE, f"{name}: {error}")
-
-
-def _leave(code: int, text: str) -> NoReturn:
-    click.echo(text, err=True)
-    sys.exit(code)
+        leave(EX_UNAVAILABLE, f"{name}: {error}")

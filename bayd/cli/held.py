@@ -4,9 +4,12 @@ import asyncio
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
-from bayd.cli.daemon import DaemonRefusedError, DaemonUnreachableError, Door, connected
+from bayd.cli.daemon import DaemonRefusedError, DaemonUnreachableError, Door, connected, leave
+
+_DOES_NOT_TELL = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)  # not me, or not yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +24,10 @@ class Held:
 
 
 def find_held(door: Door) -> Held:
-    """Nothing, where no daemon answers or it does not tell: a port that it holds is locked all the same."""
+    """Nothing, where no daemon answers or it does not tell us: a port that it holds is locked all the same.
+
+    Another refusal ends the process with its text: nothing is known, and a guess would try the port.
+    """
 
     async def ask() -> Sequence[dict[str, Any]]:
         async with connected(door, guess_url=False) as daemon:
@@ -31,7 +37,11 @@ def find_held(door: Door) -> Held:
 
     try:
         return Held(tuple(asyncio.run(ask())))
-    except (DaemonUnreachableError, DaemonRefusedError):
+    except DaemonUnreachableError:
+        return Held()
+    except DaemonRefusedError as error:
+        if error.status not in _DOES_NOT_TELL:
+            leave(1, str(error))
         return Held()
 
 
