@@ -1,14 +1,26 @@
 """The counters of a bay's balls after an event: the part of `evolve` that counts.
 
-Balls are counted for the session that they were asked for, whether it still plays or has just ended; those of
-a test are nobody's. What has left the machine, or may have, also leaves its stock.
+Balls are counted for the session that they were asked for, whether it still plays or has just ended; those
+of a test are nobody's. What has left the machine, or may have, also leaves its stock; what stayed in it
+after all goes back to the stock that it was taken off, which may be another bay's by then.
 """
 
 from dataclasses import replace
 from typing import assert_never
 
 from bayd.core import events as e
-from bayd.core.model import Asked, BallLevel, Balls, Bay, Payout, PayoutPart, Reconciled, Stock, UnknownBalls
+from bayd.core.model import (
+    Asked,
+    BallLevel,
+    Balls,
+    Bay,
+    Payout,
+    PayoutPart,
+    PutBack,
+    Reconciled,
+    Stock,
+    UnknownBalls,
+)
 
 BallEvent = (
     e.PayoutRequested
@@ -24,6 +36,7 @@ BallEvent = (
 )
 
 _UNSETTLED_KEPT = 100
+_PUT_BACK_KEPT = 20  # more refills than there are machines: older ones are filled again long since
 
 
 def evolve(bay: Bay, event: BallEvent) -> Bay:
@@ -46,8 +59,10 @@ def evolve(bay: Bay, event: BallEvent) -> Bay:
             return _closed(bay, event)
         case e.UnknownSettled(payout_id, session_id, counted, owed):
             bay = count(bay, session_id, unknown=-(counted + owed), counted=counted, balance=owed)
+            flag = next((u for u in bay.unsettled if u.payout_id == payout_id), None)
             kept = tuple(u for u in bay.unsettled if u.payout_id != payout_id)
-            return replace(bay, unsettled=kept, stock=_less(bay.stock, -owed))
+            bay = replace(bay, unsettled=kept)
+            return bay if flag is None else _stayed_in(bay, flag, owed)
         case e.DispenserRefilled(refill_id, dispenser, balls, _, wall_ms):
             return replace(bay, stock=Stock(refill_id, dispenser, balls, wall_ms))
         case e.BallLevelChanged(level, at_server, wall_ms):
@@ -97,7 +112,14 @@ def _closed(bay: Bay, event: e.PayoutClosed) -> Bay:
     if unknown:
         bay = replace(bay, stock=_less(bay.stock, unknown))
     if unknown and not payout.test:
-        flag = UnknownBalls(event.payout_id, event.session_id, unknown, event.text, event.wall_ms)
+        flag = UnknownBalls(
+            event.payout_id,
+            event.session_id,
+            unknown,
+            event.text,
+            event.wall_ms,
+            "" if bay.stock is None else bay.stock.refill_id,
+        )
         bay = replace(bay, unsettled=(*bay.unsettled, flag)[-_UNSETTLED_KEPT:])
     return replace(bay, payout=None)
 
@@ -109,8 +131,20 @@ def _came_out(bay: Bay, payout: Payout, session_id: str, paid: int, surplus: int
     return replace(bay, stock=_less(bay.stock, counted + beyond))
 
 
+def _stayed_in(bay: Bay, flag: UnknownBalls, balls: int) -> Bay:
+    """In the stock of that refill; where the machine was filled since, they were counted anew."""
+    if not flag.refill_id or not balls:
+        return bay
+    if bay.stock is not None and bay.stock.refill_id == flag.refill_id:
+        return replace(bay, stock=_less(bay.stock, -balls))
+    same = sum(back.balls for back in bay.put_back if back.refill_id == flag.refill_id)
+    others = tuple(back for back in bay.put_back if back.refill_id != flag.refill_id)
+    back = PutBack(flag.refill_id, same + balls)
+    return replace(bay, put_back=(*others, back)[-_PUT_BACK_KEPT:])
+
+
 def _less(stock: Stock | None, balls: int) -> Stock | None:
-    return None if stock is None else replace(stock, paid=max(0, stock.paid + balls))
+    return None if stock is None else replace(stock, paid=stock.paid + balls)
 
 
 def _payout(bay: Bay) -> Payout:

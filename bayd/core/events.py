@@ -12,6 +12,7 @@ from bayd.core import qos_events as q
 from bayd.core.model import (
     Balls,
     Booking,
+    Credit,
     DeviceState,
     Due,
     EndReason,
@@ -274,6 +275,7 @@ class SessionMovedIn:
     reason: str
     at_ms: int
     wall_ms: int
+    credits: tuple[Credit, ...] = ()  # its balls, which may yet land in a target
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ _OF_MOVES = ("moved_at_server", "move_not_told")
 
 # Changes with every change of what `evolve` makes of the same events: a snapshot of another number is
 # not used, the events are read again.
-REDUCER_VERSION = 11
+REDUCER_VERSION = 12
 
 _ENDED_IDS_KEPT = 512  # more sessions than a bay can end within the booking horizon
 _CONFLICTS_KEPT = 20
@@ -349,6 +349,7 @@ def _moved_away(bay: Bay, event: e.SessionMovedAway) -> Bay:
         unsettled=tuple(flag for flag in bay.unsettled if flag.session_id != session_id),
         dues=tuple(due for due in bay.dues if due.session_id != session_id),
         conflicts=tuple(c for c in bay.conflicts if c.session_id != session_id),
+        credits=tuple(c for c in bay.credits if c.session_id != session_id),
         help_since_ms=None,
         booked_till=False,
     )
@@ -362,6 +363,7 @@ def _moved_in(bay: Bay, event: e.SessionMovedIn) -> Bay:
         moved=None,
         unsettled=(*bay.unsettled, *event.unsettled),
         dues=(*bay.dues, *event.dues),
+        credits=_latest_credits((*bay.credits, *event.credits)),
         numbers=numbers,
         grace_until_ms=None,
     )
@@ -440,6 +442,11 @@ def _shifted(bay: Bay, shift_ms: int, hold_shift_ms: int) -> Bay:
 
 def _credits_but(bay: Bay, epc: str, forget_before_ms: int) -> tuple[Credit, ...]:
     return tuple(c for c in bay.credits if c.at_ms >= forget_before_ms and c.epc != epc)
+
+
+def _latest_credits(credits_: tuple[Credit, ...]) -> tuple[Credit, ...]:
+    """A ball was this bay's before, and came with the session: whoever had it last has it."""
+    return tuple({c.epc: c for c in sorted(credits_, key=lambda c: c.at_ms)}.values())
 
 
 def _game_of(bay: Bay, session_id: str) -> int | None:

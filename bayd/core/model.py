@@ -112,6 +112,7 @@ class UnknownBalls:
     balls: int
     text: str  # what the machine said
     wall_ms: int
+    refill_id: str = ""  # of the stock that they were taken off; empty: of none
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,14 @@ class Stock:
     balls: int  # in the machine after the refill
     wall_ms: int
     paid: int = 0  # at this bay since then; what may have come out counts as out
+
+
+@dataclass(frozen=True, slots=True)
+class PutBack:
+    """Balls that a session brought along as unknown, and that never left the machine of its old bay."""
+
+    refill_id: str
+    balls: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -414,6 +423,7 @@ class Bay:
     payout: Payout | None = None
     unsettled: tuple[UnknownBalls, ...] = ()  # oldest first
     stock: Stock | None = None  # None: nobody said yet how many balls there are
+    put_back: tuple[PutBack, ...] = ()  # into stocks of other bays, newest last
     ball_level: BallLevel = BallLevel()
     pad: PinPad = field(default_factory=PinPad)
     devices: Mapping[str, DeviceFact] = field(default_factory=dict)
@@ -439,6 +449,14 @@ class Bay:
     @property
     def closed(self) -> bool:
         return self.mode is Mode.CLOSED
+
+    def knows(self, session_id: str) -> bool:
+        """It plays here, or was the last that did."""
+        here = (self.session, self.last)
+        return any(session is not None and session.session_id == session_id for session in here)
+
+    def find_credit(self, epc: str) -> Credit | None:
+        return next((credit for credit in self.credits if credit.epc == epc), None)
 
     def find_booking(self, session_id: str) -> Booking | None:
         return next((b for b in self.bookings if b.session_id == session_id), None)

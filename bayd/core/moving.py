@@ -1,9 +1,10 @@
 """A session goes to another bay of the same PC: one decision about two bays.
 
-Its time, balls, players, game and money go as they are; the clock of both bays is one. What this gives is
-recorded in one transaction over both bays, so the session is never in two, nor in none. The open payout
-closes first: one that was not begun never starts; while a motor runs nobody moves; of one that a lost or
-faulty machine cannot tell of, the balls are unknown and go along, for staff to settle.
+Its time, balls, players, game and money go as they are, and so do the balls that it has in the air; the clock
+of both bays is one. What this gives is recorded in one transaction over both bays, so the session is never in
+two, nor in none. The open payout closes first: one that was not begun never starts; while a motor runs nobody
+moves; of one that a lost or faulty machine cannot tell of, the balls are unknown and go along, for staff to
+settle.
 """
 
 from dataclasses import dataclass, replace
@@ -121,6 +122,7 @@ def _come(source: Bay, target: Bay, request: i.Move, now: Instant) -> tuple[e.Ev
         number=next(numbers, None),
         unsettled=tuple(flag for flag in source.unsettled if flag.session_id == session_id),
         dues=tuple(due for due in source.dues if due.session_id == session_id),
+        credits=tuple(credit for credit in source.credits if credit.session_id == session_id),
         by=request.actor.name,
         reason=request.reason,
         at_ms=now.boot_ms,

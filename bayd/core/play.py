@@ -287,7 +287,7 @@ def ball_heard(bay: Bay, report: i.BallHeard, rules: Rules) -> Verdict:
 
 def ball_in_pit(bay: Bay, report: i.BallInPit) -> Verdict:
     """The shot of whoever the ball was counted for, also after the end. One credit, one shot at a target."""
-    counted = next((c for c in bay.credits if c.epc == report.epc), None)
+    counted = bay.find_credit(report.epc)
     if counted is None or not counted.session_id:
         return Refusal("not_counted", "This ball was not counted at this bay lately.")
     if report.pit in counted.pits:

@@ -1,13 +1,15 @@
 """What is left in a machine that several bays share, from what each of them knows.
 
 A refill is told at one bay, becomes durable there, and is then told to all others, under the same id; each
-counts what it had since. What came out at another bay in that moment is lost to the stock, a few balls.
+counts what it had since. What came out at another bay in that moment is lost to the stock, a few balls. Of a
+session that moved to a bay of another machine the unknown balls are settled there: what stayed in this one is
+put back.
 """
 
 from collections.abc import Iterator
 
 from bayd.core import inputs as i
-from bayd.core.model import Bay, Stock
+from bayd.core.model import Bay, PutBack, Stock
 
 
 class BallStock:
@@ -17,6 +19,7 @@ class BallStock:
         self._dispenser = dispenser
         self._bays = bays
         self._stocks: dict[str, Stock | None] = {}
+        self._put_back: dict[str, tuple[PutBack, ...]] = {}  # by bays of other machines
         self._refill: Stock | None = None  # the newest
 
     @property
@@ -24,10 +27,20 @@ class BallStock:
         """None: nobody said how many balls there were."""
         if self._refill is None:
             return None
-        return self._refill.balls - sum(stock.paid for stock in self._of_this_refill())
+        refill = self._refill
+        put_back = (back for backs in self._put_back.values() for back in backs)
+        back = sum(one.balls for one in put_back if one.refill_id == refill.refill_id)
+        return refill.balls - sum(stock.paid for stock in self._of_this_refill()) + back
 
     def note(self, bay: Bay) -> tuple[int, bool]:
-        """A bay has changed: how many balls it had since, and whether somebody filled the machine."""
+        """A bay has changed: how many balls it had since, and whether somebody filled the machine.
+
+        Of a bay of another machine only what it puts back is of interest here.
+        """
+        if bay.put_back:
+            self._put_back[bay.number] = bay.put_back
+        if bay.number not in self._bays:
+            return 0, False
         seen_before, before = bay.number in self._stocks, self._stocks.get(bay.number)
         stock = bay.stock if bay.stock is not None and bay.stock.dispenser == self._dispenser else None
         self._stocks[bay.number] = stock

@@ -96,11 +96,11 @@ class DispenserReconciler:
 
     def bay_changed(self, bay: Bay, wish: Desired) -> None:
         number = bay.number
+        self._note_stock(bay)
         if number not in self._numbers:
             return
         self._wishes[number] = wish
         self._facts.note(bay)
-        self._note_stock(bay)
         self._note_payout(number, wish.payout)
         self._wake.set()
 

@@ -73,11 +73,24 @@ class Range:
         task = self._task(number)
         if isinstance(request, i.Move):
             return await self._mover.submit(task, self.bays.get(request.to), request, make_answer)
-        moved = task.bay.moved
-        if isinstance(request, i.BallHeard) and moved is not None and request.at_ms <= moved.at_ms:
-            # Heard before its player went, decided about afterwards: it counts where the session is now.
-            task = self.bays.get(moved.to, task)
+        if isinstance(request, (i.BallHeard, i.BallInPit)):
+            task = self._where_its_session_is(task, request)
         return await task.submit(request, make_answer)
+
+    def _where_its_session_is(self, task: BayTask, ball: i.BallHeard | i.BallInPit) -> BayTask:
+        """Heard before its player went, decided about or landed afterwards: it counts where he is now."""
+        moved = task.bay.moved
+        if moved is None:
+            return task
+        there = next((other for other in self.bays.values() if other.bay.knows(moved.session_id)), task)
+        match ball:
+            case i.BallHeard():
+                return there if ball.at_ms <= moved.at_ms else task
+            case i.BallInPit():
+                theirs, ours = there.bay.find_credit(ball.epc), task.bay.find_credit(ball.epc)
+                if theirs is None or theirs.session_id != moved.session_id:
+                    return task
+                return there if ours is None or ours.at_ms < theirs.at_ms else task
 
     async def report(self, number: str, fact: i.Input) -> Outcome | None:
         """Tell a bay a fact; it may be lost with a broken disk, which is logged."""

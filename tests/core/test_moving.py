@@ -1,6 +1,7 @@
 """A session goes to another bay: what goes along, what stays, and who may not."""
 
 from dataclasses import dataclass, field, replace
+from itertools import product
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from bayd.core.model import Balls, Bay, DeviceState, EndReason, Game, Payment, P
 from bayd.core.moving import MoveDecision, decide_move
 from bayd.core.rules import FaultPolicy, Rules
 from bayd.journal.event_codec import BayEventCodec, decode_bay, encode_bay
+from bayd.reconcile.ball_stock import BallStock
 from tests.core.playbook import SCREEN, STAFF, WALL_MS, booked
 
 CODEC = BayEventCodec()
@@ -164,6 +166,52 @@ def test_balls_of_a_lost_machine_are_unknown_and_are_settled_at_the_new_bay() ->
     session = hall.bays["110"].session
     assert session is not None
     assert session.balls == Balls(commanded=10, counted=5, balance=5)
+
+
+def test_balls_that_stayed_in_the_old_machine_go_back_to_its_stock() -> None:
+    """Two machines: that of the new bay never had them."""
+    hall = playing().at(60)
+    east, west = hall.rules, replace(hall.rules, dispenser="west")
+    hall.when(i.Refill("r-east", 500, STAFF))
+    hall.rules = west
+    hall.when(i.Refill("r-west", 300, STAFF), "110")
+    hall.rules = east
+    hall.when(i.Dispense("p1", 10, SCREEN)).when(i.PayoutMarkTaken("p1", 10, {"event": 1}))
+    hall.when(i.DeviceReported("dispenser", DeviceState.LOST, "cable")).move()
+    stocks = BallStock("east", ("109",)), BallStock("west", ("110",))
+
+    def left() -> list[int | None]:
+        for bay, stock in product(hall.bays.values(), stocks):
+            stock.note(bay)
+        return [stock.left for stock in stocks]
+
+    assert left() == [490, 300]
+    hall.when(i.SettleUnknown("p1", 3, STAFF, "looked into the basket"), "110")
+    assert left() == [497, 300]
+    hall.when(i.Refill("r-new", 400, STAFF))
+    assert left() == [400, 300]
+
+
+def test_what_is_settled_after_a_refill_changes_no_stock() -> None:
+    """Whoever filled the machine counted what had stayed in it, too."""
+    hall = playing().at(60).when(i.Refill("r1", 500, STAFF))
+    hall.when(i.Dispense("p1", 10, SCREEN)).when(i.PayoutMarkTaken("p1", 10, {"event": 1}))
+    hall.when(i.PayoutEnded("p1", PayoutEnd.UNKNOWN, None, "cable")).when(i.Refill("r2", 500, STAFF))
+    hall.when(i.Dispense("p2", 10, SCREEN)).when(i.PayoutMarkTaken("p2", 10, {"event": 1}))
+    hall.when(i.PayoutEnded("p2", PayoutEnd.DONE, 10, "")).when(i.SettleUnknown("p1", 0, STAFF, "counted"))
+    stock = BallStock("east", ("109",))
+    stock.note(hall.bays["109"])
+    assert stock.left == 490
+
+
+def test_balls_in_the_air_go_along_and_score_for_the_session() -> None:
+    hall = playing().at(9).when(i.SelectGame(Game(3, "GAME 3", 30), SCREEN))
+    hall.at(10).when(i.BallHeard("E1", 10_000)).when(i.BallHeard("E1", 5_000), "110").at(20).move()
+    assert hall.bays["109"].credits == ()
+    hall.at(21).when(i.BallInPit("E1", "S1_1", 21_000, {3: 5}), "110")
+    session = hall.bays["110"].session
+    assert session is not None
+    assert (session.balls.shots, session.balls.points) == (1, 5)
 
 
 def test_what_is_owed_goes_along() -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from bayd.core import events as e
 from bayd.core import inputs as i
-from bayd.core.model import DeviceState, Phase
+from bayd.core.desired import desired
+from bayd.core.model import Bay, DeviceState, Phase, PutBack, Stock
 from bayd.core.rules import FaultPolicy, Rules
 from bayd.journal import InlineJournalExecutor
 from bayd.reconcile.ball_level import LevelRules
@@ -736,6 +737,17 @@ async def test_a_refill_is_told_at_one_bay_and_counted_at_all(tmp_path: Path, ho
         await asyncio.sleep(6)
         stocks = [hall.bay(number).stock for number in ("109", "110")]
         assert [stock.refill_id for stock in stocks if stock is not None] == ["r2", "r2"]
+
+
+async def test_what_a_bay_of_another_machine_puts_back_is_in_the_stock(hall: Hall) -> None:
+    """A session with unknown balls moved there, and it turned out that they never left."""
+    async with hall.open() as bays:
+        east = hall.make_reconciler(bays, numbers=("109",))
+        here = Bay("109", stock=Stock("r1", "east", 200, 0, paid=10))
+        for bay in (here, Bay("110", put_back=(PutBack("r1", 4), PutBack("r0", 7)))):
+            east.bay_changed(bay, desired(bay, bays.rules(bay.number)))
+        assert east.view().stock == 194
+        assert east.view().queue == ()
 
 
 async def test_a_machine_without_sensors_is_low_and_empty_by_its_stock(tmp_path: Path) -> None:

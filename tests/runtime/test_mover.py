@@ -169,6 +169,36 @@ async def test_a_ball_heard_before_the_move_counts_where_its_player_is(world: Wo
         assert outcome.decision.refusal is not None
 
 
+async def test_a_ball_seen_in_a_target_scores_for_the_session_wherever_it_is_now(world: World) -> None:
+    """Presence knows the bay that had the ball, and not who played there."""
+    async with world.up() as bays:
+        await world.play()
+        await asyncio.sleep(10)
+        heard_ms = world.clock.now().boot_ms
+        await bays.submit("109", i.BallHeard("E1", heard_ms))
+        await bays.submit("109", i.BallHeard("E0", heard_ms))
+        await asyncio.sleep(0.3)
+        await bays.submit("109", move())
+        await bays.submit("109", i.BallHeard("E2", heard_ms))  # decided about after the move
+        await bays.submit("110", move("111"))
+        for epc in ("E1", "E2"):
+            outcome = await bays.submit("109", i.BallInPit(epc, "S1_1", heard_ms + 900))
+            assert outcome.decision.refusal is None
+            again = await bays.submit("109", i.BallInPit(epc, "S1_1", heard_ms + 950))
+            assert again.decision.refusal is not None
+        assert (shots(bays.get("109")), shots(bays.get("111"))) == (0, 2)
+        # The next guest of the bay hits the very ball that the other had there before.
+        await world.play("109", "8")
+        await asyncio.sleep(0.3)
+        await bays.submit("109", i.BallHeard("E0", world.clock.now().boot_ms))
+        await bays.submit("109", i.BallInPit("E0", "S1_1", world.clock.now().boot_ms))
+        assert (shots(bays.get("109")), shots(bays.get("111"))) == (1, 2)
+
+
+def shots(bay: Bay) -> int:
+    return 0 if bay.session is None else bay.session.balls.shots
+
+
 async def evening(world: World) -> None:
     """Every write of it is a place to crash at."""
     bays = world.range
