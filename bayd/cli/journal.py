@@ -100,9 +100,8 @@ def audit(config: Path, day: str | None, as_csv: bool, as_json: bool) -> None:
             changes = "  ".join(
                 f"{name} {_shown(row.before[name])} -> {_shown(after)}" for name, after in row.after.items()
             )
-            click.echo(
-                f"{row.at}  bay {row.bay}  {row.who} ({row.role})  {row.act}  {row.reason!r}  {changes}"
-            )
+            where = f"bay {row.bay}" if row.bay else "range"
+            click.echo(f"{row.at}  {where}  {row.who} ({row.role})  {row.act}  {row.reason!r}  {changes}")
         if not rows:
             click.echo(f"nobody did anything on {wanted.isoformat()}")
 

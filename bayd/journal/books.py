@@ -361,9 +361,9 @@ class Writer(Reader[E]):
              person.failures, person.last_try_boot_ms, person.boot_id),
         )  # fmt: skip
 
-    def note(self, act_id: str, at: Instant, note: AuditNote) -> None:
-        """What a person did that belongs to no bay."""
-        self._note("", act_id, at, note)
+    def note(self, act_id: str, at: Instant, note: AuditNote, bay: str = "") -> None:
+        """What a person did beside the bays' own acts; `bay` empty: it belongs to none."""
+        self._note(bay, act_id, at, note)
 
     def advance(self, sink: str, bay: str, seq: int) -> None:
         """Move the sink's cursor forward; it never goes back."""

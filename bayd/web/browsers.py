@@ -11,14 +11,15 @@ A cookie travels by itself, so what it may change is asked for with an `Origin` 
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from bayd.core import events as e
+from bayd.core.audit import AuditNote
 from bayd.core.inputs import Actor, Role
-from bayd.journal import Journal, StoredWebSession
+from bayd.journal import Journal, StoredWebSession, Writer
 from bayd.ports import Clock, Randomness
 
 COOKIE = "bayd_session"
@@ -106,21 +107,50 @@ class WebSessions:
         self._by_digest[_digest(token)] = session
         return session, token
 
-    async def begin(self, actor: Actor, bay: str | None = None) -> tuple[WebSession, str]:
-        """A lasting session and the token for its cookie; durable. Raises JournalError."""
+    async def begin(
+        self,
+        actor: Actor,
+        bay: str | None = None,
+        *,
+        former: Sequence[WebSession] = (),
+        note: Callable[[WebSession], AuditNote] | None = None,
+    ) -> tuple[WebSession, str]:
+        """A lasting session and the token for its cookie; durable, in one commit with the end of those
+        whose place it takes and with the row that tells of it. Raises JournalError.
+        """
         session, token = self._make(actor, bay, None)
         kept = StoredWebSession(
             session.id, _digest(token), actor.role.value, actor.name, bay, session.since_wall_ms
         )
-        await self._journal.transact(lambda writer: writer.store_web_session(kept))
+        act_id, at = self._randomness.new_id(), self._clock.now()
+        row = None if note is None else note(session)
+
+        def write(writer: Writer[e.Event]) -> None:
+            writer.store_web_session(kept)
+            for one in former:
+                writer.remove_web_session(one.id)
+            if row is not None:
+                writer.note(act_id, at, row, bay or "")
+
+        await self._journal.transact(write)
         self._by_digest[kept.digest] = session
+        for one in former:
+            self._forget(one)
         return session, token
 
-    async def end(self, session: WebSession) -> None:
-        """At once for whoever asks next, and durably. Raises JournalError."""
+    async def end(self, session: WebSession, note: AuditNote | None = None) -> None:
+        """At once for whoever asks next, and durably, with the row that tells of it. Raises JournalError."""
         self._forget(session)
-        if session.idle_ms is None:
-            await self._journal.transact(lambda writer: writer.remove_web_session(session.id))
+        if session.idle_ms is not None:
+            return
+        act_id, at = self._randomness.new_id(), self._clock.now()
+
+        def write(writer: Writer[e.Event]) -> None:
+            writer.remove_web_session(session.id)
+            if note is not None:
+                writer.note(act_id, at, note, session.bay or "")
+
+        await self._journal.transact(write)
 
     async def end_of_person(self, name: str) -> None:
         """All sessions of a person, at once. Raises JournalError."""

@@ -5,7 +5,8 @@ secret, in an HttpOnly cookie of the browser that asked for the code: whoever re
 or types it again later, has nothing. A code is good for ten minutes and for one bay.
 
 The session of the screen begins when the browser comes for it, and only then does it take the place of
-another screen: a browser that was switched off meanwhile has replaced nobody.
+another screen: a browser that was switched off meanwhile has replaced nobody. The audit has a row of it then,
+under the name of whoever entered the code.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,11 +17,12 @@ from typing import Annotated
 from aiohttp import web
 from pydantic import Field, StringConstraints
 
+from bayd.core.audit import AuditNote
 from bayd.core.inputs import Actor, Role
 from bayd.journal import JournalError
 from bayd.ports import Clock, Log, Randomness
 from bayd.web.access import Caller
-from bayd.web.acts import Body, NoBody, Reason
+from bayd.web.acts import Body, NoBody, OptionalReason, Reason
 from bayd.web.bodies import read_body
 from bayd.web.browsers import WebSession, WebSessions, let_in, set_cookie
 from bayd.web.documents import PairingCodeDocument, PairingDocument, ScreensDocument, ScreenView
@@ -44,6 +46,7 @@ class PairBody(Body):
     )
     bay: Annotated[str, StringConstraints(min_length=1, max_length=100)]
     replace: bool = Field(False, description="Also when the bay has a screen already, which is put out.")
+    reason: OptionalReason = Field("", description="Why, for the audit.")
 
 
 class UnbindBody(Body):
@@ -57,7 +60,8 @@ class _Waiting:
     secret: str
     expires_boot_ms: int
     bay: str | None = None  # given by staff
-    by: str = ""
+    by: Actor | None = None
+    reason: str = ""
     session: WebSession | None = None  # given to the browser
 
 
@@ -211,8 +215,8 @@ class Pairing:
             text = "This bay has a screen: send `replace` to put that one out."
             raise ProblemError(Problem(HTTPStatus.CONFLICT, "bay_has_screen", text, "bay"))
         if waiting.bay is None:
-            waiting.bay, waiting.by = body.bay, caller.known.name
-            self._log.info("screen_code_entered", bay=body.bay, by=waiting.by)
+            waiting.bay, waiting.by, waiting.reason = body.bay, caller.known, body.reason
+            self._log.info("screen_code_entered", bay=body.bay, by=caller.known.name)
         return _answer(PairingDocument(state="bound", bay=waiting.bay).model_dump_json())
 
     async def claim(self, request: web.Request, _caller: Caller) -> web.StreamResponse:
@@ -240,7 +244,9 @@ class Pairing:
                 Problem(HTTPStatus.NOT_FOUND, "unknown_screen", "There is no such screen.", "id")
             )
         try:
-            await self._sessions.end(session)
+            await self._sessions.end(
+                session, _note(caller.known, "ScreenUnbound", body.reason, session.id, None)
+            )
         except JournalError:
             raise _unrecorded() from None
         self._log.info("screen_unbound", bay=session.bay, by=caller.known.name, reason=body.reason)
@@ -249,10 +255,14 @@ class Pairing:
     async def _let_in(self, waiting: _Waiting, bay: str) -> str:
         """The token of a new session. An earlier one of this browser, whose cookie got lost, ends with it."""
         former = [s for s in self._sessions.screens if s.bay == bay]
-        waiting.session, token = await self._sessions.begin(_SCREEN, bay)
-        for session in former:
-            await self._sessions.end(session)
-        self._log.info("screen_paired", bay=bay, by=waiting.by, replaced=len(former))
+        by, reason = waiting.by, waiting.reason
+        assert by is not None
+        before = former[-1].id if former else None
+        act = "ScreenReplaced" if former and waiting.session not in former else "ScreenPaired"
+        waiting.session, token = await self._sessions.begin(
+            _SCREEN, bay, former=former, note=lambda new: _note(by, act, reason, before, new.id)
+        )
+        self._log.info("screen_paired", bay=bay, by=by.name, replaced=len(former))
         return token
 
     def _was_put_out(self, waiting: _Waiting) -> bool:
@@ -286,6 +296,10 @@ class Pairing:
                 code += CODE_ALPHABET[digit]
             if code not in shown:
                 return code
+
+
+def _note(by: Actor, act: str, reason: str, before: str | None, after: str | None) -> AuditNote:
+    return AuditNote(by.name, by.role.value, act, {}, reason, {"screen": before}, {"screen": after})
 
 
 def _unrecorded() -> ProblemError:

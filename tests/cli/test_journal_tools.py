@@ -18,6 +18,9 @@ from bayd.journal.event_codec import BayEventCodec
 from tests.cli.command import bayd_here
 from tests.cli.daemon import configuration, free_port, started
 from tests.simulation.world import SimClock
+from tests.web.house import House
+from tests.web.test_audit import TODAY
+from tests.web.test_pairing import paired
 
 CUSTOMER, CLERK, WORDS = "Customer Name", "clerk-anna", "her own words"
 STARTED = e.SessionStarted("7", StartedBy.STAFF, CLERK, WORDS, 0, 0, 600_000, 10, 10, None, CUSTOMER, ())
@@ -132,3 +135,19 @@ def test_a_bundle_is_never_written_over_a_file(tmp_path: Path, config: Path) -> 
     out.write_text("mine")
     assert bayd_here("dump", "--config", config, "--out", out).code == 1
     assert out.read_text() == "mine"
+
+
+async def _pair_a_screen(path: Path) -> None:
+    async with House(path).open() as house:
+        await paired(house)
+
+
+def test_the_audit_shows_who_paired_a_screen_and_what_it_changed(tmp_path: Path) -> None:
+    file = configuration(tmp_path, free_port())
+    (tmp_path / "state").mkdir()
+    asyncio.run(_pair_a_screen(tmp_path / "state/journal.db"))
+    shown = bayd_here("audit", "--config", file, "--day", TODAY)
+    assert shown.code == 0
+    (line,) = shown.out.splitlines()
+    assert "bay 109  anna (staff)  ScreenPaired" in line
+    assert "screen - -> " in line

@@ -18,6 +18,7 @@ from bayd.journal import ThreadJournalExecutor
 from tests.journal.world import Fault, FaultyDisk
 from tests.simulation.world import WALL_MS
 from tests.web.house import PLAYER, SCREEN, STAFF, TECHNICIAN, House, Reply
+from tests.web.test_pairing import Browser, pair, paired, screens
 
 TODAY = datetime.fromtimestamp(WALL_MS / 1000, UTC).date().isoformat()
 
@@ -135,3 +136,39 @@ async def test_the_table_can_be_opened_and_runs_nothing(house: House) -> None:
     assert "attachment" in reply.headers["Content-Disposition"]
     row = list(csv.DictReader(io.StringIO(reply.text)))[-1]
     assert (row["who"], row["act"], row["reason"]) == ("anna", "Pause", "'=HYPERLINK(1)")
+
+
+async def test_screens_that_are_paired_replaced_and_put_out_are_in_the_audit(house: House) -> None:
+    await paired(house)
+    ((_, first),) = await screens(house)
+    new = Browser(house)
+    body = {"code": await new.code(), "bay": "109", "replace": True, "reason": "cracked glass"}
+    assert (await house.ask("POST", "/api/v1/screens/pair", token=STAFF, body=body)).status == 200
+    assert len(await acts(house)) == 1  # nothing is replaced before the new one comes
+    await new.claim()
+    ((_, second),) = await screens(house)
+    out = {"id": second, "reason": "to the workshop"}
+    assert (await house.ask("POST", "/api/v1/screens/unbind", token=STAFF, body=out)).status == 200
+    rows = await acts(house)
+    assert {(row["bay"], row["who"], row["role"]) for row in rows} == {("109", "anna", "staff")}
+    assert [(row["act"], row["reason"], row["before"]["screen"], row["after"]["screen"]) for row in rows] == [
+        ("ScreenPaired", "", None, first),
+        ("ScreenReplaced", "cracked glass", first, second),
+        ("ScreenUnbound", "to the workshop", second, None),
+    ]
+    assert not any(secret in str(rows) for secret in (body["code"], *new.cookies.values()))
+
+
+async def test_a_screen_whose_pairing_cannot_be_recorded_replaces_nobody(closed_house: House) -> None:
+    disk = FaultyDisk()
+    closed_house.connect, closed_house.executor = disk.connect, ThreadJournalExecutor()
+    async with closed_house.open() as house:
+        await paired(house)
+        before = await screens(house), await acts(house)
+        new = Browser(house)
+        await pair(house, await new.code(), replace=True)
+        disk.faults.append(Fault("INSERT INTO audit"))
+        assert (await new.claim()).code == "not_recorded"
+        assert (await screens(house), await acts(house)) == before
+        assert (await new.claim()).json["state"] == "bound"  # asked again: now it is
+        assert [row["act"] for row in await acts(house)] == ["ScreenPaired", "ScreenReplaced"]

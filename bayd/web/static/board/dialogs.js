@@ -133,7 +133,8 @@ export class ScreensDialog extends Dialog {
     const { words, board } = this;
     const code = h("input", { id: `${this.id}-code`, required: true, maxlength: 12, autocomplete: "off", autocapitalize: "characters", spellcheck: "false", "data-testid": "field-code" });
     const bay = h("select", { id: `${this.id}-bay`, "data-testid": "field-bay" }, ...[...board.bays.keys()].map((number) => h("option", { value: number }, number)));
-    const replace = h("input", { id: `${this.id}-replace`, type: "checkbox", "data-testid": "field-replace" });
+    const reason = h("input", { id: `${this.id}-reason`, maxlength: 200, autocomplete: "off", "data-testid": "field-reason" });
+    const replace = h("input", { id: `${this.id}-replace`, type: "checkbox", "data-testid": "field-replace", onchange: () => { reason.required = replace.checked; } });
     this.refused = h("p.refused", { role: "alert", "data-testid": "refused" });
     this.list = h("ul.screens");
     const form = h("form", {},
@@ -141,15 +142,17 @@ export class ScreensDialog extends Dialog {
       h("div.field", {}, h("label", { for: code.id }, words.say("screens.code")), code),
       h("div.field", {}, h("label", { for: bay.id }, words.say("screens.bay")), bay),
       h("div.field.field-check", {}, replace, h("label", { for: replace.id }, words.say("screens.replace"))),
+      h("div.field", {}, h("label", { for: reason.id }, words.say("screens.reason")), reason),
       this.refused,
       h("div.buttons", {}, h("button.main", { type: "submit", "data-testid": "pair" }, words.say("screens.pair"))));
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
-      const answer = await post("/api/v1/screens/pair", { code: code.value, bay: bay.value, replace: replace.checked });
+      const answer = await post("/api/v1/screens/pair", { code: code.value, bay: bay.value, replace: replace.checked, reason: reason.value });
       this.tell(answer);
       if (!answer.ok) return;
-      code.value = "";
       board.tell(words.say("screens.paired", { bay: bay.value }));
+      form.reset();
+      reason.required = false;
       setTimeout(() => this.load(), 2_500);
     });
     this.show(words.say("screens.title"), form, this.list);
