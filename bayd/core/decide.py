@@ -156,7 +156,7 @@ def _decide(bay: Bay, request: i.Input, now: Instant, rules: Rules) -> Verdict:
         case i.AcknowledgeHelp():
             return staff.acknowledge_help(bay, request)
         case i.Hold():
-            return staff.hold(bay, request)
+            return staff.hold(bay, request, now)
         case i.Release():
             return staff.release(bay, request)
         case i.StopService():

@@ -343,6 +343,7 @@ class HelpAcknowledged:
 class BayHeld:
     by: str
     reason: str
+    wall_ms: int | None = None  # not in journals of older versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -423,6 +424,7 @@ class ServiceStopPlanned:
 class BayTakenOutOfService:
     by: str
     reason: str
+    wall_ms: int | None = None  # not in journals of older versions
 
 
 @dataclass(frozen=True, slots=True)

@@ -220,8 +220,8 @@ def _apply(bay: Bay, event: e.Event) -> Bay:
             return replace(bay, scheduled=Scheduled(Mode.CLOSED))
         case e.ModeTurned(mode, until_wall_ms):
             return replace(bay, scheduled=Scheduled(mode, until_wall_ms))
-        case e.ModeSet(mode, today, _, _, wall_ms):
-            return replace(bay, mode_set=StaffMode(mode, today, wall_ms))
+        case e.ModeSet(mode, today, _, reason, wall_ms):
+            return replace(bay, mode_set=StaffMode(mode, today, wall_ms, reason))
         case e.ModeRevoked():
             return replace(bay, mode_set=None)
         case e.WaitBegan(session_id, at_ms):
@@ -231,12 +231,13 @@ def _apply(bay: Bay, event: e.Event) -> Bay:
             return replace(bay, waiting=replace(bay.waiting, overran_wall_ms=wall_ms))
         case e.PauseOverran(_, wall_ms):
             return _in_session(bay, overran_wall_ms=wall_ms)
-        case e.BayHeld(_, reason):
-            return replace(bay, kept_reason=reason)
-        case e.BayTakenOutOfService(_, reason):
-            return replace(bay, kept_reason=reason, service_stop_pending=None, grace_until_ms=None)
+        case e.BayHeld(_, reason, wall_ms):
+            return replace(bay, kept_reason=reason, kept_wall_ms=wall_ms)
+        case e.BayTakenOutOfService(_, reason, wall_ms):
+            bay = replace(bay, kept_reason=reason, kept_wall_ms=wall_ms)
+            return replace(bay, service_stop_pending=None, grace_until_ms=None)
         case e.BayReleased() | e.BayReturnedToService():
-            return replace(bay, kept_reason="", service_stop_pending=None)
+            return replace(bay, kept_reason="", kept_wall_ms=None, service_stop_pending=None)
         case e.ServiceStopPlanned(_, reason):
             return replace(bay, service_stop_pending=reason)
 

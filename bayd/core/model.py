@@ -402,6 +402,7 @@ class StaffMode:
     mode: Mode
     today: bool  # until midnight; else until it is revoked
     wall_ms: int
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -428,7 +429,8 @@ class Bay:
     pad: PinPad = field(default_factory=PinPad)
     devices: Mapping[str, DeviceFact] = field(default_factory=dict)
     help_since_ms: int | None = None
-    kept_reason: str = ""  # why the bay is held or out of service
+    kept_reason: str = ""  # why the bay is held or out of service …
+    kept_wall_ms: int | None = None  # … and since when; None: an older version did not say
     service_stop_pending: str | None = None  # out of service after the present session
     ended_ids: tuple[str, ...] = ()  # sessions that are over here, newest last
     credits: tuple[Credit, ...] = ()  # balls that were counted lately

@@ -246,7 +246,7 @@ def _end(
 def after_end(bay: Bay, at_ms: int, now: Instant, rules: Rules) -> tuple[e.Event, ...]:
     """Out of service as planned, or the next session at once when its PIN was right already."""
     if bay.service_stop_pending is not None:
-        return (e.BayTakenOutOfService("staff", bay.service_stop_pending),)
+        return (e.BayTakenOutOfService("staff", bay.service_stop_pending, now.wall_ms),)
     if bay.next_session_id is None or bay.next_started_by is None:
         return ()
     booking = bay.find_booking(bay.next_session_id)

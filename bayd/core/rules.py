@@ -100,6 +100,7 @@ class Rules:
     cap_minutes: int = 60  # … in so much time, at most
     unknown_balls: UnknownPolicy = UnknownPolicy.ASK
     dispenser_fault: FaultPolicy = FaultPolicy.PLAY_ON
+    reader: bool = True  # the bay has an antenna
     reads_balls: bool = True  # the bay has an antenna, and the range a list of its balls
     variance_balls: int = 10  # so many, or …
     variance_percent: int = 25  # … so many in a hundred that were counted and not read are tolerated

@@ -10,10 +10,10 @@ from bayd.core.model import Bay, DeviceFact, DeviceState, Phase
 from bayd.core.rules import Rules
 
 
-def hold(bay: Bay, request: i.Hold) -> Verdict:
+def hold(bay: Bay, request: i.Hold, now: Instant) -> Verdict:
     if bay.phase not in (Phase.FREE, Phase.BOOKED):
         return Refusal("bay_busy", f"The bay is {play.spoken(bay.phase)}.")
-    return (e.BayHeld(request.actor.name, request.reason),)
+    return (e.BayHeld(request.actor.name, request.reason, now.wall_ms),)
 
 
 def release(bay: Bay, request: i.Release) -> Verdict:
@@ -30,7 +30,7 @@ def stop_service(bay: Bay, request: i.StopService, now: Instant, rules: Rules) -
     if bay.phase is Phase.OUT_OF_SERVICE:
         return Refusal("out_of_service", "The bay is out of service already.")
     if bay.session is None:
-        return (e.BayTakenOutOfService(by, reason),)
+        return (e.BayTakenOutOfService(by, reason, now.wall_ms),)
     planned = e.ServiceStopPlanned(by, reason)
     if not request.force:
         return (planned,)
@@ -40,7 +40,7 @@ def stop_service(bay: Bay, request: i.StopService, now: Instant, rules: Rules) -
     # Neither the next session nor a stop that was planned before follows: this stop does.
     overridden = (e.SessionStarted, e.BayTakenOutOfService)
     kept = tuple(event for event in ended if not isinstance(event, overridden))
-    return (*kept, e.BayTakenOutOfService(by, reason))
+    return (*kept, e.BayTakenOutOfService(by, reason, now.wall_ms))
 
 
 def return_to_service(bay: Bay, request: i.ReturnToService) -> Verdict:

@@ -93,6 +93,7 @@ class Configuration:
             cap_minutes=play.dispense_cap_minutes,
             unknown_balls=play.unknown_balls,
             dispenser_fault=play.dispenser_fault,
+            reader=self.settings.bays[number].rfid,
             reads_balls=self.settings.bays[number].rfid and self.registered_balls is not None,
             variance_balls=play.variance_balls,
             variance_percent=play.variance_percent,

@@ -49,11 +49,15 @@ def bays_table(document: dict[str, Any]) -> Table:
             str(balls["counted"]),
             str(balls["balance"] + balls["paying"]),
             str(balls["read"]),
-            devices["reader"]["state"],
-            devices["dispenser"]["state"],
+            _state(devices["reader"]),
+            _state(devices["dispenser"]),
             bay["qod"]["state"],
         )
     return table
+
+
+def _state(device: dict[str, Any]) -> str:
+    return "—" if device["state"] == "none" else str(device["state"])
 
 
 def status_view(document: dict[str, Any]) -> Group:

@@ -66,6 +66,21 @@ class ModeView(_Document):
     until: Time | None = Field(description="When the hours say otherwise; null: not known, or set by staff.")
     by_staff: bool = Field(description="Staff said so, above the hours.")
     today: bool = Field(description="… until midnight.")
+    reason: str | None = Field(description="Theirs; null for those who may not see names.")
+
+
+class KeptView(_Document):
+    """The bay is held, or out of service."""
+
+    reason: str | None = Field(description="Why; null for those who may not see names.")
+    since: Time | None = Field(description="null: not known, an older version wrote no time.")
+
+
+class WaitingView(_Document):
+    """The bay stands ready for a guest who has not come yet."""
+
+    session_id: str
+    since: Time
 
 
 class SessionView(_Document):
@@ -161,7 +176,7 @@ class PadView(_Document):
 
 
 class DeviceView(_Document):
-    state: DeviceState
+    state: DeviceState | Literal["none"] = Field(description="`none`: this bay has no such device.")
     reason: str
 
 
@@ -189,6 +204,10 @@ class BayDocument(_Document):
     session: SessionView | None
     closed: bool = Field(description="No PIN opens it, staff may: see `mode`.")
     mode: ModeView
+    kept: KeptView | None = Field(description="Held or out of service; null: neither.")
+    waiting: WaitingView | None = Field(
+        description="Where the site sets how long a bay waits (`play.hold_minutes`); null: for nobody."
+    )
     moved_to: str | None = Field(description="The bay where the last guest of this one plays on.")
     booked: Count = Field(description="Bookings that wait for their PIN.")
     next_game: int | None = Field(description="Of the oldest booking.")
@@ -255,6 +274,13 @@ class QodSection(_Section):
 
 class StatusWarning(WarningView):
     bay: str | None = Field(description="null: beyond single bays.")
+
+
+class RangeDocument(_Document):
+    """What concerns the whole range, for the staff's board."""
+
+    central: CentralSection
+    warnings: list[WarningView]
 
 
 class StatusDocument(_Document):

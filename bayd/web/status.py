@@ -15,10 +15,12 @@ from bayd.web.documents import (
     DevicesSection,
     LivenessDocument,
     QodSection,
+    RangeDocument,
     ReadinessDocument,
     StatusDocument,
     StatusWarning,
     VersionDocument,
+    WarningView,
 )
 from bayd.web.routes import Answer, Route
 from bayd.web.tags import IF_NONE_MATCH, NOT_MODIFIED, TAG_HEADERS, tagged
@@ -73,6 +75,18 @@ class StatusPages:
             ),
             Route(
                 "GET",
+                "/api/v1/range",
+                self.show_range,
+                "What concerns the whole range: the central server, warnings beyond single bays",
+                {
+                    HTTPStatus.OK: Answer("The range", RangeDocument, headers=TAG_HEADERS),
+                    HTTPStatus.NOT_MODIFIED: NOT_MODIFIED,
+                },
+                parameters=(IF_NONE_MATCH,),
+                tag="daemon",
+            ),
+            Route(
+                "GET",
                 "/healthz",
                 self.healthz,
                 "Whether the loop turns",
@@ -107,6 +121,18 @@ class StatusPages:
             for number, task in self._bays.bays.items()
         ]
         return tagged(request, document.model_dump_json(), "\n".join(still))
+
+    async def show_range(self, request: web.Request, _caller: Caller) -> web.StreamResponse:
+        document = self.range_document()
+        return tagged(
+            request, document.model_dump_json(), document.model_dump_json(exclude={"central": {"oldest_s"}})
+        )
+
+    def range_document(self) -> RangeDocument:
+        return RangeDocument(
+            central=CentralSection.model_validate(self._sections["central"]()),
+            warnings=[WarningView(**warning) for warning in self._warnings()],
+        )
 
     def document(self) -> StatusDocument:
         bays = {}

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from bayd.core.dispensing import choices
 from bayd.core.extensions import offers
 from bayd.core.instant import Instant
-from bayd.core.model import Balls, Bay, DeviceFact, PlaySession
+from bayd.core.model import Balls, Bay, DeviceFact, Phase, PlaySession
 from bayd.core.pins import locked_for_ms, tries_left
 from bayd.core.play import guest_pause_left_ms, why_no_guest_pause
 from bayd.core.rules import Rules
@@ -24,6 +24,7 @@ from bayd.web.documents import (
     ExtensionView,
     GameView,
     GuestPauseView,
+    KeptView,
     LowLatencyView,
     ModeView,
     OfferView,
@@ -31,6 +32,7 @@ from bayd.web.documents import (
     PlayerView,
     SessionView,
     UnknownView,
+    WaitingView,
     WarningView,
 )
 
@@ -38,6 +40,7 @@ from bayd.web.documents import (
 MOVING: Any = {
     "session": {"remaining_s", "ends_at"},
     "pin": {"locked_for_s"},
+    "waiting": {"since"},
     "help_for_s": True,
     "extension": {"asked": {"waits_s"}},
 }
@@ -108,15 +111,17 @@ def bay_view(
         phase=bay.phase,
         session=None if session is None else _session(bay, session, now, rules, players, names=names),
         closed=bay.closed,
-        mode=_mode(bay),
+        mode=_mode(bay, names=names),
+        kept=_kept(bay, names=names),
+        waiting=_waiting(bay, now),
         moved_to=None if bay.moved is None or session is not None else bay.moved.to,
         booked=len(bay.bookings),
         next_game=None if not bay.bookings or bay.bookings[0].game is None else bay.bookings[0].game.id,
         balls=_balls(bay, rules, queue_place),
         pin=PadView(tries_left=tries_left(bay, rules), locked_for_s=-(-locked_for_ms(bay, now) // 1000)),
         devices=BayDevices(
-            reader=_device(bay, "reader"),
-            dispenser=_device(bay, "dispenser"),
+            reader=_device(bay, "reader", there=rules.reader),
+            dispenser=_device(bay, "dispenser", there=rules.dispenser is not None),
             screen=_device(bay, "screen"),
         ),
         qod=LowLatencyView(state=qod_state),
@@ -190,13 +195,32 @@ def rfc3339(wall_ms: int) -> str:
     )
 
 
-def _mode(bay: Bay) -> ModeView:
+def _kept(bay: Bay, *, names: bool) -> KeptView | None:
+    if bay.phase not in (Phase.HELD, Phase.OUT_OF_SERVICE):
+        return None
+    since_ms = bay.kept_wall_ms
+    return KeptView(
+        reason=bay.kept_reason if names else None, since=None if since_ms is None else rfc3339(since_ms)
+    )
+
+
+def _waiting(bay: Bay, now: Instant) -> WaitingView | None:
+    waiting = bay.waiting
+    if waiting is None or bay.phase is not Phase.BOOKED or bay.bookings[0].session_id != waiting.session_id:
+        return None
+    return WaitingView(
+        session_id=waiting.session_id, since=rfc3339(now.wall_ms - max(0, now.boot_ms - waiting.since_ms))
+    )
+
+
+def _mode(bay: Bay, *, names: bool) -> ModeView:
     staff, until_ms = bay.mode_set, bay.scheduled.until_wall_ms
     return ModeView(
         name=bay.mode,
         until=None if staff is not None or until_ms is None else rfc3339(until_ms),
         by_staff=staff is not None,
         today=staff is not None and staff.today,
+        reason=staff.reason if staff is not None and names else None,
     )
 
 
@@ -285,6 +309,8 @@ def _warning(code: str, wall_ms: int, text: str) -> WarningView:
     return WarningView(code=code, since=rfc3339(wall_ms), text=text)
 
 
-def _device(bay: Bay, name: str) -> DeviceView:
+def _device(bay: Bay, name: str, *, there: bool = True) -> DeviceView:
+    if not there:
+        return DeviceView(state="none", reason="")
     fact = bay.devices.get(name) or DeviceFact()
     return DeviceView(state=fact.state, reason=fact.reason)

@@ -272,7 +272,7 @@ class Daemon:
             zone=settings.site.zone_for_people,
             settings=settings.staff,
         )
-        board = BoardPage(frame, parts.bays, parts.views, self._clock)
+        board = BoardPage(frame, parts.bays, parts.views, parts.status.range_document, self._clock)
         day = DayPage(frame, parts.bays, parts.journal.plays, parts.journal.audit, self._clock)
         handover = HandoverPage(frame, parts.status.document, parts.central.outbox.items, self._clock)
         figures = FiguresPage(

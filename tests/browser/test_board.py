@@ -4,6 +4,7 @@ import pytest
 from playwright.async_api import BrowserContext, Page, expect
 
 from bayd.core.inputs import Actor, Role
+from bayd.core.model import Mode
 from tests.browser import states
 from tests.browser.states import prepare
 from tests.browser.test_pairing import code_on
@@ -67,6 +68,43 @@ async def test_signing_in_shows_who_plays(house: House, context: BrowserContext)
     await page.get_by_test_id("sign-out").click()
     await expect(page.get_by_test_id("login")).to_be_visible()
     await expect(page.locator("#bay-109")).not_to_contain_text("Test Person")
+
+
+async def test_every_page_says_who_is_signed_in_and_lets_them_out(
+    house: House, context: BrowserContext
+) -> None:
+    page = await context.new_page()
+    for path in ("/day", "/handover", "/devices"):
+        await states.sign_in(house, context)
+        await page.goto(house.url(path))
+        await expect(page.locator("#who")).to_contain_text("Signed in as asha")
+        await page.get_by_test_id("sign-out").click()
+        await expect(page.get_by_test_id("login")).to_be_visible()
+        await page.goto(house.url(path))
+        await expect(page.get_by_test_id("login")).to_be_visible()
+
+
+async def test_the_mode_of_a_bay_is_set_with_a_reason_and_shown(
+    house: House, context: BrowserContext
+) -> None:
+    await house.press("hold", {"reason": "a lesson at six"}, token=STAFF, bay="110")
+    page = await sign_in(house, context)
+    row = page.locator("#bay-109")
+    await act(page, "109", "mode", mode="configured", reason="as ever")
+    await expect(page.get_by_test_id("refused")).to_contain_text("follows the hours of the site already")
+    await page.get_by_test_id("field-mode").select_option("free_play")
+    await page.get_by_test_id("go").click()
+    await expect(row).to_contain_text("free play, set by staff for today")
+    await expect(row).to_contain_text("as ever")
+    await expect(page.locator("#bay-110")).to_contain_text("a lesson at six")
+    await expect(page.locator("#bay-110")).not_to_contain_text("Mode")
+    await page.reload()  # and the first paint says the same
+    await expect(row).to_contain_text("free play, set by staff for today")
+    assert house.bays.get("109").mode is Mode.FREE_PLAY
+    rows = await house.journal.audit(0, 2**62)
+    assert [(r.note.who, r.note.act, r.note.reason) for r in rows][1:] == [("asha", "SetMode", "as ever")]
+    await act(page, "109", "mode", mode="configured", reason="over")
+    await expect(row).not_to_contain_text("Mode")
 
 
 async def test_a_call_for_help_is_seen_and_answered(house: House, context: BrowserContext) -> None:
@@ -168,6 +206,7 @@ async def test_a_screen_is_paired_and_put_out_at_the_board(house: House, context
     await expect(page.get_by_test_id("refused")).to_contain_text("No screen shows this code")
     await page.get_by_test_id("field-code").fill(code.lower())
     await page.get_by_test_id("field-bay").select_option("110")
+    await page.get_by_test_id("field-reason").fill("a new tablet")
     await page.get_by_test_id("pair").click()
     await expect(screen.get_by_test_id("bay-number")).to_have_text("110")
     await page.get_by_test_id("unbind-reason-110").fill("goes to the workshop")
@@ -175,6 +214,11 @@ async def test_a_screen_is_paired_and_put_out_at_the_board(house: House, context
     await page.get_by_test_id("unbind-110").click()
     await expect(screen.get_by_test_id("pairing-code")).to_be_visible()
     await kiosk.close()
+    rows = await house.journal.audit(0, 2**62)
+    assert [(row.note.who, row.note.act, row.note.reason) for row in rows] == [
+        ("asha", "ScreenPaired", "a new tablet"),
+        ("asha", "ScreenUnbound", "goes to the workshop"),
+    ]
 
 
 async def test_the_first_paint_needs_no_script(house: House, context: BrowserContext) -> None:
@@ -186,6 +230,8 @@ async def test_the_first_paint_needs_no_script(house: House, context: BrowserCon
     await expect(page.locator("#bay-109")).to_contain_text("Playing")
     await expect(page.locator("#bay-109")).to_contain_text("Test Person")
     await expect(page.locator("#bay-110")).to_contain_text("Held")
+    await expect(page.locator("#bay-110")).to_contain_text("a lesson")
+    await expect(page.locator("#range")).to_contain_text("Balls are not counted.")
     await bare.close()
 
 

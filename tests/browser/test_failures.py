@@ -20,6 +20,7 @@ from bayd.core.inputs import Actor, Role
 from bayd.core.model import DeviceState, PayoutEnd
 from tests.browser import states
 from tests.browser.states import let_in, prepare, type_pin
+from tests.browser.test_board import act
 from tests.browser.test_daemon import STAFF as DAEMONS_STAFF
 from tests.browser.test_daemon import pair
 from tests.browser.test_pairing import code_on
@@ -47,6 +48,10 @@ class Bay:
 
     async def staff_see(self, text: str) -> None:
         await expect(self.row.locator("#bay-109")).to_contain_text(text)
+
+    async def staff_read(self, text: str) -> None:
+        """Of the whole range; the board asks every three seconds."""
+        await expect(self.row.locator("#range")).to_contain_text(text)
 
     async def told(self, text: str) -> None:
         await expect(self.screen.get_by_test_id("told")).to_contain_text(text)
@@ -154,6 +159,7 @@ async def test_a_pin_that_is_known_plays_without_the_server(looked_at: Bay) -> N
     house.central.update(online=False, outbox=3, oldest_s=20.0)
     await type_pin(looked_at.screen, PIN)
     await looked_at.plays_on()
+    await looked_at.staff_read("The central server does not answer; 3 messages wait for it.")
     status = (await house.ask("GET", "/status")).json
     assert (status["central"]["online"], status["central"]["outbox"]) == (False, 3)
 
@@ -198,11 +204,17 @@ async def test_an_operator_that_is_down_stops_no_play(bay: Bay) -> None:
         "minutes_today": 1.0,
         "orphans": [],
     }
+    bay.house.qod_state = "degraded"
+    bay.house.range_warnings.append(
+        {"code": "qod_operator_away", "since": None, "text": "It does not answer."}
+    )
     assert (await bay.house.ask("GET", "/status")).json["qod"]["state"] == "unreachable"
     assert 'bayd_qod_bays{state="degraded"} 1.0' in (await bay.house.ask("GET", "/metrics")).text
     await bay.plays_on()
     await bay.house.press("help")
     await expect(bay.screen.get_by_test_id("help")).to_contain_text("Staff called")
+    await bay.staff_see("Low latency: degraded")
+    await bay.staff_read("The mobile operator does not answer")
 
 
 async def test_a_screen_without_network_says_so_and_has_all_when_it_is_back(bay: Bay) -> None:
@@ -223,7 +235,7 @@ async def test_a_screen_without_network_says_so_and_has_all_when_it_is_back(bay:
 
 
 async def test_a_full_disk_refuses_the_press_and_not_the_play(
-    house_with_rules: House, context: BrowserContext
+    house_with_rules: House, context: BrowserContext, browser: Browser
 ) -> None:
     disk = FaultyDisk()
     house_with_rules.connect = disk.connect
@@ -233,6 +245,9 @@ async def test_a_full_disk_refuses_the_press_and_not_the_play(
         page = await context.new_page()
         await page.goto(house.url("/bay/109"))
         await expect(page.get_by_test_id("time")).to_be_visible()
+        desk = await browser.new_context(reduced_motion="reduce")
+        await states.sign_in(house, desk)
+        board = await desk.new_page()
         before = house.journal.last_seq
         disk.faults.append(Fault("INSERT INTO events", code=sqlite3.SQLITE_FULL, times=99))
         await page.get_by_test_id("help").click()
@@ -241,6 +256,13 @@ async def test_a_full_disk_refuses_the_press_and_not_the_play(
         assert house.journal.last_seq == before
         assert house.journal.health.disk_full
         assert "bayd_journal_disk_full 1.0" in (await house.ask("GET", "/metrics")).text
+        house.range_warnings.append({"code": "disk_full", "since": None, "text": "The disk is full."})
+        await board.goto(house.url("/"))
+        await expect(board.locator("#range")).to_contain_text("disk is full")
+        await expect(board.get_by_test_id("phase-109")).to_have_text("Playing")
+        await act(board, "109", "pause", reason="rain")
+        await expect(board.get_by_test_id("refused")).to_contain_text("disk")
+        await desk.close()
         disk.faults.clear()
         await page.get_by_test_id("help").click()
         await expect(page.get_by_test_id("help")).to_contain_text("Staff called")

@@ -34,6 +34,17 @@ def test_no_word_of_the_table_is_cut() -> None:
     assert row.split() == ["101", "out_of_service", "120", "10", "118", "unknown", "unknown", "available"]
 
 
+def test_a_bay_without_a_machine_is_not_one_whose_machine_is_unknown() -> None:
+    assert bays_row("none")[5:7] == ["unknown", "—"]
+    assert bays_row("lost")[5:7] == ["unknown", "lost"]
+
+
+def bays_row(dispenser: str) -> list[str]:
+    page = io.StringIO()
+    Console(file=page, width=80).print(terminal.bays_table({"bays": {"101": bay(dispenser)}}))
+    return page.getvalue().splitlines()[-1].split()
+
+
 def test_what_several_bays_warn_of_is_said_once() -> None:
     page = shown(
         [

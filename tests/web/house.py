@@ -264,6 +264,10 @@ class House:
         self.patience_s = 5.0
         self.body_within_s = 10.0
         self.stalled: str | None = None
+        self.range_warnings: list[dict[str, Any]] = [
+            {"code": "no_ball_registry", "since": None, "text": "Balls are not counted."}
+        ]
+        self.qod_state = "off"  # of every bay
         self.outbox: list[Item] | None = []
         self.journal: Journal[e.Event]
         self.bays: Range
@@ -330,7 +334,7 @@ class House:
         views = BayViews(
             self.bays,
             self.clock,
-            qod_state=lambda _number: "off",
+            qod_state=lambda _number: self.qod_state,
             queue_place=lambda number: self.queue.get(number, 0),
             players=lambda session_id: self.players.get(session_id, ()),
         )
@@ -390,7 +394,7 @@ class House:
                 "central": lambda: self.central,
                 "qod": lambda: self.qod,
             },
-            warnings=lambda: [{"code": "no_ball_registry", "since": None, "text": "Balls are not counted."}],
+            warnings=lambda: self.range_warnings,
             stalled=lambda: self.stalled,
             views=views,
             clock=self.clock,
@@ -434,7 +438,7 @@ class House:
             zone=ZoneInfo("Asia/Kolkata"),
             settings=self.staff_settings,
         )
-        board = BoardPage(frame, self.bays, views, self.clock)
+        board = BoardPage(frame, self.bays, views, status.range_document, self.clock)
         access = Access(TOKENS, self.sessions, self.allowed_hosts, self.clock, self.limits)
 
         async def list_items() -> list[Item]:

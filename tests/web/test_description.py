@@ -99,6 +99,7 @@ def _operations() -> list[tuple[str, str]]:
     acts = [("POST", f"{bay}/{name}") for name in ("pin", "game", *ACTS)]
     pages = (
         "/status",
+        "/api/v1/range",
         "/healthz",
         "/readyz",
         "/version",

@@ -8,7 +8,9 @@ import pytest
 
 from bayd.core import inputs as i
 from bayd.core.model import DeviceState
+from bayd.core.rules import Rules
 from bayd.journal import ThreadJournalExecutor
+from bayd.web.views import rfc3339
 from tests.simulation.world import HeldExecutor
 from tests.web.house import PLAYER, SCREEN, STAFF, TECHNICIAN, House, Item
 
@@ -154,3 +156,67 @@ async def test_the_status_of_a_large_site_is_quick_enough_to_be_polled(tmp_path:
         assert [len(reply.json["bays"]) for reply in replies] == [128] * 5
         # Far from a benchmark: a hundredth of this is usual.
         assert loop.time() - began < 10
+
+
+async def test_a_bay_without_a_reader_or_a_machine_has_none(closed_house: House) -> None:
+    closed_house.rules["110"] = Rules(reader=False)
+    async with closed_house.open() as house:
+        bays = (await house.ask("GET", "/status")).json["bays"]
+        assert {name: one["state"] for name, one in bays["110"]["devices"].items()} == {
+            "reader": "none", "dispenser": "none", "screen": "unknown",
+        }  # fmt: skip
+        assert {one["state"] for one in bays["109"]["devices"].values()} == {"unknown"}
+
+
+async def test_staff_read_why_and_since_when_a_bay_is_held(house: House) -> None:
+    assert (await house.ask("GET", BAY, token=STAFF)).json["kept"] is None
+    began = rfc3339(house.clock.now().wall_ms)
+    await house.press("hold", {"reason": "a lesson for Mr Example"}, token=STAFF)
+    done = rfc3339(house.clock.now().wall_ms)
+    house.clock.go_on(3_600_000)
+    kept = (await house.ask("GET", BAY, token=STAFF)).json["kept"]
+    assert kept["reason"] == "a lesson for Mr Example"
+    assert began <= kept["since"] <= done
+    for who, path in ((TECHNICIAN, BAY), (None, "/status")):
+        assert "Mr Example" not in (await house.ask("GET", path, token=who)).text
+    await house.press("release", token=STAFF)
+    assert (await house.ask("GET", BAY, token=STAFF)).json["kept"] is None
+    await house.press("service/stop", {"reason": "torn net"}, token=STAFF)
+    assert (await house.ask("GET", BAY, token=STAFF)).json["kept"]["reason"] == "torn net"
+
+
+async def test_a_bay_that_waits_for_its_guest_says_since_when(closed_house: House) -> None:
+    closed_house.rules["109"] = Rules(hold_minutes=15)
+    async with closed_house.open() as house:
+        began = rfc3339(house.clock.now().wall_ms)
+        await house.book()
+        done = rfc3339(house.clock.now().wall_ms + 1_000)
+        house.clock.go_on(20 * 60_000)
+        waiting = (await house.ask("GET", BAY, token=STAFF)).json["waiting"]
+        assert waiting["session_id"] == "7"
+        assert began <= waiting["since"] <= done
+        await house.press("start", {"reason": "no slip"}, token=STAFF)
+        assert (await house.ask("GET", BAY, token=STAFF)).json["waiting"] is None
+
+
+async def test_a_mode_that_staff_set_shows_why_to_staff_alone(house: House) -> None:
+    body = {"mode": "free_play", "until": "day_end", "reason": "open day of the Example club"}
+    assert (await house.press("mode", body, token=STAFF)).status == 200
+    mode = (await house.ask("GET", BAY, token=STAFF)).json["mode"]
+    assert mode == {
+        "name": "free_play", "until": None, "by_staff": True, "today": True, "reason": body["reason"],
+    }  # fmt: skip
+    assert "Example club" not in (await house.ask("GET", "/status")).text
+
+
+async def test_the_range_tells_what_concerns_all_bays(house: House) -> None:
+    assert (await house.ask("GET", "/api/v1/range")).json["central"]["online"]
+    house.central.update(online=False, outbox=3, oldest_s=20.0)
+    reply = await house.ask("GET", "/api/v1/range")
+    assert (reply.json["central"]["outbox"], [w["code"] for w in reply.json["warnings"]]) == (
+        3,
+        ["no_ball_registry"],
+    )
+    house.central["oldest_s"] = 25.0  # the clock alone
+    same = await house.ask("GET", "/api/v1/range", headers={"If-None-Match": reply.headers["ETag"]})
+    assert same.status == 304

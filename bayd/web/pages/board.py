@@ -4,18 +4,19 @@ Whoever is not signed in sees what `/status` says to everybody, without a name, 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, tzinfo
 from http import HTTPStatus
 
 from aiohttp import web
 
 from bayd.core.inputs import Role
+from bayd.core.model import Mode
 from bayd.ports import Clock
 from bayd.runtime.range import Range
 from bayd.settings import Staff
 from bayd.web.access import Caller
-from bayd.web.documents import BayDocument, DeviceView
+from bayd.web.documents import BayDocument, DeviceView, ModeView, RangeDocument
 from bayd.web.pages.files import StaticFiles
 from bayd.web.pages.markup import Html, el
 from bayd.web.pages.screen import LANGUAGES, to_bay
@@ -57,17 +58,18 @@ class BoardFrame:
         body: list[Html],
         caller: Caller,
         *,
-        module: str | None = None,
+        module: str | None = "board/head.js",
         data: Mapping[str, str] | None = None,
         styles: tuple[str, ...] = (),
     ) -> web.Response:
         said = self.words
         title = said.say(f"{name}.title")
         who = caller.actor if caller.actor is not None and caller.actor.role in PEOPLE else None
+        signed_in = who is not None and caller.web_session is not None
         page = Page(
             f"{self.site_name}: {title}" if self.site_name else title,
             [
-                self._head(name, None if who is None else who.name),
+                self._head(name, None if who is None else who.name, signs_out=signed_in),
                 *body,
                 el("div", id="said", class_="unseen", aria_live="polite"),
             ],
@@ -88,7 +90,7 @@ class BoardFrame:
         )
         return page_response(page, self._files)
 
-    def _head(self, name: str, who: str | None) -> Html:
+    def _head(self, name: str, who: str | None, *, signs_out: bool) -> Html:
         said = self.words
         ways = [
             el("a", said.say(f"nav.{one}"), href=path, aria_current="page" if one == name else None)
@@ -98,7 +100,15 @@ class BoardFrame:
             "header",
             el("p", self.site_name or "bayd", class_="site"),
             el("nav", *(ways if who is not None else ()), aria_label=said.say("nav.label")),
-            el("div", None if who is None else el("span", said.say("who", name=who)), id="who", class_="who"),
+            el(
+                "div",
+                None if who is None else el("span", said.say("who", name=who)),
+                el("button", said.say("sign_out"), type="button", id="sign-out", data_testid="sign-out")
+                if signs_out
+                else None,
+                id="who",
+                class_="who",
+            ),
             class_="head",
         )
 
@@ -108,6 +118,12 @@ class BoardFrame:
     def clock_time(self, text: str) -> str:
         """Of an RFC 3339 time."""
         return f"{datetime.fromisoformat(text).astimezone(self.zone):%H:%M}"
+
+    def moment(self, text: str, now_wall_ms: int) -> str:
+        """The time of day of an RFC 3339 time, with the date where that is not today's."""
+        then = datetime.fromisoformat(text).astimezone(self.zone)
+        today = datetime.fromtimestamp(now_wall_ms / 1000, UTC).astimezone(self.zone).date()
+        return f"{then:%H:%M}" if then.date() == today else f"{then:%Y-%m-%d %H:%M}"
 
     def price(self, amount: int) -> str:
         return f"{self.currency} {amount}".strip()
@@ -124,10 +140,18 @@ def elsewhere(caller: Caller) -> web.Response | None:
 
 
 class BoardPage:
-    def __init__(self, frame: BoardFrame, bays: Range, views: BayViews, clock: Clock) -> None:
+    def __init__(
+        self,
+        frame: BoardFrame,
+        bays: Range,
+        views: BayViews,
+        range_now: Callable[[], RangeDocument],
+        clock: Clock,
+    ) -> None:
         self._frame = frame
         self._bays = bays
         self._views = views
+        self._range_now = range_now
         self._clock = clock
 
     def routes(self) -> list[Route]:
@@ -150,6 +174,7 @@ class BoardPage:
                     el("div", id="entry"),
                     el("noscript", el("p", said.say("login.script"), class_="note")),
                     el("section", id="calls", class_="calls", aria_label=said.say("calls.title")),
+                    self._range_part(),
                     self._table(documents),
                     el("p", said.say("stale.page", time=as_of), id="as-of", class_="as-of"),
                     id="board",
@@ -157,6 +182,23 @@ class BoardPage:
             ],
             caller,
             module="board/main.js",
+        )
+
+    def _range_part(self) -> Html:
+        """What concerns all bays; the script draws the same."""
+        said, now = self._frame.words, self._range_now()
+        texts = []
+        if not now.central.online:
+            texts.append(said.say("range.central_away", count=now.central.outbox))
+        for warning in now.warnings:
+            key = f"warning.{warning.code}"
+            texts.append(said.say(key) if said.has(key) else warning.text)
+        return el(
+            "section",
+            *(el("p", text, class_="look") for text in texts),
+            id="range",
+            class_="range",
+            aria_label=said.say("range.title"),
         )
 
     def _table(self, documents: list[BayDocument]) -> Html:
@@ -193,7 +235,11 @@ class BoardPage:
         return el(
             "tr",
             el("th", bay.number, scope="row"),
-            el("td", el("span", said.say(f"phase.{phase}"), class_="phase", data_phase=phase)),
+            el(
+                "td",
+                el("span", said.say(f"phase.{phase}"), class_="phase", data_phase=phase),
+                *(_quiet(text) for text in self._state_texts(bay)),
+            ),
             el("td", el("span", left, class_="left"), _quiet(ends)),
             el("td", player, _quiet("" if game is None else game.name)),
             el("td", balls, _quiet(level)),
@@ -204,6 +250,31 @@ class BoardPage:
             data_bay=bay.number,
         )
 
+    def _state_texts(self, bay: BayDocument) -> list[str]:
+        """Why and since when it is so; its mode where that is not the usual one."""
+        said, now_ms, texts = self._frame.words, self._clock.now().wall_ms, []
+        if bay.kept is not None:
+            if bay.kept.since is not None:
+                texts.append(said.say("bay.since", time=self._frame.moment(bay.kept.since, now_ms)))
+            texts.append(bay.kept.reason or "")
+        if bay.waiting is not None:
+            texts.append(said.say("bay.ready", time=self._frame.moment(bay.waiting.since, now_ms)))
+        return [*texts, *self._mode_texts(bay.mode, now_ms)]
+
+    def _mode_texts(self, mode: ModeView, now_ms: int) -> list[str]:
+        said = self._frame.words
+        if not mode.by_staff and mode.name is Mode.LOCKED:
+            return []
+        name = said.say(f"mode.{mode.name}")
+        if mode.by_staff:
+            return [
+                said.say("bay.mode_today" if mode.today else "bay.mode_staff", mode=name),
+                mode.reason or "",
+            ]
+        if mode.until is None:
+            return [said.say("bay.mode", mode=name)]
+        return [said.say("bay.mode_until", mode=name, time=self._frame.moment(mode.until, now_ms))]
+
     def _devices(self, bay: BayDocument) -> list[Html]:
         said = self._frame.words
         devices: dict[str, DeviceView] = {
@@ -212,12 +283,13 @@ class BoardPage:
         return [
             el(
                 "span",
-                f"{said.say(f'device.{name}')}: {said.say(f'device_state.{view.state.value}')}",
+                f"{said.say(f'device.{name}')}: {said.say(f'device_state.{view.state}')}",
                 class_="device",
-                data_state=view.state.value,
+                data_state=str(view.state),
             )
             for name, view in devices.items()
-            if view.state.value != "unknown"
+            # Nobody reports of screens but those who pair them: see Screens.
+            if name != "screen" or view.state != "unknown"
         ]
 
 

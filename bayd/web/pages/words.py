@@ -13,6 +13,9 @@ class Words:
         self.language = language
         self._texts: Mapping[str, str] = json.loads((DIRECTORY / f"i18n/{page}.{language}.json").read_text())
 
+    def has(self, key: str) -> bool:
+        return key in self._texts
+
     def say(self, key: str, **values: object) -> str:
         """With `count` there are two texts, as in the scripts."""
         if "count" in values:

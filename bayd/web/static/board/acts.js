@@ -3,6 +3,7 @@
 const REASON = { name: "reason", kind: "text", required: true, maxlength: 200 };
 const PLAYED = (bay) => bay.session !== null;
 const OPEN = (bay) => bay.phase === "free" || bay.phase === "booked" || bay.phase === "grace";
+const MODES = ["locked", "free_play", "closed", "configured"];
 const none = () => [];
 const reason = () => [REASON];
 
@@ -50,6 +51,13 @@ export const ACTS = {
   "fault/clear": {
     when: (bay) => faulty(bay).length > 0, technician: true,
     fields: (bay) => [{ name: "device", kind: "choice", choices: (words) => faulty(bay).map((name) => [name, words.say(`device.${name}`)]) }],
+  },
+  mode: {
+    when: () => true,
+    fields: () => [
+      { name: "mode", kind: "choice", choices: (words) => MODES.map((mode) => [mode, words.say(`mode.${mode}`)]) },
+      { name: "until", kind: "choice", choices: (words) => ["day_end", "revoked"].map((until) => [until, words.say(`until.${until}`)]) },
+      REASON],
   },
   hold: { when: OPEN, fields: reason },
   release: { when: (bay) => bay.phase === "held", fields: none },

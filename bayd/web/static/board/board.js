@@ -1,5 +1,6 @@
 // All bays at a glance. Who waits for staff stands on top, with a tone that grows urgent after two minutes.
 
+import { get } from "../lib/calls.js";
 import { canSound, chime, allowSound } from "../lib/chime.js";
 import { h, icon, rebuild, setText, show } from "../lib/dom.js";
 import { Live } from "../lib/live.js";
@@ -8,13 +9,14 @@ import { ACTS, actsOf } from "./acts.js";
 import { ActDialog, BayDialog, ScreensDialog } from "./dialogs.js";
 
 const TICK_MS = 500;
+const RANGE_EVERY_MS = 3_000;
 const LATE_AFTER_S = 120;
 const CALM = { notes: [660, 880], everyMs: 20_000, loudness: 0.35 };
 const LATE = { notes: [988, 740, 988, 740, 988], everyMs: 5_000, loudness: 0.9 };
 const PHASE_ICONS = {
   free: "check", booked: "clock", playing: "play", paused: "pause", grace: "flag", held: "lock", out_of_service: "stop",
 };
-const DEVICE_ICONS = { ok: "check", lost: "offline", fault: "warning" };
+const DEVICE_ICONS = { ok: "check", lost: "offline", fault: "warning", unknown: "wait", none: "clear" };
 
 export class Board {
   /** `putOut()` is called when the daemon knows this browser no more. */
@@ -26,6 +28,7 @@ export class Board {
     this.rows = new Map();
     this.fresh = false;
     this.calls = document.getElementById("calls");
+    this.range = document.getElementById("range");
     this.body = document.getElementById("bays");
     this.band = document.getElementById("band");
     this.said = document.getElementById("said");
@@ -43,6 +46,7 @@ export class Board {
     this.band.replaceChildren(h("div.band", { role: "alert", hidden: true, "data-testid": "stale" },
       icon("offline"), h("p", {}, h("strong", {}, this.words.say("stale.title")), " ", this.words.say("stale.text"))));
     setInterval(() => this.tick(), TICK_MS);
+    this.askRange();
     this.live = new Live({
       changed: (bay, state) => this.changed(bay, state),
       linked: (fresh) => this.linked(fresh),
@@ -174,6 +178,21 @@ export class Board {
     dialog.open();
   }
 
+  // The range
+
+  async askRange() {
+    const answer = await get("/api/v1/range");
+    if (answer.ok) this.drawRange(answer.document);
+    setTimeout(() => this.askRange(), RANGE_EVERY_MS);
+  }
+
+  drawRange({ central, warnings }) {
+    const { words } = this;
+    const texts = central.online ? [] : [words.say("range.central_away", { count: central.outbox })];
+    for (const { code, text } of warnings) texts.push(words.has(`warning.${code}`) ? words.say(`warning.${code}`) : text);
+    rebuild(this.range, texts, () => texts.map((text) => this.look(text)));
+  }
+
   // The bays
 
   draw() {
@@ -205,7 +224,7 @@ export class Board {
       this.body.append(row);
     }
     const { state } = this.bays.get(number);
-    const still = { ...state, session: state.session && { ...state.session, remaining_s: 0 }, help_for_s: 0, version: 0 };
+    const still = { ...state, session: state.session && { ...state.session, remaining_s: 0 }, waiting: state.waiting && this.moment(state.waiting.since), help_for_s: 0, version: 0 };
     rebuild(row, [still, this.fresh], () => this.cells(number, state));
     row.dataset.urgent = String(this.urgency(number));
   }
@@ -217,7 +236,7 @@ export class Board {
     const phase = h("span.phase", { "data-phase": state.phase, "data-testid": `phase-${number}` }, icon(PHASE_ICONS[state.phase]), words.say(`phase.${state.phase}`));
     return [
       h("th", { scope: "row" }, number),
-      h("td", {}, phase, state.booked > 0 ? small(words.say("bay.booked", { count: state.booked })) : null),
+      h("td", {}, phase, state.booked > 0 ? small(words.say("bay.booked", { count: state.booked })) : null, ...this.stateTexts(state).map(small)),
       h("td", {}, session ? h("span.left", { "data-testid": `left-${number}` }) : null,
         session && !session.paused ? small(words.say("bay.ends", { time: this.timeOfDay(session.ends_at) })) : null),
       h("td", {}, session ? session.player ?? words.say("bay.guest") : null, session?.game ? small(session.game.name) : null),
@@ -234,12 +253,26 @@ export class Board {
     ];
   }
 
+  /** Why and since when it is so; its mode where that is not the usual one. */
+  stateTexts({ kept, waiting, mode }) {
+    const { words } = this;
+    const texts = [];
+    if (kept !== null) texts.push(kept.since && words.say("bay.since", { time: this.moment(kept.since) }), kept.reason);
+    if (waiting !== null) texts.push(words.say("bay.ready", { time: this.moment(waiting.since) }));
+    const name = words.say(`mode.${mode.name}`);
+    if (mode.by_staff) texts.push(words.say(mode.today ? "bay.mode_today" : "bay.mode_staff", { mode: name }), mode.reason);
+    else if (mode.name !== "locked") {
+      texts.push(mode.until === null ? words.say("bay.mode", { mode: name }) : words.say("bay.mode_until", { mode: name, time: this.moment(mode.until) }));
+    }
+    return texts.filter(Boolean);
+  }
+
   devices(state) {
     const { words } = this;
     const chips = [];
     for (const name of ["reader", "dispenser", "screen"]) {
       const { state: is, reason } = state.devices[name];
-      if (is === "unknown") continue;
+      if (name === "screen" && is === "unknown") continue; // nobody reports of screens but those who pair them
       chips.push(h("span.device", { "data-state": is, title: reason || null }, icon(DEVICE_ICONS[is]), `${words.say(`device.${name}`)}: ${words.say(`device_state.${is}`)}`));
     }
     if (state.qod.state !== "off") chips.push(h("span.device", { "data-state": "plain" }, icon("clock"), `${words.say("device.qod")}: ${state.qod.state.replaceAll("_", " ")}`));
@@ -248,12 +281,16 @@ export class Board {
 
   looks(state) {
     const { words } = this;
-    const look = (text) => h("p.look", {}, icon("warning"), h("span", {}, text));
-    const found = state.warnings.map((warning) => look(warning.text));
-    if (state.pin.locked_for_s > 0) found.push(look(words.say("bay.pad", { time: clockText(state.pin.locked_for_s) })));
+    const found = state.warnings.map(({ text, since }) => this.look(text, since));
+    if (state.pin.locked_for_s > 0) found.push(this.look(words.say("bay.pad", { time: clockText(state.pin.locked_for_s) })));
     const due = state.dues.reduce((sum, one) => sum + one.amount, 0);
     if (state.dues.length > 0) found.push(h("p.due", {}, words.say("bay.due", { price: words.price(due, this.page.currency) })));
     return found;
+  }
+
+  look(text, since = null) {
+    const when = since === null ? null : h("span.quiet", {}, ` ${this.words.say("bay.since", { time: this.moment(since) })}`);
+    return h("p.look", {}, icon("warning"), h("span", {}, text, when));
   }
 
   tick() {
@@ -271,6 +308,13 @@ export class Board {
   timeOfDay(text) {
     const options = { hour: "2-digit", minute: "2-digit", hour12: false, timeZone: this.page.timezone };
     return new Intl.DateTimeFormat("en-GB", options).format(new Date(text));
+  }
+
+  /** The time of day, with the date where that is not today's. */
+  moment(text) {
+    const day = new Intl.DateTimeFormat("en-CA", { timeZone: this.page.timezone });
+    const then = day.format(new Date(text));
+    return then === day.format(new Date()) ? this.timeOfDay(text) : `${then} ${this.timeOfDay(text)}`;
   }
 
   freeBays() {

@@ -5,10 +5,10 @@ import { allowSound } from "../lib/chime.js";
 import { h, setText } from "../lib/dom.js";
 import { loadWords } from "../lib/words.js";
 import { Board } from "./board.js";
+import { signOut, stayWhileTouched } from "./head.js";
 import { clockText } from "../bay/clock.js";
 
 const RETRY_MS = 2_000;
-const STAY_EVERY_MS = 60_000;
 const page = document.documentElement.dataset;
 
 function pause(ms) {
@@ -58,23 +58,6 @@ function signIn(words, entered) {
   return form;
 }
 
-async function signOut() {
-  await post("/api/v1/session/end");
-  location.reload();
-}
-
-/** Tells the daemon, now and then, that somebody touches the board. */
-function stayWhileTouched() {
-  let toldAt = performance.now();
-  const touched = () => {
-    allowSound();
-    if (performance.now() - toldAt < STAY_EVERY_MS) return;
-    toldAt = performance.now();
-    post("/api/v1/session/stay");
-  };
-  for (const kind of ["pointerdown", "keydown"]) document.addEventListener(kind, touched);
-}
-
 async function begin() {
   const words = await patiently(() => loadWords(JSON.parse(page.catalogues), page.language));
   const me = await patiently(async () => {
@@ -92,12 +75,12 @@ async function begin() {
     document.getElementById("who").replaceChildren(
       board.sound, board.screensButton, h("span", {}, words.say("who", { name: session.name })),
       h("button", { type: "button", "data-testid": "sign-out", onclick: signOut }, words.say("sign_out")));
-    stayWhileTouched();
+    for (const kind of ["pointerdown", "keydown"]) document.addEventListener(kind, allowSound);
     board.begin();
   };
   if (me !== null) enter(me);
   else {
-    entry.replaceChildren(signIn(words, enter));
+    entry.replaceChildren(signIn(words, (session) => { stayWhileTouched(); enter(session); }));
     document.getElementById("name").focus();
   }
 }

@@ -1,5 +1,6 @@
 // What the devices do now, asked for every two seconds; three minutes of it as small plots.
 
+import "../board/head.js";
 import { get } from "../lib/calls.js";
 import { h, icon, rebuild, setText, show } from "../lib/dom.js";
 import uPlot from "../lib/uplot.js";
