@@ -56,7 +56,7 @@ def check_listen(
 
 
 class Listener:
-    """Serves an application. `open` it, `run` it, `aclose` it."""
+    """Serves an application. `open` it (or `bind` it and `serve`), `run` it, `aclose` it."""
 
     def __init__(self, runner: web.AppRunner, wire: logging.Logger, log: Log) -> None:
         self._runner = runner
@@ -70,6 +70,7 @@ class Listener:
             lingering_time=_LINGER_S,
         )
         self._servers: list[asyncio.Server] = []
+        self._serving = False
         self._absent: dict[tuple[str, int], str] = {}  # why
 
     @classmethod
@@ -81,9 +82,28 @@ class Listener:
         *,
         local: socket.socket | None = None,
     ) -> "Listener":
-        """`local` listens already, and is closed with the rest, also on failure.
+        """As `bind`, and serves at once."""
+        listener = await cls.bind(app, addresses, log, local=local)
+        try:
+            await listener.serve()
+        except OSError:
+            await listener.aclose()
+            raise
+        return listener
 
-        Raises OSError for an address that is there and cannot be had.
+    @classmethod
+    async def bind(
+        cls,
+        app: web.Application,
+        addresses: Iterable[tuple[str, int]],
+        log: Log,
+        *,
+        local: socket.socket | None = None,
+    ) -> "Listener":
+        """Has the addresses, and answers nobody yet.
+
+        `local` listens already, and is closed with the rest, also on failure. Raises OSError for an address
+        that is there and cannot be had.
         """
         wire = logging.Logger("bayd.web.wire")
         wire.addHandler(_WireLog(log))
@@ -103,6 +123,12 @@ class Listener:
             await listener.aclose()
             raise
         return listener
+
+    async def serve(self) -> None:
+        """Answer from now on. Raises OSError."""
+        self._serving = True
+        for server in self._servers:
+            await server.start_serving()
 
     @property
     def ports(self) -> tuple[int, ...]:
@@ -143,18 +169,24 @@ class Listener:
 
     async def _listen(self, address: tuple[str, int]) -> str:
         """Why there is no such address now, or nothing. Raises OSError for anything else."""
-        loop = asyncio.get_running_loop()
         try:
-            self._servers.append(await loop.create_server(self._accept, *address))
+            self._servers.append(await self._bound(address))
         except OSError as error:
             if not isinstance(error, socket.gaierror) and error.errno not in _ABSENT:
                 raise
             return _reason(error)
         return ""
 
+    async def _bound(self, address: tuple[str, int]) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(self._accept, *address, start_serving=False)
+        if self._serving:
+            await server.start_serving()
+        return server
+
     async def _listen_on(self, local: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        self._servers.append(await loop.create_unix_server(self._accept, sock=local))
+        self._servers.append(await loop.create_unix_server(self._accept, sock=local, start_serving=False))
 
     def _accept(self) -> asyncio.Protocol:
         server = self._runner.server

@@ -19,6 +19,7 @@ from bayd.core.deferrable import is_deferrable
 from bayd.core.evolve import REDUCER_VERSION
 from bayd.core.rules import Rules
 from bayd.credentials import Credentials, load_credentials
+from bayd.devices import driven_dispensers
 from bayd.journal import Journal, ThreadJournalExecutor, schema
 from bayd.journal.event_codec import BayEventCodec
 from bayd.ports import Clock, Log, Randomness
@@ -34,6 +35,7 @@ from bayd.runtime.randomness import SystemRandomness
 from bayd.runtime.range import Range
 from bayd.runtime.reload import Reloaded, Reloader, apply
 from bayd.runtime.sd_notify import notify
+from bayd.runtime.upgrade import take_over
 from bayd.runtime.watchdog import Watchdog
 from bayd.settings import Configuration, load
 from bayd.settings.local_socket import socket_of
@@ -155,27 +157,32 @@ class Daemon:
                 tasks.create_task(_for_ever("range", bays.run()), name="range")
                 # Nothing may be reported or pressed before every bay knows what the outage meant.
                 await bays.ready.wait()
-                roots: dict[str, Coroutine[Any, Any, None]] = {
-                    "antennas": parts.readers.antennas.run(),
-                    **parts.central.roots(parts.api.recovered_answer),
-                    "event-feed": parts.feed.run(),
-                    "bay-modes": BayModes(bays, settings.site.zone, self._clock, self._log).run(),
-                    "qod": parts.qod.run(),
-                    "loop-lag": watch_loop(counts.loop_turned),
-                    "watchdog": self._watchdog(journal, bays, restart).run(),
-                    "web-sessions": parts.sessions.run(),
-                    "reload": reloader.run(),
-                    "housekeeping": Housekeeping(
-                        journal, bays, (SINK,), clock=self._clock, log=self._log
-                    ).run(),
-                    "readers": parts.readers.run(),
-                    **{f"dispenser-{name}": d.run() for name, d in parts.dispensers.reconcilers.items()},
-                }
-                for name, root in roots.items():
-                    tasks.create_task(_for_ever(name, root), name=name)
                 listener = await self._listen(parts, counts)
                 parts.warn_also(listener)
                 try:
+                    # All that could keep this release from starting lies behind it; from here on it acts.
+                    if await asyncio.to_thread(take_over, settings.state.dir, os.environ):
+                        self._log.info("upgrade_taken_over", version=bayd.__version__)
+                    self._keep_dispensers()
+                    roots: dict[str, Coroutine[Any, Any, None]] = {
+                        "antennas": parts.readers.antennas.run(),
+                        **parts.central.roots(parts.api.recovered_answer),
+                        "event-feed": parts.feed.run(),
+                        "bay-modes": BayModes(bays, settings.site.zone, self._clock, self._log).run(),
+                        "qod": parts.qod.run(),
+                        "loop-lag": watch_loop(counts.loop_turned),
+                        "watchdog": self._watchdog(journal, bays, restart).run(),
+                        "web-sessions": parts.sessions.run(),
+                        "reload": reloader.run(),
+                        "housekeeping": Housekeeping(
+                            journal, bays, (SINK,), clock=self._clock, log=self._log
+                        ).run(),
+                        "readers": parts.readers.run(),
+                        **{f"dispenser-{name}": d.run() for name, d in parts.dispensers.reconcilers.items()},
+                    }
+                    for name, root in roots.items():
+                        tasks.create_task(_for_ever(name, root), name=name)
+                    await listener.serve()
                     tasks.create_task(_for_ever("listener", listener.run()), name="listener")
                     notify("READY=1")
                     self._log.info("bayd_ready", version=bayd.__version__, bays=len(settings.bays))
@@ -187,6 +194,16 @@ class Daemon:
                     notify("STOPPING=1")
                     parts.local_socket.close()
                     await listener.aclose()
+
+    def _keep_dispensers(self) -> None:
+        """For make-safe, which must stop them also when nobody can read the configuration any more."""
+        place = driven_dispensers.place_of(self._path, os.environ)
+        if place is None:
+            return
+        try:
+            driven_dispensers.keep(place, self._path, self._configuration.settings.dispensers)
+        except OSError as error:
+            self._log.warning("dispensers_not_kept", file=str(place), reason=error.strerror)
 
     def _watchdog(self, journal: Journal[e.Event], bays: Range, restart: IdleRestart) -> Watchdog:
         def status() -> str:
@@ -251,7 +268,7 @@ class Daemon:
         app = make_app(
             routes, parts.access, self._log, meter=counts, at_stop=[parts.streams.close, tools.close]
         )
-        return await Listener.open(app, addresses, self._log, local=parts.local_socket.open())
+        return await Listener.bind(app, addresses, self._log, local=parts.local_socket.open())
 
     def _pages(self, parts: "_Parts", counts: Counts) -> "tuple[Served, ...]":
         settings = self._configuration.settings

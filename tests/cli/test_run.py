@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bayd.runtime.upgrade import KEPT, ON_TRIAL
 from tests.cli.command import bayd, bayd_here
 from tests.cli.daemon import configuration, free_port, started
 
@@ -90,6 +91,22 @@ def test_systemd_is_told_of_start_and_stop(tmp_path: Path) -> None:
         while "STOPPING=1" not in told:
             told = listener.recv(4096).decode()
     assert "STOPPING=1" in told
+
+
+def test_before_it_acts_a_new_release_makes_its_upgrade_final(tmp_path: Path) -> None:
+    """And where it cannot, it neither says READY nor answers anybody."""
+    port = free_port()
+    config, state = configuration(tmp_path, port), tmp_path / "state"
+    (state / KEPT / "in the way").mkdir(parents=True)
+    (state / ON_TRIAL).write_text("a copy of the journal")
+    refused = bayd("run", "--config", config)
+    assert (refused.code, READY in refused.err, "Traceback" in refused.err) == (1, False, False)
+    (state / KEPT / "in the way").rmdir()
+    (state / KEPT).rmdir()
+    with started("run", "--config", config) as daemon:
+        daemon.wait_for(READY)
+        assert not (state / ON_TRIAL).exists()
+        assert (state / KEPT).read_text() == "a copy of the journal"
 
 
 # What keeps it from starting.
