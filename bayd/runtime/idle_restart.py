@@ -2,8 +2,8 @@
 
 Whoever installs a release writes `restart-wanted` into the service's runtime directory and goes away. The
 daemon shows that, and once no bay has a session or a payout it ends; systemd starts it anew, and what runs
-before the start puts the new release in its place. The directory is a tmpfs: to look there never waits for a
-disk, and systemd empties it when the service stops.
+before the start takes the file away and puts the new release in its place (`systemd/deb/release`). The
+directory is a tmpfs: to look there never waits for a disk.
 """
 
 import asyncio

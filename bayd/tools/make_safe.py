@@ -1,9 +1,10 @@
 """Stops every motor without the daemon: for the unit's ExecStopPost, and for emergencies.
 
-It reads the tables of the dispensers alone, each by itself: whatever else is wrong in the configuration, a
-motor that it names can be stopped. All machines are stopped at once, and the whole ends in time whatever a
-machine, a line or the opening of a port does: a thread of its own ends the process, since a port that hangs
-in the kernel would hold everything else for ever.
+It stops the dispensers that the daemon was started with, as the daemon kept them, and those that the
+configuration names now. Of that it reads their tables alone, each by itself: whatever else is wrong there, a
+motor that it names can be stopped, and one that runs also when the file is no TOML any more. All machines are
+stopped at once, and the whole ends in time whatever a machine, a line or the opening of a port does: a thread
+of its own ends the process, since a port that hangs in the kernel would hold everything else for ever.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ import click
 from pydantic import TypeAdapter, ValidationError
 
 from bayd.devices.dispensers import Lines
+from bayd.devices.driven_dispensers import find_kept, place_of
 from bayd.settings.complaints import Complaint
 from bayd.settings.dispensers import Dispenser as DispenserSettings
 from bayd.settings.loading import complaints_of, read_tables
@@ -39,6 +41,8 @@ def make_safe(config: Path) -> int:
     machines, complaints = read_machines(config)
     for complaint in complaints:
         click.echo(complaint, err=True)
+    if complaints and machines:
+        click.echo(f"known all the same, and being stopped: {', '.join(machines)}", err=True)
     problems = dict.fromkeys(machines, "no answer in time: it may still run")
 
     def finish() -> int:
@@ -55,21 +59,54 @@ def make_safe(config: Path) -> int:
 
 
 def read_machines(config: Path) -> tuple[dict[str, Dispenser], list[Complaint]]:
-    """The dispensers that can be told from the files; why others cannot."""
+    """The dispensers that can be told from the daemon's last start and from the files; why others cannot."""
     tables, complaints = read_tables(config)
-    raw: Any = tables.get(_TABLE, {})
-    if not isinstance(raw, Mapping):
-        return {}, [*complaints, Complaint(_TABLE, "should be a table")]
+    now, more = _checked(tables.get(_TABLE, {}))
+    complaints += more
+    driven, more = _kept(config)
+    complaints += more
     lines = Lines()
     machines: dict[str, Dispenser] = {}
-    for name, table in raw.items():
+
+    def add(name: str, settings: DispenserSettings) -> None:
         try:
-            machines[name] = lines.make(_ADAPTER.validate_python(table))
-        except ValidationError as error:
-            complaints += complaints_of(error, _TABLE, name)
+            machines[name] = lines.make(settings)
         except ValueError as error:  # it does not go together with one before it
             complaints.append(Complaint(f"{_TABLE}.{name}", str(error)))
+
+    # What runs comes first: it was started over these lines.
+    for name, settings in driven.items():
+        add(name, settings)
+    for name, settings in now.items():
+        if name not in driven:
+            add(name, settings)
+        elif settings.link != driven[name].link:
+            add(f"{name} (as configured now)", settings)
     return machines, complaints
+
+
+def _checked(raw: Any) -> tuple[dict[str, DispenserSettings], list[Complaint]]:
+    if not isinstance(raw, Mapping):
+        return {}, [Complaint(_TABLE, "should be a table")]
+    good: dict[str, DispenserSettings] = {}
+    complaints: list[Complaint] = []
+    for name, table in raw.items():
+        try:
+            good[name] = _ADAPTER.validate_python(table)
+        except ValidationError as error:
+            complaints += complaints_of(error, _TABLE, name)
+    return good, complaints
+
+
+def _kept(config: Path) -> tuple[dict[str, DispenserSettings], list[Complaint]]:
+    place = place_of(config, os.environ)
+    if place is None:
+        return {}, []
+    try:
+        return _checked(find_kept(place, config))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        return {}, [Complaint(str(place), f"does not tell what bayd was started with: {reason}")]
 
 
 async def stop_all(machines: Mapping[str, Dispenser], limit_s: float, problems: dict[str, str]) -> None:

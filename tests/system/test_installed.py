@@ -163,6 +163,31 @@ def test_after_a_kill_make_safe_stops_the_motor(pc: BayPc) -> None:
         pc.systemctl("start", UNIT)
 
 
+def test_after_a_kill_the_motor_stands_also_when_the_file_is_no_toml_any_more(pc: BayPc) -> None:
+    """What bayd was started with is kept where it needs no file that people edit."""
+    pc.play()
+    config = pc.machine.path(CONFIG)
+    good = config.read_text()
+    config.write_text(good + "[dispensers.east\n")
+    try:
+        assert pc.dispense(20)[0] == 200
+        pc.machine.until(pc.motor_runs, "for the motor")
+        before = pc.balls_out()
+        pc.kill()
+        # Killed, started again, refused: 78 is not followed by another start.
+        pc.machine.until(lambda: pc.shown("ExecMainStatus") == "78", "for the refusal")
+        pc.machine.until(lambda: pc.shown("ActiveState") == "failed", "for the end of the unit")
+        assert not pc.motor_runs()
+        assert pc.balls_out() < before + 20
+        assert "bayd.toml: is not TOML" in pc.log()
+        # By hand as well: the daemon is down for good.
+        said = pc.machine.ask("bayd", "make-safe")
+        assert (said.returncode, "being stopped: east" in said.stderr) == (78, True)
+    finally:
+        config.write_text(good)
+        pc.systemctl("start", UNIT)
+
+
 def test_make_safe_needs_neither_the_journal_nor_secrets(pc: BayPc) -> None:
     pc.play()
     pc.drop_in("no-restart", "Restart=no\nExecStopPost=")
@@ -259,6 +284,37 @@ def test_a_restart_while_a_release_waits_takes_it(pc: BayPc, packages: Packages)
     pc.until_ready(after_pid=pc.kill())
     assert pc.status()["version"] == new
     assert pc.until_bay(lambda bay: bay["phase"] == "playing")["session"]["id"] == session
+
+
+def test_a_release_that_dies_right_after_ready_stays_with_all_that_it_wrote(
+    pc: BayPc, packages: Packages
+) -> None:
+    """Between READY and ExecStartPost's end: the copy from before the upgrade must not come back."""
+    new = other_release(pc)
+    pc.systemctl("stop", UNIT)
+    pc.drop_in(
+        "slow", "ExecStartPost=\nExecStartPost=/bin/sleep 600\nExecStartPost=-+/usr/lib/bayd/release settle"
+    )
+    try:
+        pc.install(packages.make(new))
+        pc.systemctl("start", "--no-block", UNIT)
+        pc.machine.until(lambda: _version_if_up(pc) == new, "for the new release")
+        pc.until_rest()
+        session = pc.play()
+        assert (
+            pc.press("extend", {"minutes": 5, "amount": 100, "reason": "at the desk"}, staff=True)[0] == 200
+        )
+        extended = pc.events("SessionExtended")
+        assert pc.shown("ActiveState") == "activating"
+        assert pc.machine.path("/opt/bayd/previous").is_symlink()
+    finally:
+        pc.drop_in("slow", "")
+    pc.until_ready(after_pid=pc.kill())
+    assert pc.status()["version"] == new
+    assert pc.until_bay(lambda bay: bay["phase"] == "playing")["session"]["id"] == session
+    assert pc.events("SessionExtended") == extended
+    assert pc.machine.run("ls", "/opt/bayd").split() == [new, "current", "packaged"]
+    assert "upgrade_failed" not in pc.warnings()
 
 
 def never_ready(source: Path) -> None:
