@@ -9,12 +9,15 @@ from bayd.core import events as e
 from bayd.core import inputs as i
 from bayd.core.decision import Refusal, Verdict
 from bayd.core.instant import Instant
-from bayd.core.model import Bay, Offer, Payment, PlaySession
+from bayd.core.model import AskedExtension, Bay, Offer, Payment, PlaySession
 from bayd.core.modes import CLOSED
 from bayd.core.rules import ExtensionPolicy, Rules
 
 NOT_PLAYING = Refusal("not_playing", "No session is running at this bay.")
 _NOT_ASKED = Refusal("nothing_asked", "Nobody has asked for more time.")
+_ASKED_ANEW = Refusal(
+    "request_changed", "Another request for time waits now: look what it asks for, and answer that one."
+)
 _TAKEN_HERE = (Payment.CASH, Payment.CARD)
 
 
@@ -71,10 +74,11 @@ def extend(bay: Bay, request: i.Extend, now: Instant, rules: Rules) -> Verdict:
 
 def approve(bay: Bay, request: i.ApproveExtension, now: Instant, rules: Rules) -> Verdict:
     """Staff give what the customer has asked for: paid to them, at the desk, or on account."""
+    asked = _waiting(bay, request)
+    if isinstance(asked, Refusal):
+        return asked
     session = bay.session
-    if session is None or session.extension_asked is None:
-        return _NOT_ASKED
-    asked = session.extension_asked
+    assert session is not None
     amount = asked.amount if request.amount is None else request.amount
     if amount is None:
         return Refusal("amount_missing", "No price is known: say the amount, 0 for a gift.", field="amount")
@@ -85,11 +89,20 @@ def approve(bay: Bay, request: i.ApproveExtension, now: Instant, rules: Rules) -
 
 
 def decline(bay: Bay, request: i.DeclineExtension) -> Verdict:
-    if bay.session is None or bay.session.extension_asked is None:
-        return _NOT_ASKED
+    asked = _waiting(bay, request)
+    if isinstance(asked, Refusal):
+        return asked
     if not request.reason.strip():
         return Refusal("reason_missing", "A refusal needs a reason.", field="reason")
     return (e.ExtensionDeclined(request.actor.name, request.reason),)
+
+
+def _waiting(bay: Bay, request: i.ApproveExtension | i.DeclineExtension) -> AskedExtension | Refusal:
+    """The request that staff answer: the one that they saw, or none."""
+    asked = None if bay.session is None else bay.session.extension_asked
+    if asked is None:
+        return _NOT_ASKED
+    return asked if request.request_id in (None, asked.op_id) else _ASKED_ANEW
 
 
 def settle_due(bay: Bay, request: i.SettleDue, now: Instant) -> Verdict:

@@ -105,6 +105,7 @@ class StartPlay:
 
     actor: Actor
     reason: str
+    session_id: str | None = None  # the booking that was meant; None: whichever is next
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +209,7 @@ class ApproveExtension:
     payment: Payment
     amount: int | None = None  # None: the price that the customer was shown
     session_id: str | None = None  # the one that was meant; None: whichever plays
+    request_id: str | None = None  # the request that was meant; None: whichever waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +217,7 @@ class DeclineExtension:
     actor: Actor
     reason: str
     session_id: str | None = None  # the one that was meant; None: whichever plays
+    request_id: str | None = None  # the request that was meant; None: whichever waits
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,9 @@ def start_by_staff(bay: Bay, request: i.StartPlay, now: Instant, rules: Rules) -
         case Phase.BOOKED | Phase.GRACE:
             if not bay.bookings:
                 return Refusal("no_booking", "No booking waits at this bay.")
+            if request.session_id not in (None, bay.bookings[0].session_id):
+                text = "Another booking is the next of this bay now: look who it is, and start that one."
+                return Refusal("booking_changed", text)
             by = request.actor.name
             return (
                 start(

@@ -19,6 +19,7 @@ Reason = Annotated[OptionalReason, StringConstraints(min_length=1)]
 _INT64_MAX = 2**63 - 1
 Id = Annotated[int, Field(ge=1, le=_INT64_MAX)]
 SessionId = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+OwnId = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 Paid = Annotated[str, StringConstraints(pattern=r"^(cash|card|desk|on_account)$")]
 
 
@@ -42,7 +43,12 @@ class OfSession(Body):
     )
 
 
-class SessionReasonBody(OfSession):
+class StartBody(Body):
+    session_id: SessionId | None = Field(
+        None,
+        description="The booking that is meant, as the bay's `next_session_id` shows it: no other one is "
+        "started. Default: whichever is next.",
+    )
     reason: Reason
 
 
@@ -64,7 +70,7 @@ class TestDispenseBody(Body):
 
 
 class SettleBody(Body):
-    payout_id: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    payout_id: OwnId
     came_out: int = Field(ge=0, le=10_000, description="Of the unknown balls; the rest is owed.")
     reason: Reason
 
@@ -80,7 +86,19 @@ class ExtendBody(OfSession):
     payment: Paid | None = Field(None, description="Staff only. Default: the desk settles it.")
 
 
-class ApproveBody(OfSession):
+class OfRequest(OfSession):
+    """An answer to a request for more time."""
+
+    request_id: OwnId | None = Field(
+        None, description="The request that is meant: no other one is answered. Default: whichever waits."
+    )
+
+
+class DeclineBody(OfRequest):
+    reason: Reason
+
+
+class ApproveBody(OfRequest):
     payment: Paid = Field(description="`cash`, `card`: taken at the bay; `on_account`: a due of this bay.")
     amount: int | None = Field(
         None, ge=0, le=_INT64_MAX, description="Default: the price that the customer was shown."
@@ -89,7 +107,7 @@ class ApproveBody(OfSession):
 
 
 class DueBody(Body):
-    due_id: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    due_id: OwnId
     payment: Annotated[str, StringConstraints(pattern=r"^(cash|card|desk)$")] = Field(
         description="`cash`, `card`: taken at the bay; `desk`: paid there, and entered there."
     )
@@ -175,7 +193,9 @@ def _extend(body: ExtendBody, actor: Actor, new_id: str) -> i.Input:
 
 
 def _approve(body: ApproveBody, actor: Actor, _new_id: str) -> i.Input:
-    return i.ApproveExtension(actor, body.reason, Payment(body.payment), body.amount, body.session_id)
+    return i.ApproveExtension(
+        actor, body.reason, Payment(body.payment), body.amount, body.session_id, body.request_id
+    )
 
 
 def _settle_due(body: DueBody, actor: Actor, _new_id: str) -> i.Input:
@@ -245,9 +265,9 @@ ACTS: Mapping[str, Act] = {
     "extend/approve": Act(ApproveBody, _STAFF, _approve, "Give the time that the customer asks for"),
     "dues/settle": Act(DueBody, _STAFF, _settle_due, "What went on account was paid"),
     "extend/decline": Act(
-        SessionReasonBody,
+        DeclineBody,
         _STAFF,
-        lambda b, a, _: i.DeclineExtension(a, b.reason, b.session_id),
+        lambda b, a, _: i.DeclineExtension(a, b.reason, b.session_id, b.request_id),
         "Decline a request for more time",
     ),
     "end": Act(EndBody, _EVERYBODY, _end, "End the session"),
@@ -267,7 +287,9 @@ ACTS: Mapping[str, Act] = {
     ),
     "help": Act(NoBody, _EVERYBODY, lambda _b, a, _: i.CallHelp(a), "Call for help"),
     "help/acknowledge": Act(NoBody, _STAFF, lambda _b, a, _: i.AcknowledgeHelp(a), "Help is on its way"),
-    "start": Act(ReasonBody, _STAFF, lambda b, a, _: i.StartPlay(a, b.reason), "Start without the PIN"),
+    "start": Act(
+        StartBody, _STAFF, lambda b, a, _: i.StartPlay(a, b.reason, b.session_id), "Start without the PIN"
+    ),
     "walk-in": Act(WalkInBody, _STAFF, _walk_in, "Sell time at the bay and start it"),
     "unlock": Act(ReasonBody, _STAFF, lambda b, a, _: i.UnlockPad(a, b.reason), "Unlock the PIN pad"),
     "mode": Act(ModeBody, _STAFF, _set_mode, "What the bay is open for, until it is revoked or for today"),

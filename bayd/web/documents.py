@@ -145,6 +145,7 @@ class OfferView(_Document):
 class AskedView(_Document):
     """The customer asks staff for more time."""
 
+    request_id: str = Field(description="For the answer: `extend/approve`, `extend/decline`.")
     minutes: Count
     amount: int | None = Field(description="The price that the screen showed.")
     since: Time | None
@@ -210,6 +211,7 @@ class BayDocument(_Document):
     )
     moved_to: str | None = Field(description="The bay where the last guest of this one plays on.")
     booked: Count = Field(description="Bookings that wait for their PIN.")
+    next_session_id: str | None = Field(description="Of the oldest booking: the one that `start` starts.")
     next_game: int | None = Field(description="Of the oldest booking.")
     balls: BallsView = Field(description="Of the session in play, else of the last one.")
     pin: PadView

@@ -116,6 +116,7 @@ def bay_view(
         waiting=_waiting(bay, now),
         moved_to=None if bay.moved is None or session is not None else bay.moved.to,
         booked=len(bay.bookings),
+        next_session_id=bay.bookings[0].session_id if bay.bookings else None,
         next_game=None if not bay.bookings or bay.bookings[0].game is None else bay.bookings[0].game.id,
         balls=_balls(bay, rules, queue_place),
         pin=PadView(tries_left=tries_left(bay, rules), locked_for_s=-(-locked_for_ms(bay, now) // 1000)),
@@ -259,6 +260,7 @@ def _extension(bay: Bay, rules: Rules, now: Instant) -> ExtensionView:
         asked=None
         if asked is None
         else AskedView(
+            request_id=asked.op_id,
             minutes=asked.minutes,
             amount=asked.amount,
             since=rfc3339(asked.wall_ms),

@@ -3,7 +3,7 @@
 import pytest
 from playwright.async_api import BrowserContext, Page, expect
 
-from bayd.core.inputs import Actor, Role
+from bayd.core.inputs import Actor, Role, ServerSaid
 from bayd.core.model import Mode
 from tests.browser import states
 from tests.browser.states import prepare
@@ -156,6 +156,52 @@ async def test_a_request_for_time_is_declined_with_a_reason(house: House, contex
     session = house.bays.get("109").session
     assert session is not None
     assert session.extension_declined == "a group comes"
+
+
+async def test_an_answer_that_comes_late_is_not_given_to_the_next_request(
+    house: House, context: BrowserContext
+) -> None:
+    await house.play()
+    await house.press("extend", {"minutes": 15})
+    page = await sign_in(house, context)
+    await page.get_by_test_id("extend/approve-109").click()
+    await house.press("extend/decline", {"reason": "a group comes"}, token=STAFF)
+    await house.press("extend", {"minutes": 30})
+    await expect(page.get_by_test_id("call-time-109")).to_contain_text("30")
+    await page.get_by_test_id("field-amount").fill("100")
+    await page.get_by_test_id("go").click()
+    await expect(page.get_by_test_id("refused")).to_contain_text("Another request for time waits now")
+    session = house.bays.get("109").session
+    assert session is not None
+    assert (session.minutes, session.extension_asked is None) == (60, False)
+
+
+async def test_a_press_is_for_whom_the_board_showed(house: House, context: BrowserContext) -> None:
+    await house.book(session_id="7")
+    page = await sign_in(house, context)
+    await page.get_by_test_id("open-109").click()
+    await page.get_by_test_id("do-start").click()
+    await house.bays.submit("109", ServerSaid("7", 60, 0, 0, cancelled=True, active=False, released=True))
+    await house.book(session_id="8")
+    await page.get_by_test_id("field-reason").fill("forgot the PIN")
+    await page.get_by_test_id("go").click()
+    await expect(page.get_by_test_id("refused")).to_contain_text("Another booking is the next of this bay")
+    assert house.bays.get("109").session is None
+    await page.keyboard.press("Escape")
+    await act(page, "109", "start", reason="forgot the PIN")
+    await expect(page.get_by_test_id("phase-109")).to_have_text("Playing")
+    # The same with who plays.
+    await page.get_by_test_id("open-109").click()
+    await page.get_by_test_id("do-end").click()
+    await house.press("end", {"reason": "somebody was quicker"}, token=STAFF)
+    await house.play(session_id="9")
+    await expect(page.get_by_test_id("phase-109")).to_have_text("Playing")
+    await page.get_by_test_id("field-reason").fill("lightning")
+    await page.get_by_test_id("go").click()
+    await expect(page.get_by_test_id("refused")).to_contain_text("That session is over")
+    session = house.bays.get("109").session
+    assert session is not None
+    assert session.session_id == "9"
 
 
 async def test_a_session_is_moved(house: House, context: BrowserContext) -> None:

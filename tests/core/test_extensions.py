@@ -75,6 +75,17 @@ def test_an_act_for_one_session_never_answers_the_next_ones_request() -> None:
     book.when(i.DeclineExtension(STAFF, "no", session_id="6")).refused("session_over")
 
 
+def test_an_answer_to_one_request_never_answers_the_next_of_the_same_session() -> None:
+    book = playing(60, rules=PRICED)
+    book.when(press()).when(i.DeclineExtension(STAFF, "we close", "7", "op1")).when(press(30, "op2"))
+    book.when(i.ApproveExtension(STAFF, "", Payment.CASH, None, "7", "op1")).refused("request_changed")
+    book.when(i.DeclineExtension(STAFF, "no", "7", "op1")).refused("request_changed")
+    book.when(i.ApproveExtension(STAFF, "", Payment.CASH, None, "7", "op2")).then(
+        seen(e.SessionExtended, op_id="op2", minutes=30)
+    )
+    book.when(i.ApproveExtension(STAFF, "", Payment.CASH, None, "7", "op2")).refused("nothing_asked")
+
+
 def test_a_second_request_waits_for_the_answer_to_the_first() -> None:
     playing(60, rules=PRICED).when(press()).when(press(op_id="op2")).refused("already_asked")
 

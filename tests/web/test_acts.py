@@ -153,6 +153,20 @@ async def test_an_act_meant_for_one_session_never_touches_the_next(house: House,
     assert now.status == 200, now.text
 
 
+async def test_staff_start_the_booking_that_they_saw_and_no_other(house: House) -> None:
+    await house.book(session_id="7")
+    assert (await house.ask("GET", "/api/v1/bays/109", token=STAFF)).json["next_session_id"] == "7"
+    withdrawn = i.ServerSaid("7", 60, 0, 0, cancelled=True, active=False, released=True)
+    await house.bays.submit("109", withdrawn)
+    await house.book(session_id="8")
+    before = await house.state()
+    late = await house.press("start", {**REASON, "session_id": "7"}, token=STAFF)
+    assert (late.status, late.code) == (409, "booking_changed"), late.text
+    assert await house.state() == before
+    started = await house.press("start", {**REASON, "session_id": "8"}, token=STAFF)
+    assert (started.json["session"]["id"], started.json["next_session_id"]) == ("8", None)
+
+
 @pytest.mark.parametrize(
     ("act", "body"),
     [

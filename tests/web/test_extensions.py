@@ -23,6 +23,20 @@ async def test_a_request_is_shown_with_its_price_and_approved(house: House) -> N
     assert (await house.press("dues/settle", body, token=STAFF)).json["dues"] == []
 
 
+async def test_an_answer_names_the_request_that_was_seen(house: House) -> None:
+    """Two people at two boards: one declines, the guest asks again, and then the other one presses."""
+    await house.play()
+    first = (await house.press("extend", {"minutes": 15})).json["extension"]["asked"]["request_id"]
+    seen = {"session_id": "7", "request_id": first}
+    await house.press("extend/decline", {"reason": "a group comes", **seen}, token=STAFF)
+    asked = (await house.press("extend", {"minutes": 30})).json["extension"]["asked"]
+    for act, body in (("approve", {"payment": "cash", "amount": 100}), ("decline", {"reason": "no"})):
+        late = await house.press(f"extend/{act}", {**body, **seen}, token=STAFF)
+        assert (late.status, late.code) == (409, "request_changed")
+    body = {"payment": "cash", "amount": 300, "request_id": asked["request_id"]}
+    assert (await house.press("extend/approve", body, token=STAFF)).json["session"]["minutes"] == 90
+
+
 async def test_a_refusal_shows_its_reason_on_the_screen(house: House) -> None:
     await house.play()
     await house.press("extend", {"minutes": 15})

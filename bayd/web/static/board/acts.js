@@ -13,27 +13,38 @@ function payment(...kinds) {
 
 const NUMBER = (name, { required = true, low = 0, high = 1_000_000, value = null, label = name } = {}) => ({ name, kind: "number", required, low, high, value, label });
 
-/** `when(bay)`; `fields(bay, board)`; `top`: shown among the calls alone; `danger`: ends something. */
+/** Of whom a press was thought: when another plays or waits by then, the daemon refuses it. */
+const session = (bay) => ({ session_id: bay.session.id });
+const asked = (bay) => ({ session_id: bay.session.id, request_id: bay.extension.asked.request_id });
+
+/** `when(bay)`; `fields(bay, board)`; `meant(bay)`: whom it is for; `danger`: ends something. */
 export const ACTS = {
   "help/acknowledge": { when: (bay) => bay.help_called, fields: none },
   "extend/approve": {
     when: (bay) => bay.extension.asked !== null,
+    meant: asked,
     fields: () => [payment("cash", "card", "on_account"), NUMBER("amount", { required: false, label: "amount_default" })],
   },
-  "extend/decline": { when: (bay) => bay.extension.asked !== null, fields: reason },
-  start: { when: (bay) => bay.booked > 0 && !PLAYED(bay) && OPEN(bay), fields: reason },
+  "extend/decline": { when: (bay) => bay.extension.asked !== null, meant: asked, fields: reason },
+  start: {
+    when: (bay) => bay.booked > 0 && !PLAYED(bay) && OPEN(bay),
+    meant: (bay) => ({ session_id: bay.next_session_id }),
+    fields: reason,
+  },
   "walk-in": { when: (bay) => bay.booked === 0 && OPEN(bay), fields: () => [NUMBER("minutes", { low: 1, high: 1440, value: 60 }), NUMBER("amount"), REASON] },
   extend: {
     when: PLAYED,
+    meant: session,
     fields: () => [NUMBER("minutes", { low: 1, high: 1440, value: 15 }), NUMBER("amount", { required: false }), payment("desk", "cash", "card", "on_account"), REASON],
   },
-  pause: { when: (bay) => bay.phase === "playing", fields: reason },
-  resume: { when: (bay) => bay.phase === "paused", fields: none },
+  pause: { when: (bay) => bay.phase === "playing", meant: session, fields: reason },
+  resume: { when: (bay) => bay.phase === "paused", meant: session, fields: none },
   move: {
     when: PLAYED,
+    meant: session,
     fields: (_bay, board) => [{ name: "to", kind: "choice", choices: () => board.freeBays().map((number) => [number, number]) }, REASON],
   },
-  end: { when: PLAYED, danger: true, fields: reason },
+  end: { when: PLAYED, danger: true, meant: session, fields: reason },
   unlock: { when: (bay) => bay.pin.locked_for_s > 0 || bay.pin.tries_left < 5, fields: reason },
   "balls/settle": {
     when: (bay) => bay.balls.unsettled.length > 0,

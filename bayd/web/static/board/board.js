@@ -117,7 +117,7 @@ export class Board {
             h("div.call-text", {}, h("strong", {}, text),
               one.kind === "time" && asked.amount !== null ? h("span", {}, words.say("calls.price", { price: words.price(asked.amount, this.page.currency) })) : null,
               since),
-            ...(staff ? acts.map((name, place) => this.actButton(name, one.number, place === 0)) : []));
+            ...(staff ? acts.map((name, place) => this.actButton(name, one.number, one.state, place === 0)) : []));
         }))];
     });
     for (const one of waits) {
@@ -155,20 +155,20 @@ export class Board {
     rebuild(this.sound, on, () => [icon(on ? "check" : "warning"), h("span", {}, this.words.say(on ? "sound.on" : "sound.off"))]);
   }
 
-  actButton(name, number, main = false) {
+  /** Pressed for what it stands beside, though the bay may have changed since it was drawn. */
+  actButton(name, number, state, main = false) {
     const { words } = this;
     const label = words.say(`act.${name}`);
     return h(`button${main ? ".main" : ""}`, {
       type: "button", disabled: !this.fresh, "data-testid": `${name}-${number}`,
       "aria-label": words.say("act.for", { act: label, bay: number }),
-      onclick: () => this.beginAct(name, number),
+      onclick: () => this.beginAct(name, number, state),
     }, label);
   }
 
   /** At once when there is nothing to say, else after the form. */
-  async beginAct(name, number) {
+  async beginAct(name, number, state = this.bays.get(number).state) {
     const act = ACTS[name];
-    const { state } = this.bays.get(number);
     const dialog = new ActDialog(this, name, number, state);
     if (act.fields(state, this).length === 0) {
       const answer = await dialog.send({});

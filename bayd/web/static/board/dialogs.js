@@ -56,7 +56,7 @@ export class BayDialog extends Dialog {
   }
 }
 
-/** One act: what has to be said, and why it was refused when it was. */
+/** One act: what has to be said, and why it was refused when it was. It is for whom `state` showed. */
 export class ActDialog extends Dialog {
   constructor(board, name, number, state) {
     super(board);
@@ -115,7 +115,8 @@ export class ActDialog extends Dialog {
   }
 
   async send(body) {
-    const answer = await press(`/api/v1/bays/${encodeURIComponent(this.number)}/${this.name}`, body);
+    const meant = ACTS[this.name].meant?.(this.state);
+    const answer = await press(`/api/v1/bays/${encodeURIComponent(this.number)}/${this.name}`, { ...meant, ...body });
     if (answer.ok) this.board.tell(this.words.say("act.done", { act: this.words.say(`act.${this.name}`), bay: this.number }));
     return answer;
   }
