@@ -1,6 +1,7 @@
 """`bayd init` and `bayd config …`: the first files, and what the configuration says."""
 
 import json
+import locale
 import os
 import sys
 from collections.abc import Mapping
@@ -24,14 +25,19 @@ _JSON = click.option("--json", "as_json", is_flag=True)
 @_CONFIG
 @click.option("--name", default="Golf range", show_default=True, help="The range as people know it.")
 @click.option("--timezone", help="IANA name. Default: this machine's.")
+@click.option("--currency", help="Shown beside amounts, as INR. Default: of this machine's locale.")
 @click.option("--central-url", default="http://127.0.0.1:4000", show_default=True)
 @_JSON
-def init(config: Path, name: str, timezone: str | None, central_url: str, as_json: bool) -> None:
+def init(
+    config: Path, name: str, timezone: str | None, currency: str | None, central_url: str, as_json: bool
+) -> None:
     """Write a commented first configuration, the site key and two tokens. Overwrites nothing."""
     from bayd.devices.serial_ports import find_ports
+    from bayd.settings.local_socket import is_the_service
     from bayd.tools.first_files import FirstFilesError, FirstSite, write_first_files
 
-    site = FirstSite(name, timezone or _timezone_here(), central_url, find_ports())
+    money = _currency_here() if currency is None else currency
+    site = FirstSite(name, timezone or _timezone_here(), central_url, money, find_ports())
     try:
         written = write_first_files(config, config.parent / CREDENTIALS, site)
     except FirstFilesError as error:
@@ -43,9 +49,10 @@ def init(config: Path, name: str, timezone: str | None, central_url: str, as_jso
         return
     for each in written:
         click.echo(f"{'made ' if each.made else 'kept '} {each.path}  ({each.what})")
+    started = "systemctl start bayd" if is_the_service(config) else f"bayd run --config {config}"
     click.echo(
         f"\nNext: name the readers, dispensers and bays in {config}, then\n"
-        f"  bayd check-config {config}\n  bayd doctor --config {config}\n  systemctl start bayd"
+        f"  bayd check-config {config}\n  bayd doctor --config {config}\n  {started}"
     )
 
 
@@ -113,6 +120,15 @@ def _timezone_here() -> str:
     target = os.path.realpath("/etc/localtime")
     _, found, name = target.partition("/zoneinfo/")
     return name if found else "UTC"
+
+
+def _currency_here() -> str:
+    """Nothing where the machine's locale names none, as a fresh Debian's does not."""
+    try:
+        locale.setlocale(locale.LC_MONETARY, "")
+    except locale.Error:  # one that was not generated
+        return ""
+    return str(locale.localeconv()["int_curr_symbol"]).strip()
 
 
 def _written(value: Any) -> str:

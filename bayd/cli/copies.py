@@ -1,5 +1,9 @@
-"""`bayd backup`, `restore`, `migrate`: the journal's copies, and its schema ahead of a start."""
+"""`bayd backup`, `restore`, `migrate`: the journal's copies, and its schema ahead of a start.
 
+Root may call them, too: what is written beside the journal is written by the owner of that directory.
+"""
+
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -29,6 +33,8 @@ def backup(file: Path, config: Path) -> None:
     journal = _journal(config)
     if not journal.is_file():
         _fail(f"{journal} does not exist")
+    if _same_owner(file.absolute().parent, journal.parent):
+        _become_owner(journal.parent)
     _tried(lambda: copy_database(journal, file))
     click.echo(f"{journal} -> {file}, {file.stat().st_size} bytes")
 
@@ -44,6 +50,14 @@ def restore(file: Path, config: Path) -> None:
     from bayd.journal.keeping import restore as restore_journal
 
     journal = _journal(config)
+    there_is = file.is_file()
+    owner = _become_owner(journal.parent)
+    if there_is and owner is not None and not os.access(file, os.R_OK):
+        there = journal.parent / file.name
+        _fail(
+            f"{owner} may not read {file}: install -o {owner} -m 600 {file} {there}, "
+            f"then bayd restore {there}"
+        )
     aside = _tried(lambda: restore_journal(journal, file, _stamp()))
     click.echo(f"{file} -> {journal}")
     if aside is not None:
@@ -60,6 +74,7 @@ def migrate(config: Path) -> None:
     from bayd.journal.keeping import migrate as migrate_journal
 
     journal = _journal(config)
+    _become_owner(journal.parent)
     migrated = _tried(lambda: migrate_journal(journal, _stamp()))
     if not migrated.applied:
         click.echo(f"{journal}: nothing to do")
@@ -76,6 +91,19 @@ def _journal(config: Path) -> Path:
     except ConfigurationError as error:
         click.echo(str(error), err=True)
         sys.exit(EX_CONFIG)
+
+
+def _become_owner(directory: Path) -> str | None:
+    from bayd.tools.ownership import become_owner
+
+    name = become_owner(directory)
+    if name is not None:
+        click.echo(f"as {name}, who owns {directory}", err=True)
+    return name
+
+
+def _same_owner(one: Path, other: Path) -> bool:
+    return one.is_dir() and one.stat().st_uid == other.stat().st_uid
 
 
 def _tried(do: Callable[[], T]) -> T:

@@ -71,6 +71,7 @@ async def _look_at_all(config: Path, url: str) -> "list[Finding]":
         check_disk,
         check_links,
         check_operator,
+        check_owners,
         check_socket_links,
         good,
     )
@@ -88,6 +89,7 @@ async def _look_at_all(config: Path, url: str) -> "list[Finding]":
     found += good("configuration", f"{config} is good")
     found += check_credentials(settings, credentials)
     found += await asyncio.to_thread(check_disk, settings.state.dir)
+    found += check_owners(settings.state.dir)
     links = {f"readers.{name}.link": reader.link for name, reader in settings.readers.items()}
     links |= {f"dispensers.{name}.link": machine.link for name, machine in settings.dispensers.items()}
     found += check_links(links, groups=_groups(), ports=find_ports())

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bayd.settings.dispensers import Dispenser
-from bayd.settings.local_socket import SERVICE_CONFIG, SERVICE_SOCKET
+from bayd.settings.local_socket import SERVICE_SOCKET, is_the_service
 
 FILE = "dispensers.json"
 
@@ -22,8 +22,7 @@ def place_of(config: Path, environment: Mapping[str, str]) -> Path | None:
     runtime = environment.get("RUNTIME_DIRECTORY", "").partition(":")[0]
     if runtime:
         return Path(runtime) / FILE
-    is_the_service = os.path.realpath(config) == os.path.realpath(SERVICE_CONFIG)
-    return SERVICE_SOCKET.with_name(FILE) if is_the_service else None
+    return SERVICE_SOCKET.with_name(FILE) if is_the_service(config) else None
 
 
 def keep(place: Path, config: Path, dispensers: Mapping[str, Dispenser]) -> None:

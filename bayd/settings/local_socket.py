@@ -39,7 +39,7 @@ def sockets_of(config: Path) -> list[Path]:
         return [Path(written)]
     directory = state.get("dir")
     found = [Path(directory).absolute() / SOCKET] if isinstance(directory, str) else []
-    if not found or _is_the_service(config):
+    if not found or is_the_service(config):
         found.append(SERVICE_SOCKET)
     return found
 
@@ -54,7 +54,8 @@ def url_of(config: Path) -> str:
     return f"http://{_HERE.get(host, host)}:{port}"
 
 
-def _is_the_service(config: Path) -> bool:
+def is_the_service(config: Path) -> bool:
+    """Whether it is the file that the unit in systemd/bayd.service runs with."""
     return os.path.realpath(config) == os.path.realpath(SERVICE_CONFIG)
 
 

@@ -21,6 +21,7 @@ from bayd.credentials import Credentials
 from bayd.devices.serial_ports import SerialPort
 from bayd.ports import HttpTransport, TransportError
 from bayd.settings import Settings
+from bayd.tools.ownership import name_of, strangers
 
 ANSWER_S = 5.0
 ENOUGH_BYTES = 500 * 2**20  # months of journal
@@ -127,6 +128,20 @@ def check_disk(directory: Path, mounts: Path = Path("/proc/self/mounts")) -> lis
     return found or good(
         "disk", f"{free // 2**30} GiB free at {place}, a durable write takes {took_s * 1e3:.1f} ms"
     )
+
+
+def check_owners(directory: Path) -> list[Finding]:
+    """As root leaves files that the daemon's user cannot open."""
+    try:
+        found = strangers(directory)
+        owner, group = name_of(directory.stat().st_uid), _group_name(directory.stat().st_gid)
+    except OSError:
+        return []  # `check_disk` says what is wrong with it
+    if not found:
+        return []
+    names = " ".join(map(str, found))
+    text = f"not {owner}'s, who owns {directory}, and closed to the daemon: {names}"
+    return bad("journal", text, f"chown -h {owner}:{group} {names}")
 
 
 def check_links(

@@ -47,6 +47,7 @@ class FirstSite:
     name: str
     timezone: str
     central_url: str
+    currency: str = ""  # as shown beside amounts; empty: not known
     ports: Sequence[SerialPort] = ()
 
 
@@ -72,6 +73,8 @@ def first_configuration(example: str, site: FirstSite) -> str:
             lines.append(f"name = {_toml(site.name)}")
         elif key == "timezone":
             lines.append(f"timezone = {_toml(site.timezone)}")
+        elif key == "currency":
+            lines += _currency_lines(site.currency)
         elif key == "url" and line.startswith("url"):
             lines.append(f"url = {_toml(site.central_url)}")
         elif line.startswith("# A reader, under its id"):
@@ -127,6 +130,13 @@ def _hand_to(descriptor: int, group: str) -> None:
         os.fchown(descriptor, -1, grp.getgrnam(group).gr_gid)
     except (KeyError, PermissionError):
         pass  # not installed as a service, or not by root: the owner runs it
+
+
+def _currency_lines(currency: str) -> list[str]:
+    about = (
+        "# Shown beside amounts, which are whole numbers in the central server's own unit; ISO 4217, as INR."
+    )
+    return [about, f"currency = {_toml(currency)}" if currency else '#currency = ""']
 
 
 def _port_lines(ports: Sequence[SerialPort]) -> list[str]:

@@ -223,6 +223,11 @@ class Daemon:
     async def _open_journal(self, stack: AsyncExitStack) -> Journal[e.Event]:
         directory = self._configuration.settings.state.dir
         directory.mkdir(parents=True, exist_ok=True)
+        if os.geteuid() == 0 and directory.stat().st_uid != 0:
+            # Its own user could not open what root leaves there.
+            raise PermissionError(
+                f"{directory} belongs to another user than root: systemctl start bayd, or be that user"
+            )
         writer, side = ThreadJournalExecutor(), ThreadJournalExecutor()
         stack.callback(side.close)
         stack.callback(writer.close)

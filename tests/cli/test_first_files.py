@@ -29,6 +29,27 @@ def test_what_is_made_is_good_and_its_secrets_are_the_owners_alone(tmp_path: Pat
             assert len(secret) < 40 or secret not in made.out
 
 
+def test_how_it_goes_on_fits_the_path(tmp_path: Path) -> None:
+    config = tmp_path / "bayd.toml"
+    said = bayd_here("init", "--config", config).out
+    assert f"bayd run --config {config}" in said
+    assert "systemctl" not in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "locale", "currency"),
+    [(("--currency", "EUR"), "C.UTF-8", "EUR"), ((), "C.UTF-8", ""), ((), "nobody_HAS.UTF-8", "")],
+)
+def test_the_currency_is_told_or_the_machines_and_never_made_up(
+    tmp_path: Path, arguments: tuple[str, ...], locale: str, currency: str
+) -> None:
+    config = tmp_path / "bayd.toml"
+    made = bayd_here("init", "--config", config, *arguments, env={"LC_ALL": locale})
+    assert made.code == 0
+    assert load(config).settings.site.currency == currency
+    assert "ISO 4217" in config.read_text()
+
+
 def test_nothing_is_written_over_and_what_is_missing_is_made(tmp_path: Path) -> None:
     config = tmp_path / "bayd.toml"
     write_first_files(config, tmp_path / "credentials", SITE)
@@ -56,7 +77,7 @@ def test_where_nothing_can_be_written_the_file_is_named(tmp_path: Path) -> None:
 
 def test_the_ports_that_were_found_stand_beside_the_readers() -> None:
     site = FirstSite(
-        "R", "UTC", "http://127.0.0.1:4000", [SerialPort("/dev/ttyUSB0", "/dev/serial/by-id/x", None)]
+        "R", "UTC", "http://127.0.0.1:4000", "", [SerialPort("/dev/ttyUSB0", "/dev/serial/by-id/x", None)]
     )
     text = first_configuration("# A reader, under its id …\n[readers.a]\n", site)
     assert "#   /dev/serial/by-id/x\n# A reader" in text
