@@ -17,7 +17,7 @@ from bayd.ports import Clock, Randomness
 from bayd.runtime.bay import AnswerMaker, Outcome
 from bayd.runtime.range import Range
 from bayd.web.access import Caller
-from bayd.web.acts import ACTS, Act, GameBody, PinBody
+from bayd.web.acts import ACTS, Act, DeliveryBody, GameBody, PinBody
 from bayd.web.bodies import BODY_WITHIN_S, read_body
 from bayd.web.documents import BayDocument
 from bayd.web.idempotency import (
@@ -29,6 +29,7 @@ from bayd.web.idempotency import (
     key_of,
 )
 from bayd.web.limits import Buckets, RateLimits
+from bayd.web.outbox import ListItems, check_item
 from bayd.web.problems import Problem, ProblemError, problem_of
 from bayd.web.routes import Answer as Described
 from bayd.web.routes import Handle, Parameter, Route
@@ -69,6 +70,7 @@ _PIN_REFUSALS = {
     HTTPStatus.UNAUTHORIZED: "`wrong_pin` or `wrong_bay`, with `tries_left`; or no valid token",
     HTTPStatus.LOCKED: "Too many wrong PINs; see `retry_after_s`",
 }
+_DELIVERY_REFUSALS = {HTTPStatus.NOT_FOUND: "There is no such bay, or no such item in its outbox"}
 
 
 class BayApi:
@@ -81,6 +83,7 @@ class BayApi:
         *,
         enter_pin: EnterPin,
         find_game: FindGame,
+        list_outbox: ListItems,
         views: BayViews,
         clock: Clock,
         randomness: Randomness,
@@ -91,6 +94,7 @@ class BayApi:
         self._bays = bays
         self._enter_pin = enter_pin
         self._find_game = find_game
+        self._list_outbox = list_outbox
         self._views = views
         self._clock = clock
         self._randomness = randomness
@@ -118,7 +122,14 @@ class BayApi:
             _change("pin", "Enter a PIN", self.pin, PinBody, _PLAYERS, _PIN_REFUSALS),
             _change("game", "Choose the game", self.game, GameBody, _PLAYERS),
             *(
-                _change(name, act.summary, self._handler(name, act), act.body, act.roles)
+                _change(
+                    name,
+                    act.summary,
+                    self._handler(name, act),
+                    act.body,
+                    act.roles,
+                    _DELIVERY_REFUSALS if act.body is DeliveryBody else None,
+                )
                 for name, act in ACTS.items()
             ),
         ]
@@ -177,9 +188,14 @@ class BayApi:
             fingerprint = fingerprint_of(number, name, body.model_dump_json())
             made = act.make(body, caller.known, self._randomness.new_id())
             maker = self._answer_maker(key, fingerprint, names=caller.sees_names)
-            return await self._keyed.carry_out(
-                key, fingerprint, lambda: self._bays.submit(number, made, maker)
-            )
+
+            async def carry_out() -> Outcome:
+                if isinstance(body, DeliveryBody):
+                    to_retry = isinstance(made, i.RetryDelivery)
+                    await check_item(self._list_outbox, number, body.seq, to_retry=to_retry)
+                return await self._bays.submit(number, made, maker)
+
+            return await self._keyed.carry_out(key, fingerprint, carry_out)
 
         return handle
 

@@ -1,4 +1,8 @@
-"""`/api/v1/outbox`: what the central server has not been told. What staff decide about it is an act."""
+"""`/api/v1/outbox`: what the central server has not been told.
+
+What staff decide about it is an act of the bay. Whether there is anything to decide is seen here, before
+the act: the bay itself knows nothing of the outbox.
+"""
 
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
@@ -37,6 +41,28 @@ class OutboxItem(Protocol):
 ListItems = Callable[[], Awaitable[Sequence[OutboxItem]]]
 
 
+async def check_item(list_items: ListItems, bay: str, seq: int, *, to_retry: bool) -> None:
+    """Raises ProblemError where staff cannot decide that about this item."""
+    items = [item for item in await _read(list_items) if item.bay == bay]
+    item = next((item for item in items if item.seq == seq), None)
+    if item is None:
+        text = (
+            f"Item {seq} is not in the outbox of bay {bay}: it was delivered or dropped, or never was there."
+        )
+        raise ProblemError(Problem(HTTPStatus.NOT_FOUND, "unknown_item", text, "seq"))
+    if to_retry and not item.parked:
+        text = f"Item {seq} is not set aside: it is delivered when its turn comes."
+        raise ProblemError(Problem(HTTPStatus.CONFLICT, "not_set_aside", text))
+
+
+async def _read(list_items: ListItems) -> Sequence[OutboxItem]:
+    try:
+        return await list_items()
+    except JournalUnavailableError:
+        text = "The journal cannot be read now."
+        raise ProblemError(Problem(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", text)) from None
+
+
 class OutboxPage:
     """`items` raises JournalUnavailableError."""
 
@@ -58,11 +84,7 @@ class OutboxPage:
         ]
 
     async def show(self, _request: web.Request, _caller: Caller) -> web.StreamResponse:
-        try:
-            items = await self._items()
-        except JournalUnavailableError:
-            text = "The journal cannot be read now."
-            raise ProblemError(Problem(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", text)) from None
+        items = await _read(self._items)
         document = OutboxDocument(
             items=[
                 OutboxItemView(

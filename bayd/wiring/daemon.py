@@ -371,6 +371,7 @@ class _Parts:
             journal,
             enter_pin=self.central.desk.enter,
             find_game=self.central.games.find,
+            list_outbox=self.central.outbox.items,
             views=self.views,
             clock=clock,
             randomness=randomness,

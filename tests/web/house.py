@@ -343,6 +343,7 @@ class House:
             self.journal,
             enter_pin=self.verifier.enter,
             find_game=find_game,
+            list_outbox=self.list_outbox,
             views=views,
             clock=self.clock,
             randomness=self.randomness,
@@ -441,18 +442,13 @@ class House:
         board = BoardPage(frame, self.bays, views, status.range_document, self.clock)
         access = Access(TOKENS, self.sessions, self.allowed_hosts, self.clock, self.limits)
 
-        async def list_items() -> list[Item]:
-            if self.outbox is None:
-                raise JournalUnavailableError("no disk")
-            return self.outbox
-
-        outbox = OutboxPage(list_items)
+        outbox = OutboxPage(self.list_outbox)
         figures = FiguresPage(
             lambda: self.devices, lambda: self.central, lambda: tuple(self.counts.last_commits_s), self.clock
         )
         devices_page = DevicesPage(frame, files, figures.document)
         day = DayPage(frame, self.bays, self.journal.plays, self.journal.audit, self.clock)
-        handover = HandoverPage(frame, status.document, list_items, self.clock)
+        handover = HandoverPage(frame, status.document, self.list_outbox, self.clock)
         self.tools = Tools()
         readers = ReaderPages(self.tools, self.log)
         commission = CommissionPages(
@@ -565,6 +561,11 @@ class House:
 
     async def kinds(self, bay: str | None = None) -> list[str]:
         return [type(r.event).__name__ for r in await self.journal.read(0, bay=bay)]
+
+    async def list_outbox(self) -> list[Item]:
+        if self.outbox is None:
+            raise JournalUnavailableError("no disk")
+        return self.outbox
 
     async def state(self) -> object:
         """All that may not change when a request is refused."""

@@ -7,7 +7,7 @@ import pytest
 from bayd.core import inputs as i
 from bayd.core.model import DeviceState, Payment, PayoutEnd
 from bayd.web.acts import ACTS
-from tests.web.house import OTHER_SCREEN, PIN, SCREEN, STAFF, TECHNICIAN, House
+from tests.web.house import OTHER_SCREEN, PIN, SCREEN, STAFF, TECHNICIAN, House, Item
 
 TOKENS = {"screen": SCREEN, "staff": STAFF, "technician": TECHNICIAN, "nobody": None}
 REASON = {"reason": "a test"}
@@ -33,8 +33,8 @@ ACTS_BY_ROLE: dict[str, tuple[dict[str, Any], str, set[str]]] = {
     "start": (REASON, "booked", {"staff"}),
     "walk-in": ({"minutes": 30, "amount": 500, **REASON}, "free", {"staff"}),
     "unlock": (REASON, "booked", {"staff"}),
-    "delivery/retry": ({"seq": 17, **REASON}, "free", {"staff"}),
-    "delivery/drop": ({"seq": 17, **REASON}, "free", {"staff"}),
+    "delivery/retry": ({"seq": 17, **REASON}, "parked", {"staff"}),
+    "delivery/drop": ({"seq": 17, **REASON}, "parked", {"staff"}),
     "mode": ({"mode": "closed", "until": "day_end", **REASON}, "free", {"staff"}),
     "hold": (REASON, "free", {"staff"}),
     "release": ({}, "held", {"staff"}),
@@ -54,6 +54,8 @@ async def reach(house: House, state: str) -> None:
     match state:
         case "free":
             return
+        case "parked":
+            house.outbox = [Item(17, "109", "7", "SessionExtended", 0, "refused", parked=True)]
         case "booked":
             await house.book()
             return

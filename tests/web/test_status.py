@@ -108,9 +108,24 @@ async def test_staff_see_what_the_central_server_has_not_been_told(house: House)
     reply = await house.ask("GET", "/api/v1/outbox", token=STAFF)
     assert [(item["seq"], item["parked"]) for item in reply.json["items"]] == [(17, True), (21, False)]
     assert reply.json["items"][0]["since"] == "2026-09-21T14:13:20.000Z"
-    dropped = await house.press("delivery/drop", {"seq": 17, "reason": "entered by hand"}, token=STAFF)
+    body = {"seq": 17, "reason": "entered by hand"}
+    dropped = await house.press("delivery/drop", body, token=STAFF, key="once")
     assert dropped.status == 200
     assert (await house.kinds())[-1] == "DeliveryDropped"
+    house.outbox = [Item(21, "109", "7", "SessionEnded", 1_790_000_005_000, "", parked=False)]
+    again = await house.press("delivery/drop", body, token=STAFF, key="once")
+    assert (again.status, again.headers["Idempotent-Replayed"]) == (200, "true")
+    before = await house.kinds()
+    for act, bay, seq, status, code in (
+        ("drop", "109", 17, 404, "unknown_item"),
+        ("retry", "109", 17, 404, "unknown_item"),
+        ("drop", "110", 21, 404, "unknown_item"),  # of another bay
+        ("retry", "109", 21, 409, "not_set_aside"),
+    ):
+        body = {"seq": seq, "reason": "entered by hand"}
+        late = await house.press(f"delivery/{act}", body, token=STAFF, bay=bay)
+        assert (late.status, late.code) == (status, code)
+    assert await house.kinds() == before
     house.outbox = None
     refused = await house.ask("GET", "/api/v1/outbox", token=STAFF)
     assert (refused.status, refused.code) == (503, "unavailable")
