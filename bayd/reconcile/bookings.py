@@ -30,7 +30,6 @@ from bayd.ports import Clock, Log, Randomness
 from bayd.reconcile.games import GameCatalogue
 from bayd.reconcile.pin_vault import PinVault
 from bayd.reconcile.players import Players
-from bayd.reconcile.pulse import ServerPulse
 from bayd.reconcile.telling import NOT_TAKEN, tell
 from bayd.runtime.range import Range
 
@@ -69,7 +68,6 @@ class BookingPoller:
         is_walk_in: Callable[[ServerSession], bool],
         is_selling: Callable[[], bool],
         poll_s: float,
-        pulse: ServerPulse,
         clock: Clock,
         randomness: Randomness,
         log: Log,
@@ -83,7 +81,6 @@ class BookingPoller:
         self._is_walk_in = is_walk_in
         self._is_selling = is_selling
         self._poll_s = poll_s
-        self._pulse = pulse
         self._clock = clock
         self._randomness = randomness
         self._log = log
@@ -125,7 +122,6 @@ class BookingPoller:
             now_ms=self._clock.now().boot_ms,
             enough=only_settled(self._is_settled),
         )
-        self._pulse.beat()
         rows = {str(row.id): row for row in result.sessions}
         if result.sessions:
             self._newest_created_ms = result.sessions[-1].created_at_ms

@@ -4,8 +4,8 @@ The outbox is a cursor over the journal, one per bay, and a table of what was se
 What an event means as calls is in `delivery`, how a call is made once in `once`; here it is decided when to
 try, when to try again, and when to go on with the next.
 
-- No answer, 408, 429, 5xx: again and again. An item that fails for an hour while others get through is
-  parked.
+- No answer, 408, 429, 5xx: again and again. An item that fails for an hour at a call that gets through for
+  others is parked, and tried again by itself every quarter of an hour (`pulse` says what alone means).
 - 401 and 403 stop everything: one item asks now and then, the others wait, a person is called.
 - What the server refuses is parked, and with it what follows of the same session, except its end, which is
   always tried. Other sessions go on.
@@ -23,6 +23,7 @@ from functools import partial
 from typing import TypeVar
 
 from bayd.clients.central import (
+    CapabilityMissing,
     CentralClient,
     CentralError,
     CentralRefused,
@@ -52,7 +53,12 @@ _RETRY_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 _UNAUTHORISED_RETRY_S = 60.0
 _DISK_RETRY_S = 1.0
 _LANE_RETRY_S = 0.5
-_ALONE_PARK_MS = 3_600_000
+_ALONE = "alone in failing for an hour"  # begins the reason; such an item is tried again by itself
+_ALONE_RETRY_S = 900.0
+
+# What the rest of a session waits for, and what is read for it: without limit while it fails for everybody.
+# Of all else, the payment of a due say, it is enough that the server writes at all.
+_WAITED_FOR = ("create_session", "verify", "add_session_time", "end_session", "get_session", "history")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +95,7 @@ class _Lane:
     dropped: set[int] = field(default_factory=set)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     reason: str = ""  # why the first one was not delivered yet
+    again_at_s: float | None = None  # on the loop's clock: when what failed alone is tried once more
 
 
 class CentralOutbox:
@@ -180,6 +187,7 @@ class CentralOutbox:
         for lane in self._lanes.values():
             lane.cursor = lane.scanned = await self._journal.cursor(SINK, lane.bay)
             await self._scan(lane)
+            await self._plan_again(lane)
 
     async def run(self) -> None:
         await self._bays.ready.wait()
@@ -200,10 +208,12 @@ class CentralOutbox:
                 lane.reason = ""
                 lane.queue.popleft()
                 await self._advance(lane, record.seq)
+            elif lane.scanned - lane.cursor > _CURSOR_LAG:
+                await self._advance(lane, lane.scanned)
             else:
-                if lane.scanned - lane.cursor > _CURSOR_LAG:
-                    await self._advance(lane, lane.scanned)
-                await lane.wake.wait()
+                await self._sleep_until(lane, lane.again_at_s)
+            if lane.again_at_s is not None and asyncio.get_running_loop().time() >= lane.again_at_s:
+                await self._try_lonely(lane)
 
     async def _scan(self, lane: _Lane) -> None:
         """What the journal has that is not in the queue yet. Drops count from here on."""
@@ -277,19 +287,37 @@ class CentralOutbox:
             return
         if any(parked.seq == seq for parked in every):
             await self._durably(partial(self._deliveries.start_anew, wanted, order))
+        await self._try_parked(lane, [parked for parked in every if parked.seq >= seq], patient=True)
+
+    async def _try_parked(self, lane: _Lane, every: list[Parked], *, patient: bool) -> None:
+        """One after the other, until one has to stay."""
         for parked in every:
-            if parked.seq < seq:
-                continue
             record = await self._durably(partial(self._find, parked.bay, parked.seq))
-            reason = None if record is None else await self._try(lane, record)
+            reason = None if record is None else await self._try(lane, record, patient=patient)
             if reason is None or record is None:
                 await self._unpark(parked.seq)
             else:
-                await self._park(record, reason, again=True)
+                if reason != parked.reason:
+                    await self._park(record, reason, again=True)
                 return
 
-    async def _try(self, lane: _Lane, record: Recorded[e.Event]) -> str | None:
-        """Until it is delivered or dropped: None. Or why it has to be parked."""
+    async def _try_lonely(self, lane: _Lane) -> None:
+        """What failed alone, once more, with what was parked behind it."""
+        for lonely in await self._durably(partial(self._journal.parked, SINK, bay=lane.bay)):
+            if lonely.reason.startswith(_ALONE):
+                every = await self._durably(partial(self._journal.parked, SINK, session_id=lonely.session_id))
+                behind = [parked for parked in every if parked.seq >= lonely.seq]
+                await self._try_parked(lane, behind, patient=False)
+        await self._plan_again(lane)
+
+    async def _plan_again(self, lane: _Lane) -> None:
+        parked = await self._durably(partial(self._journal.parked, SINK, bay=lane.bay))
+        again = any(one.reason.startswith(_ALONE) for one in parked)
+        lane.again_at_s = asyncio.get_running_loop().time() + _ALONE_RETRY_S if again else None
+
+    async def _try(self, lane: _Lane, record: Recorded[e.Event], *, patient: bool = True) -> str | None:
+        """Until it is delivered or dropped: None. Or why it has to be parked: not `patient`, at its first
+        failure."""
         alone = Solitude(self._pulse, self._clock)
         attempt = 0
         try:
@@ -311,13 +339,12 @@ class CentralOutbox:
                     lane.reason = str(error)
                 except (CentralError, NotShownError) as error:
                     lane.reason = str(error)
-                    if alone.failed() > _ALONE_PARK_MS:
-                        return f"alone in failing for an hour: {error}"
+                    if alone.failed(_call_that_failed(error)) or not patient:
+                        return f"{_ALONE}: {error}"
                     self._note_failure(record, error, first=attempt == 0)
                     if isinstance(error, CentralUnavailable):
                         pause_s = max(pause_s, error.retry_after_s or 0)
                 else:
-                    self._pulse.beat()
                     return None
                 attempt += 1
                 if await self._is_dropped_within(lane, record.seq, pause_s):
@@ -334,12 +361,16 @@ class CentralOutbox:
             await self._durably(lambda: self._scan(lane))
             if seq in lane.dropped:
                 break
-            try:
-                async with asyncio.timeout_at(until_s):
-                    await lane.wake.wait()
-            except TimeoutError:
-                break
+            await self._sleep_until(lane, until_s)
         return seq in lane.dropped
+
+    async def _sleep_until(self, lane: _Lane, until_s: float | None) -> None:
+        """Or until something happens at the bay."""
+        try:
+            async with asyncio.timeout_at(until_s):
+                await lane.wake.wait()
+        except TimeoutError:
+            return
 
     def _note_failure(self, record: Recorded[e.Event], error: Exception, *, first: bool) -> None:
         reason = str(error)
@@ -385,6 +416,9 @@ class CentralOutbox:
 
         await self._durably(lambda: self._journal.transact(park))
         await self._count_parked()
+        lane = self._lanes.get(record.bay)
+        if lane is not None and lane.again_at_s is None:
+            await self._plan_again(lane)
 
     async def _unpark(self, seq: int) -> None:
         await self._durably(lambda: self._journal.unpark(SINK, seq))
@@ -422,3 +456,10 @@ class CentralOutbox:
                 return await call()
             except (NotWrittenError, JournalUnavailableError):
                 await asyncio.sleep(_DISK_RETRY_S)
+
+
+def _call_that_failed(error: CentralError | NotShownError) -> str | None:
+    """As `Solitude.failed` wants it."""
+    if isinstance(error, CentralError) and not isinstance(error, CapabilityMissing):
+        return error.operation if error.operation in _WAITED_FOR else None
+    return None

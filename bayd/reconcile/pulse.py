@@ -1,36 +1,51 @@
-"""Whether the central server works at all: what one item's failures mean depends on it."""
+"""Which calls the central server carries out at all: what one item's failures mean depends on it.
+
+A server may show everything and write nothing, or have one call broken for everybody. So an item fails alone
+only where the very call that it fails at gets through for others, before and after.
+"""
 
 from bayd.ports import Clock
 
-_QUIET_MS = 600_000  # an item fails alone only if others got through within this time
+_ALONE_MS = 3_600_000
 
 
 class ServerPulse:
-    """Everybody who gets a useful answer beats it."""
+    """Each call that the server carried out beats it. A refusal does not: a server that cannot write still
+    refuses."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._beat_ms: int | None = None
+        self._beats_ms: dict[str, int] = {}
+        self._written_ms: int | None = None
 
-    def beat(self) -> None:
-        self._beat_ms = self._clock.now().boot_ms
+    def beat(self, operation: str, *, changes: bool) -> None:
+        now_ms = self._clock.now().boot_ms
+        self._beats_ms[operation] = now_ms
+        if changes:
+            self._written_ms = now_ms
 
-    @property
-    def is_alive(self) -> bool:
-        return self._beat_ms is not None and self._clock.now().boot_ms - self._beat_ms <= _QUIET_MS
+    def last_ms(self, operation: str | None) -> int | None:
+        """When this call got through last; None asks for any that changes something."""
+        return self._written_ms if operation is None else self._beats_ms.get(operation)
 
 
 class Solitude:
-    """Since when one item fails while others get through."""
+    """One item that fails, beside what gets through for others."""
 
     def __init__(self, pulse: ServerPulse, clock: Clock) -> None:
         self._pulse = pulse
         self._clock = clock
-        self._since_ms: int | None = None
+        self._began_ms: int | None = None
+        self._alone_since_ms: dict[str | None, int] = {}
 
-    def failed(self) -> int:
-        """For how many milliseconds it has failed alone. A server that is away for all starts it anew."""
+    def failed(self, operation: str | None) -> bool:
+        """It has failed again, at this call (None: at one that others need not get through). Has it been
+        alone for an hour? Others got through after it had begun to fail, and again an hour later."""
         now_ms = self._clock.now().boot_ms
-        if self._since_ms is None or not self._pulse.is_alive:
-            self._since_ms = now_ms
-        return now_ms - self._since_ms
+        if self._began_ms is None:
+            self._began_ms = now_ms
+        beat_ms = self._pulse.last_ms(operation)
+        if beat_ms is None or beat_ms < self._began_ms:
+            return False
+        since_ms = self._alone_since_ms.setdefault(operation, now_ms)
+        return beat_ms - since_ms >= _ALONE_MS

@@ -82,6 +82,7 @@ class CentralParts:
         self._bays = bays
         self._clock = clock
         password = credentials.central_admin_password
+        pulse = ServerPulse(clock)
         self.client = CentralClient(
             transport,
             central.url,
@@ -89,8 +90,8 @@ class CentralParts:
             auth=_auth(central, credentials),
             timeouts=CentralTimeouts(central.verify_timeout_s, central.timeout_s, central.timeout_s),
             idempotency_keys=central.idempotency_keys,
+            on_done=pulse.beat,
         )
-        pulse = ServerPulse(clock)
         account = central.walk_in
         self.vault = PinVault(journal, credentials.site_key, horizon_ms, clock, log)
         self.games = GameCatalogue(self.client, log)
@@ -114,7 +115,6 @@ class CentralParts:
             is_walk_in=self.outbox.is_walk_in,
             is_selling=self.outbox.is_selling,
             poll_s=central.poll_s,
-            pulse=pulse,
             clock=clock,
             randomness=randomness,
             log=log,

@@ -410,19 +410,32 @@ def refuse(world: CentralWorld, path: str, *, until: Callable[[], bool] = lambda
 # Failing: alone, or with everybody
 
 
-async def test_an_item_that_fails_for_an_hour_while_others_get_through_is_parked(quick_path: Path) -> None:
-    async with central_world(quick_path) as world, world.up():
-        session = await playing(world, minutes=240)
-        world.wire.order("status", "/session/addSessionTime", times=10_000)
-        await extend(world)
-        await asyncio.sleep(3500)
-        assert await world.parked() == []
-        await asyncio.sleep(300)
-        (reason,) = await world.parked()
-        assert reason.startswith("alone in failing for an hour")
-        await end(world)
-        await world.delivered()
-        assert is_ended(await world.row(session["id"]))
+async def test_an_item_that_fails_for_an_hour_while_the_same_call_gets_through_for_others_is_parked(
+    quick_path: Path,
+) -> None:
+    """And it is tried again by itself."""
+    async with central_world(quick_path, poll_s=600) as world:
+        async with world.up():
+            session = await playing(world, minutes=600)
+            await playing(world, "102", minutes=600)
+            world.wire.order("status", f"/session/addSessionTime/{session['id']}", times=10_000)
+            await extend(world)
+            await asyncio.sleep(60)
+            await extend(world, "other", "102")
+            await asyncio.sleep(4000)
+            assert await world.parked() == []
+            await extend(world, "another", "102")
+            await asyncio.sleep(60)
+            (reason,) = await world.parked()
+            assert reason.startswith("alone in failing for an hour")
+            await extend(world, "op2", minutes=30)
+            await world.until(lambda: world.parts.outbox.view().parked == 2)
+            await asyncio.sleep(3600)
+            assert len(await world.parked()) == 2
+        async with world.up():
+            world.wire.faults.clear()
+            await world.until(lambda: world.parts.outbox.view().parked == 0, 1000)
+            assert extensions(await world.row(session["id"])) == [(15, 1000), (30, 1000)]
 
 
 async def test_when_the_server_is_away_for_everybody_nothing_is_parked(quick_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from bayd.core import inputs as i
 from bayd.core.model import Game, Phase, StartedBy
-from tests.reconcile.central_world import SCREEN, STAFF, CentralWorld, Seen, central_world
+from tests.reconcile.central_world import SCREEN, STAFF, CentralWorld, Fault, Seen, central_world
 from tests.simulation.central_season import LAWFUL, Json, Season
 
 pytestmark = pytest.mark.virtual_time
@@ -61,6 +61,44 @@ async def test_what_was_played_without_the_server_is_told_in_order_and_once(
     assert len(audit.sessions()) == bays * 5
     assert len(audit.walk_ins()) == bays * len(SOLD_AT)
     assert_in_order(told, audit.rows())
+
+
+WRITELESS = pytest.param(
+    4, 24 * 3600, 6, marks=[pytest.mark.soak, pytest.mark.timeout(0)], id="a-day-of-four-bays"
+)
+
+
+@pytest.mark.parametrize(("bays", "outage_s", "each"), [pytest.param(1, 5400, 2, id="90-min"), WRITELESS])
+async def test_a_server_that_shows_all_and_writes_nothing_is_waited_for(
+    quick_path: Path, bays: int, outage_s: int, each: int
+) -> None:
+    """Its disk is full, say. Nobody's calls get through, so nobody fails alone."""
+    numbers = BAYS[:bays]
+    async with central_world(quick_path, bays=numbers, poll_s=300) as world, world.up():
+        season = Season(world, LAWFUL, operations=0, seed=1)
+        for number in numbers:
+            for _ in range(each):
+                session = await world.book(number, 20, 500)
+                season.booked[str(session["id"])] = session
+                season.prices[str(session["id"])] = 500
+        for session in season.booked.values():
+            await world.knows(session)
+        world.wire.chance = lambda method, path: None if method == "GET" else Fault("status", method, path)
+        began_s = asyncio.get_running_loop().time()
+        for round_ in range(each):
+            for number in numbers:
+                booking = world.bay(number).bookings[0].session_id
+                await world.type_pin(season.booked[booking]["pin"], number)
+                await world.submit(i.Extend(f"x-{number}-{round_}", 5, 100, STAFF, "cash"), number)
+            await asyncio.sleep(1800)
+        await asyncio.sleep(outage_s - asyncio.get_running_loop().time() + began_s)
+        assert await world.parked() == []
+        assert world.parts.outbox.view().waiting == bays * each * 3, "a start, an extension, an end"
+        world.wire.chance = lambda _method, _path: None
+        await world.delivered(within_s=3600)
+        audit = await season.settle()
+        audit.assert_no_difference()
+        assert len(audit.sessions()) == bays * each
 
 
 async def evening(world: CentralWorld, season: Season, round_: int, hour_s: int) -> None:

@@ -11,12 +11,12 @@ not show a session makes the result None and no error.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeVar, assert_never
+from typing import Protocol, TypeVar, assert_never
 
 from bayd.ports import HttpTransport, Log
 
 from . import decoding, requests
-from .answers import Done, NoAnswer, NoRoute, Refusal, Unauthorised
+from .answers import Done, NoAnswer, NoRoute, Refusal, Unauthorised, Verdict
 from .auth import CentralAuth, NoAuth
 from .connection import CentralConnection
 from .errors import (
@@ -55,6 +55,14 @@ _INDEX = re.compile(r"\[[0-9]+\]")
 _NOTES_LIMIT = 1000  # paths that were logged; a server that invents new ones for ever is cut off
 
 
+class OnDone(Protocol):
+    def __call__(self, operation: str, *, changes: bool) -> None: ...
+
+
+def _nobody_listens(operation: str, *, changes: bool) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class CentralTimeouts:
     verify_s: float = 2.0  # a person waits
@@ -64,7 +72,8 @@ class CentralTimeouts:
 
 class CentralClient:
     """`idempotency_keys`: the server is known to honour `Idempotency-Key`. A setting, never probed:
-    a server that ignores the header answers just the same."""
+    a server that ignores the header answers just the same. `on_done` hears of each call that the server
+    carried out: its name, and whether it changes something."""
 
     def __init__(
         self,
@@ -75,11 +84,13 @@ class CentralClient:
         auth: CentralAuth | None = None,
         timeouts: CentralTimeouts | None = None,
         idempotency_keys: bool = False,
+        on_done: OnDone = _nobody_listens,
     ) -> None:
         self._connection = CentralConnection(transport, base_url, auth or NoAuth(), log)
         self._timeouts = timeouts or CentralTimeouts()
         self._log = log
         self._noted: set[str] = set()
+        self._on_done = on_done
         self.idempotency_keys = idempotency_keys
 
     # Session component, 1 to 8
@@ -98,7 +109,7 @@ class CentralClient:
         4xx. All else is unavailable: 401, 403, 408, 429, a missing route, 5xx, a time-out, anything that
         is not the envelope. A 2xx that is not the envelope is no yes either: a portal would open the bay.
         """
-        verdict = await self._connection.call(requests.verify(bay_number, pin), self._timeouts.verify_s)
+        verdict = await self._call(requests.verify(bay_number, pin), self._timeouts.verify_s)
         match verdict:
             case Done(data=data):
                 return VerifyAccepted(decoding.find_verified_session_id(data, bay_number))
@@ -249,10 +260,16 @@ class CentralClient:
 
     # How a verdict becomes a result or an error
 
+    async def _call(self, request: requests.Request, timeout_s: float) -> Verdict:
+        verdict = await self._connection.call(request, timeout_s)
+        if isinstance(verdict, Done):
+            self._on_done(request.operation, changes=request.changes)
+        return verdict
+
     async def _ask(self, request: requests.Request, timeout_s: float) -> object:
         if not self.idempotency_keys and request.idempotency_key is not None:
             request = replace(request, idempotency_key=None)
-        verdict = await self._connection.call(request, timeout_s)
+        verdict = await self._call(request, timeout_s)
         match verdict:
             case Done(data=data):
                 return data

@@ -30,6 +30,11 @@ class Request:
     idempotency_key: str | None = None
     secrets: tuple[Secret, ...] = ()  # what is in the body and must not come back in a message
 
+    @property
+    def changes(self) -> bool:
+        """Asks for more than an answer."""
+        return self.method != "GET"
+
 
 def create_session(new: NewSession, *, idempotency_key: str | None = None) -> Request:
     """Session component, 1. Without a discount there is none in the body."""
