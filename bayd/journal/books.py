@@ -53,21 +53,25 @@ class Reader(Generic[E]):
         # read transaction open, and with it the log.
         return self._conn.execute(sql, values).fetchall()
 
-    def load(self, bay: str, *, use_snapshot: bool = True) -> Loaded[E]:
-        """A bay's snapshot and the events after it; without `use_snapshot` all events that are kept."""
-        row = None
-        if use_snapshot:
-            row = self._conn.execute(
-                "SELECT state, seq, reducer_version FROM snapshots WHERE bay = ?", (bay,)
-            ).fetchone()
-        state, seq, reducer_version = row or (None, 0, None)
+    def load(self, bay: str, reducer_version: int) -> Loaded[E]:
+        """All that makes a bay's state.
+
+        A snapshot of another reducer is passed over, and the events tell all; only where old ones were
+        removed is it the one thing that still knows of them.
+        """
+        row = self._conn.execute(
+            "SELECT state, seq, reducer_version FROM snapshots WHERE bay = ?1"
+            " AND (reducer_version = ?2 OR EXISTS (SELECT 1 FROM forgotten WHERE bay = ?1))",
+            (bay, reducer_version),
+        ).fetchone()
+        state, seq, written_by = row or (None, 0, None)
         rows = self._all(
             "SELECT seq, kind, version, payload FROM events"  # noqa: S608
             f" WHERE bay = ? AND seq > ? AND {_NOT_EXPIRED} ORDER BY seq",
             (bay, seq),
         )
         events = [(row[0], self._decode(*row)) for row in rows]
-        return Loaded(state, seq, reducer_version, events)
+        return Loaded(state, seq, written_by, events)
 
     def bays(self) -> tuple[str, ...]:
         """Every bay that has events or a snapshot."""

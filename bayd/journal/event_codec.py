@@ -10,7 +10,9 @@ from pydantic_core import from_json
 
 from bayd.core import qos_lease
 from bayd.core.events import VERSIONS, Event
+from bayd.core.evolve import REDUCER_VERSION, evolve
 from bayd.core.model import Bay
+from bayd.journal.records import Loaded
 
 # Where a person's display name is: kind -> JSON path in its payload.
 NAMES: Mapping[str, str] = {
@@ -62,8 +64,26 @@ def encode_bay(bay: Bay) -> str:
     return json.dumps(fields | {"qos": qos_lease.dump(bay.qos)}, ensure_ascii=False, separators=(",", ":"))
 
 
-def decode_bay(text: str) -> Bay:
+# Reducer version -> what makes the next version's snapshot of its snapshot. A version without an entry
+# changed nothing that lies in a snapshot, or only added fields with defaults.
+BAY_UPCASTS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+
+
+def decode_bay(text: str, reducer_version: int) -> Bay:
     fields: dict[str, Any] = from_json(text)
+    for older in range(reducer_version, REDUCER_VERSION):
+        if upcast := BAY_UPCASTS.get(older):
+            fields = upcast(fields)
     # Its states tell themselves apart by name, not by their fields.
     qos = qos_lease.load(fields.pop("qos"))
     return replace(_BAY.validate_python(fields), qos=qos)
+
+
+def restore_bay(number: str, loaded: Loaded[Event]) -> tuple[Bay, int]:
+    """A bay as its past makes it, and the newest event in it (0: none)."""
+    bay, seq = Bay(number), 0
+    if loaded.snapshot_state is not None and loaded.reducer_version is not None:
+        bay, seq = decode_bay(loaded.snapshot_state, loaded.reducer_version), loaded.snapshot_seq
+    for event_seq, event in loaded.events:
+        bay, seq = evolve(bay, event), event_seq
+    return bay, seq

@@ -142,7 +142,8 @@ class Journal(Generic[E]):
 
         Raises BatchExpiredError, AnswerExistsError, and see the class.
         """
-        deferrable = bool(batch.events) and all(map(self._is_deferrable, batch.events))
+        # Without an event there is but the answer to a refused press: anybody can make thousands of them.
+        deferrable = all(map(self._is_deferrable, batch.events)) and batch.audit is None
         seqs: tuple[int, ...] = await self._write(
             lambda writer: writer.append(batch), batch.batch_id, deferrable=deferrable
         )
@@ -158,9 +159,9 @@ class Journal(Generic[E]):
         )
         return seqs
 
-    async def load(self, bay: str, *, use_snapshot: bool = True) -> Loaded[E]:
-        """A bay's snapshot and the events after it; without `use_snapshot` all events that are kept."""
-        return await self.query(lambda reader: reader.load(bay, use_snapshot=use_snapshot))
+    async def load(self, bay: str, reducer_version: int) -> Loaded[E]:
+        """All that makes a bay's state; see `Reader.load`."""
+        return await self.query(lambda reader: reader.load(bay, reducer_version))
 
     async def save_snapshot(self, bay: str, seq: int, reducer_version: int, state_json: str) -> None:
         """Keep the bay's state after event `seq`; an older one than the stored one is ignored. Deferrable."""
@@ -191,13 +192,13 @@ class Journal(Generic[E]):
 
     # Anything else
 
-    async def transact(self, apply: Callable[[Writer[E]], T]) -> T:
+    async def transact(self, apply: Callable[[Writer[E]], T], *, deferrable: bool = False) -> T:
         """Run a function in a savepoint of the next group commit: all it writes is written, or nothing.
 
         It runs on the writer's thread and must not keep the writer. When the disk was full it may be run a
         second time after the first was undone; otherwise once. What it raises is raised here, undone.
         """
-        result: T = await self._write(apply, None)
+        result: T = await self._write(apply, None, deferrable=deferrable)
         return result
 
     async def query(self, ask: Callable[[Reader[E]], T]) -> T:

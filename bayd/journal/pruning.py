@@ -2,7 +2,8 @@
 
 An event goes when all of this holds: it is older than 90 days; its bay has a snapshot that contains it; it
 belongs to no open session; every sink that counts has it behind its cursor (a sink without a cursor for the
-bay has delivered nothing of it), and nothing earlier is parked.
+bay has delivered nothing of it), and nothing earlier is parked. What has gone lies in the snapshot alone,
+which every later release then has to read: `forgotten` says so.
 Of people there is a display name in some events; it goes after 30 days, whatever becomes of the event.
 Only synchronised clocks tell an age: an event with a guessed time is taken to be as old as the known ones
 after it. The journal's last event stays, so that no number is given twice.
@@ -51,13 +52,13 @@ def removable_ends(
 def remove_events(conn: sqlite3.Connection, ends: dict[str, int]) -> int:
     """Remove one chunk; 0 when nothing is left to remove."""
     for bay, end in ends.items():
-        removed = conn.execute(
-            "DELETE FROM events WHERE seq IN"
-            " (SELECT seq FROM events WHERE bay = ? AND seq < ? ORDER BY seq LIMIT ?)",
-            (bay, end, CHUNK),
-        ).rowcount
-        if removed:
-            return removed
+        chunk = conn.execute(
+            "SELECT seq FROM events WHERE bay = ? AND seq < ? ORDER BY seq LIMIT ?", (bay, end, CHUNK)
+        ).fetchall()
+        if chunk:
+            conn.execute("INSERT OR REPLACE INTO forgotten VALUES (?, ?)", (bay, chunk[-1][0]))
+            conn.executemany("DELETE FROM events WHERE seq = ?", chunk)
+            return len(chunk)
     return 0
 
 

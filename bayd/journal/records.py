@@ -70,7 +70,7 @@ class Recorded(Generic[E]):
 
 @dataclass(frozen=True, slots=True)
 class Loaded(Generic[E]):
-    """A bay's past: the snapshot, if there is one, and the events after it."""
+    """A bay's past: the snapshot, where one counts, and the events after it."""
 
     snapshot_state: str | None
     snapshot_seq: int  # 0 without a snapshot

@@ -36,6 +36,11 @@ _FIRST = (
         reducer_version INTEGER NOT NULL,
         state TEXT NOT NULL
     ) STRICT""",
+    # Up to which event a bay's past is no longer whole: from there on its snapshot is the only truth.
+    """CREATE TABLE forgotten (
+        bay TEXT PRIMARY KEY,
+        seq INTEGER NOT NULL
+    ) STRICT""",
     # Idempotency keys. `batch` ties an answer to its events: they expire together.
     """CREATE TABLE answers (
         key TEXT PRIMARY KEY,

@@ -31,4 +31,4 @@ class KeptListing(Generic[T]):
     async def save(self, items: tuple[T, ...]) -> None:
         """Raises NotWrittenError, JournalUnavailableError."""
         text = self._adapter.dump_json(items).decode()
-        await self._journal.transact(lambda writer: writer.keep(self._name, text))
+        await self._journal.transact(lambda writer: writer.keep(self._name, text), deferrable=True)

@@ -8,13 +8,12 @@ from pathlib import Path
 
 from bayd.core import events as e
 from bayd.core import qos_events as q
-from bayd.core.evolve import REDUCER_VERSION, evolve
-from bayd.core.model import Bay
+from bayd.core.evolve import REDUCER_VERSION
 from bayd.core.qos_lease import Available, Creating, Degraded, Ending, Extending, Requested, name_of
 from bayd.core.qos_words import Outcome, Status, Trouble
 from bayd.journal import Reader, Recorded
 from bayd.journal.disk import open_reading
-from bayd.journal.event_codec import BayEventCodec, decode_bay
+from bayd.journal.event_codec import BayEventCodec, restore_bay
 
 _PAGE = 2_000
 _DAY_MS = 86_400_000  # no lease is longer
@@ -47,7 +46,7 @@ def read_known(journal: Path, now_wall_ms: int) -> list[KnownSession]:
 
 
 def _of_bay(reader: Reader[e.Event], number: str, now_wall_ms: int) -> list[KnownSession]:
-    bay = _load(reader, number)
+    bay, _ = restore_bay(number, reader.load(number, REDUCER_VERSION))
     created, intended = _unfinished(reader, number, now_wall_ms)
     state = bay.qos
     leased = state.lease.qos_id if isinstance(state, Requested | Available | Extending | Ending) else None
@@ -62,18 +61,6 @@ def _of_bay(reader: Reader[e.Event], number: str, now_wall_ms: int) -> list[Know
     if (lost or unclear) and intended is not None:
         sessions.append(KnownSession(number, None, name_of(state), *intended, wanted=False))
     return sessions
-
-
-def _load(reader: Reader[e.Event], number: str) -> Bay:
-    loaded = reader.load(number)
-    bay = Bay(number)
-    if loaded.snapshot_state is not None and loaded.reducer_version == REDUCER_VERSION:
-        bay = decode_bay(loaded.snapshot_state)
-    elif loaded.snapshot_state is not None:
-        loaded = reader.load(number, use_snapshot=False)
-    for _, event in loaded.events:
-        bay = evolve(bay, event)
-    return bay
 
 
 def _unfinished(

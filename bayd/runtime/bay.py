@@ -30,7 +30,7 @@ from bayd.journal import (
     JournalUnavailableError,
     NotWrittenError,
 )
-from bayd.journal.event_codec import decode_bay, encode_bay
+from bayd.journal.event_codec import encode_bay, restore_bay
 from bayd.ports import Clock, Log, Randomness
 from bayd.runtime.requests import (
     DISABLING,
@@ -118,19 +118,10 @@ class BayTask:
 
     async def load(self) -> None:
         """The state that the journal tells."""
-        loaded = await self._journal.load(self.number)
-        bay = Bay(self.number)
-        if loaded.snapshot_state is not None and loaded.reducer_version == REDUCER_VERSION:
-            bay = decode_bay(loaded.snapshot_state)
-            self.last_seq = loaded.snapshot_seq
-        elif loaded.snapshot_state is not None:  # of another reducer: the events again, from the first
-            loaded = await self._journal.load(self.number, use_snapshot=False)
-        for seq, event in loaded.events:
-            bay = evolve(bay, event)
-            self.last_seq = seq
+        loaded = await self._journal.load(self.number, REDUCER_VERSION)
+        self.bay, self.last_seq = restore_bay(self.number, loaded)
         self._since_snapshot = len(loaded.events)
-        self.bay = bay
-        self._wish = desired(bay, self.rules)
+        self._wish = desired(self.bay, self.rules)
 
     def restart_batch(self, mark: AliveMark, now: Instant, boot_id: str) -> Batch[e.Event] | None:
         """What an outage since `mark` means for this bay; None: nothing. Before `run`, then `restarted`."""

@@ -11,7 +11,7 @@ from bayd.core import events as e
 from bayd.core import inputs as i
 from bayd.core.decide import decide
 from bayd.core.desired import desired
-from bayd.core.evolve import evolve, evolve_all
+from bayd.core.evolve import REDUCER_VERSION, evolve, evolve_all
 from bayd.core.instant import Instant
 from bayd.core.model import Balls, Bay, DeviceState, EndReason, Game, Payment, PayoutEnd, Phase, StartedBy
 from bayd.core.moving import MoveDecision, decide_move
@@ -364,7 +364,7 @@ def test_wherever_it_goes_it_is_in_one_bay_and_nothing_is_lost(data: st.DataObje
         assert len(playing_bays) + len(ended) == 1, "in two bays, or in none"
         assert sum(due.amount for bay in hall.bays.values() for due in bay.dues) == on_account - settled
         for bay in hall.bays.values():
-            assert decode_bay(encode_bay(bay)) == bay
+            assert decode_bay(encode_bay(bay), REDUCER_VERSION) == bay
         if not playing_bays:
             break
         (bay,) = playing_bays

@@ -24,7 +24,7 @@ async def test_what_was_appended_is_there_after_reopening(path: Path, executor: 
     async with opened(path, executor) as journal:
         assert journal.last_seq == 3
         assert await journal.bays() == ("104", "105")
-        assert await journal.load("104") == Loaded(None, 0, None, [(1, "one"), (2, "two")])
+        assert await journal.load("104", 7) == Loaded(None, 0, None, [(1, "one"), (2, "two")])
         wall_ms = 1_700_000_000_000
         assert await journal.read(1) == [
             Recorded(2, "104", "two", wall_ms, 1_000, "boot-7", True, "b1"),
@@ -66,11 +66,11 @@ async def test_a_snapshot_stands_for_the_events_before_it(journal: Journal[str])
     for n in range(1, 5):
         await journal.append(note(f"b{n}", f"e{n}"))
     await journal.save_snapshot("104", 3, 7, '{"ends": 5}')
-    assert await journal.load("104") == Loaded('{"ends": 5}', 3, 7, [(4, "e4")])
+    assert await journal.load("104", 7) == Loaded('{"ends": 5}', 3, 7, [(4, "e4")])
     await journal.save_snapshot("104", 2, 7, "{}")  # late and old
-    assert (await journal.load("104")).snapshot_seq == 3
-    everything = await journal.load("104", use_snapshot=False)
-    assert (everything.snapshot_state, len(everything.events)) == (None, 4)
+    assert (await journal.load("104", 7)).snapshot_seq == 3
+    by_another_reducer = await journal.load("104", 8)
+    assert (by_another_reducer.snapshot_state, len(by_another_reducer.events)) == (None, 4)
     await journal.save_snapshot("109", 0, 7, "{}")
     assert await journal.bays() == ("104", "109")
 
@@ -78,7 +78,7 @@ async def test_a_snapshot_stands_for_the_events_before_it(journal: Journal[str])
 async def test_an_event_of_another_release_is_named(journal: Journal[str]) -> None:
     await journal.append(note("b1", "a readable one", "what is this?"))
     with pytest.raises(UnreadableEventError, match=r"event 2 \(Note version 1\)"):
-        await journal.load("104")
+        await journal.load("104", 7)
 
 
 async def test_subscribers_hear_of_each_commit_with_events(journal: Journal[str]) -> None:
@@ -164,7 +164,7 @@ async def test_an_expired_batch_is_skipped_by_every_reader(path: Path, executor:
     async with opened(path, executor) as journal:
         assert [r.event for r in await journal.read(0)] == ["meanwhile", "expired"]
         assert [r.event for r in await journal.read(0, bay="104", limit=1)] == ["meanwhile"]
-        assert [event for _, event in (await journal.load("104")).events] == ["meanwhile", "expired"]
+        assert [event for _, event in (await journal.load("104", 7)).events] == ["meanwhile", "expired"]
         assert await journal.find_answer("key-1") is None
         assert await journal.expire("late", note("x", "expired")) == (3,)
         with pytest.raises(BatchExpiredError):

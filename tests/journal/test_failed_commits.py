@@ -216,7 +216,7 @@ async def test_an_event_that_cannot_be_read_does_not_hold_the_log(path: Path) ->
     async with opened(path, "inline", connect=disk.connect) as journal:
         await journal.append(note("b1", "what is this?", *["more"] * 1_000))
         with pytest.raises(UnreadableEventError) as caught:
-            await journal.load("104")
+            await journal.load("104", 1)
         disk.faults.append(Fault("COMMIT", after=True))
         # The traceback still holds whatever the reading left open: the recovery must not find it in its way.
         assert await journal.append(note("b2", "two")) == (1_002,)
@@ -319,12 +319,14 @@ async def test_on_the_reserve_what_is_deferrable_gives_way(path: Path, executor:
                     note("b2", "read two", "paid two"),
                     note("b3", "read three", "read four"),
                     note("b0", "read zero"),
+                    note("b5", answer=Answer("k5", "", 423, "")),  # a press that was refused
                     note("b4", "paid four"),
                 )
             ]
-        refused, paid, refused_too, earlier, last = (call.result() for call in calls)
+        refused, paid, refused_too, earlier, unanswered, last = (call.result() for call in calls)
         assert isinstance(refused, DiskFullError)
         assert isinstance(refused_too, DiskFullError)
+        assert isinstance(unanswered, DiskFullError)
         assert "kept for money" in str(refused)
         assert (paid, earlier, last) == ((2, 3), (1,), (4,))
         with pytest.raises(DiskFullError):

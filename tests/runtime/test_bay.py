@@ -12,6 +12,7 @@ import pytest
 from bayd.core import inputs as i
 from bayd.core.decision import Decision
 from bayd.core.desired import Desired
+from bayd.core.evolve import REDUCER_VERSION
 from bayd.core.model import Bay, Phase, StartedBy
 from bayd.core.rules import Rules
 from bayd.journal import Answer, AnswerExistsError, NotWrittenError
@@ -301,7 +302,7 @@ async def test_play_ends_at_its_time_while_the_disk_hangs_in_a_snapshot(
         disk.free.set()
         await asyncio.sleep(2)
         assert bays.get("109").phase is Phase.GRACE
-        assert (await world.journal.load("109")).snapshot_seq == 200
+        assert (await world.journal.load("109", REDUCER_VERSION)).snapshot_seq == 200
 
 
 async def test_a_journal_that_cannot_tell_is_asked_again_until_it_can(

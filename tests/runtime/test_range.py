@@ -8,9 +8,11 @@ import pytest
 
 from bayd.core import events as e
 from bayd.core import inputs as i
-from bayd.core.model import Bay, EndReason, Phase
+from bayd.core.evolve import REDUCER_VERSION
+from bayd.core.model import Bay, EndReason, Payment, Phase
 from bayd.core.rules import Rules
-from bayd.journal import Answer, NotWrittenError
+from bayd.journal import Answer, NotWrittenError, event_codec
+from bayd.journal.pruning import KEEP_EVENTS_MS
 from bayd.runtime import bay as bay_module
 from bayd.runtime.bay import OutcomeUnknownError
 from bayd.runtime.range import UnknownBayError
@@ -172,11 +174,37 @@ async def test_snapshots_change_nothing(world: World) -> None:
         for number in range(450):
             await bays.submit("109", i.BallHeard(f"E2801170{number:08X}", world.clock.now().boot_ms))
         before = bays.get("109")
-        loaded = await world.journal.load("109")
+        loaded = await world.journal.load("109", REDUCER_VERSION)
         assert loaded.snapshot_state is not None
         assert len(loaded.events) < 250
     async with world.up() as bays:
         assert bays.get("109").session == before.session
+
+
+async def test_what_was_pruned_is_not_lost_to_another_reducer(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cut lies within a session that has ended: the events that are left begin in its middle."""
+    async with world.up() as bays:
+        await world.play(minutes=30)
+        await bays.submit("109", i.Extend("x1", 15, 500, STAFF, "paid later", payment=Payment.ON_ACCOUNT))
+        for number in range(100):
+            await bays.submit("109", i.BallHeard(f"E2801170{number:08X}", world.clock.now().boot_ms))
+        await asyncio.sleep(600)
+        for number in range(150):
+            await bays.submit("109", i.BallHeard(f"E2801171{number:08X}", world.clock.now().boot_ms))
+        await asyncio.sleep(3600)
+        before = bays.get("109")
+        assert before.session is None
+        assert before.dues
+        in_90_days = world.clock.now().wall_ms + KEEP_EVENTS_MS - 4_000_000
+        pruned = await world.journal.prune(in_90_days, open_sessions=(), sinks=())
+        assert 100 < pruned.events < 250
+    for module in (bay_module, event_codec):
+        monkeypatch.setattr(module, "REDUCER_VERSION", REDUCER_VERSION + 1)
+    async with world.up() as bays:
+        after = bays.get("109")
+        assert (after.dues, after.ended_ids, after.last) == (before.dues, before.ended_ids, before.last)
 
 
 async def test_a_short_outage_is_play_and_a_longer_one_is_credited(world: World) -> None:
