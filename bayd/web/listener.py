@@ -10,7 +10,8 @@ import errno
 import logging
 import os
 import socket
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -24,6 +25,8 @@ from bayd.settings import is_loopback
 
 _STOP_WITHIN_S = 3.0
 _KEEP_ALIVE_S = 30.0  # also what a request may take until its head is complete
+_SLOW_LINES = 5  # in the log, …
+_SLOW_LINES_S = 60.0  # … in so much time: whoever drips into many connections does not fill the disk
 _LINGER_S = 1.0  # for the rest of a body that was refused, so that its sender can read why
 _CONNECTIONS_LIMIT = 512  # descriptors are for readers and dispensers, too
 _HIGHEST_PORT = 65_535
@@ -64,10 +67,11 @@ class Listener:
         self._connect = partial(
             _Connection,
             loop=asyncio.get_running_loop(),
-            access_log=None,  # type: ignore[arg-type] # as AppRunner passes it on
+            access_log=None,  # as AppRunner passes it on
             logger=wire,
             keepalive_timeout=_KEEP_ALIVE_S,
             lingering_time=_LINGER_S,
+            slow=_SlowHeads(log).seen,
         )
         self._servers: list[asyncio.Server] = []
         self._serving = False
@@ -215,9 +219,38 @@ def _reason(error: OSError) -> str:
 
 
 class _Connection(RequestHandler):
-    """aiohttp shows the malformed bytes to whoever sent them, a token among them, and its own version."""
+    """aiohttp shows the malformed bytes to whoever sent them, a token among them, and its own version; and
+    it closes a connection whose request does not come to an end of its head without a word.
+    """
 
-    __slots__ = ()
+    __slots__ = ("_head_begun", "_lost", "_slow")
+
+    def __init__(self, manager: web.Server, *, slow: Callable[[str], None], **settings: Any) -> None:
+        """`slow` is told the address of whoever's head was given up."""
+        super().__init__(manager, **settings)
+        self._slow = slow
+        self._head_begun = False
+        self._lost = False
+
+    def data_received(self, data: bytes) -> None:
+        before = self._request_count
+        super().data_received(data)
+        waiter = self._waiter
+        # While a request is being answered its body comes; a head comes while one is waited for. Some
+        # clients send an empty line behind a body (RFC 9112, section 2.2).
+        waits = waiter is not None and not waiter.done()
+        self._head_begun = (
+            waits and self._request_count == before and bool(data.strip(b"\r\n") or self._head_begun)
+        )
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._lost = True
+        super().connection_lost(exc)
+
+    def force_close(self) -> None:
+        if self._head_begun and not self._lost and not self._force_close:
+            self._slow(str(self.peername[0]) if self.peername else "local")
+        super().force_close()
 
     def handle_error(
         self,
@@ -229,6 +262,28 @@ class _Connection(RequestHandler):
         response = super().handle_error(request, status, exc, f"{status} {HTTPStatus(status).phrase}\n")
         response.headers["Server"] = "bayd"
         return response
+
+
+class _SlowHeads:
+    """Heads of requests that did not come in time (slow loris), in the log: few lines, whatever comes."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._said_at_s: deque[float] = deque()
+        self._unsaid = 0
+
+    def seen(self, address: str) -> None:
+        now_s = asyncio.get_running_loop().time()
+        while self._said_at_s and now_s - self._said_at_s[0] >= _SLOW_LINES_S:
+            self._said_at_s.popleft()
+        if len(self._said_at_s) >= _SLOW_LINES:
+            self._unsaid += 1
+            return
+        self._said_at_s.append(now_s)
+        self._log.warning(
+            "request_head_too_slow", address=address, limit_s=_KEEP_ALIVE_S, not_logged_before=self._unsaid
+        )
+        self._unsaid = 0
 
 
 class _WireLog(logging.Handler):

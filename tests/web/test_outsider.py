@@ -3,9 +3,14 @@
 The doors' own tests (test_doors, test_listener) try the variants; this is the list.
 """
 
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from bayd.settings import is_loopback
+from bayd.web import listener
 from bayd.web.app import ListenRefusedError, check_listen
 from tests.web.house import OTHER_SCREEN, SCREEN, STAFF, TECHNICIAN, House
 from tests.web.test_doors import head, raw, status_of
@@ -49,6 +54,59 @@ async def test_an_outsider_is_refused_logged_and_changes_nothing(closed_house: H
         assert len(refusals) == 1
         assert not any(secret in str(house.log.lines) for secret in (SCREEN, STAFF, "guess", "passwd"))
         assert await house.state() == before
+
+
+async def test_a_slow_loris_is_closed_logged_and_changes_nothing(
+    closed_house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener, "_KEEP_ALIVE_S", 0.3)
+    async with closed_house.open() as house:
+        await house.play()
+        before = await house.state()
+        reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+        writer.write(head("POST", HELP, ME, *JSON)[:-2])  # all but the end of the head
+        async with asyncio.timeout(20):
+            try:
+                while True:
+                    writer.write(b"X: y\r\n")
+                    await writer.drain()
+                    await asyncio.sleep(0.01)
+            except ConnectionError:
+                pass
+        assert reader.at_eof() or reader.exception() is not None
+        writer.transport.abort()
+        assert [(level, facts["address"]) for level, facts in slow_heads(house)] == [("warning", "127.0.0.1")]
+        assert SCREEN not in str(house.log.lines)
+        assert await house.state() == before
+
+
+async def test_many_slow_ones_fill_no_log(closed_house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener, "_KEEP_ALIVE_S", 0.3)
+    async with closed_house.open() as house:
+        many = [await asyncio.open_connection("127.0.0.1", house.port) for _ in range(20)]
+        for _, writer in many[1:]:  # the first one says nothing at all: it is idle, not slow
+            writer.write(b"GET /status HTTP/1.1\r\n")
+        async with asyncio.timeout(20):
+            assert [await reader.read() for reader, _ in many] == [b""] * 20
+        assert len(slow_heads(house)) == 5
+        for _, writer in many:
+            writer.close()
+
+
+async def test_who_goes_away_in_the_middle_is_not_called_slow(closed_house: House) -> None:
+    async with closed_house.open() as house:
+        _, writer = await asyncio.open_connection("127.0.0.1", house.port)
+        writer.write(b"GET /status HTTP/1.1\r\n")
+        await writer.drain()
+        assert (await house.ask("GET", "/status")).status == 200
+        writer.transport.abort()
+        assert (await house.ask("GET", "/status")).status == 200
+        await house.listener.aclose()
+        assert slow_heads(house) == []
+
+
+def slow_heads(house: House) -> list[tuple[str, Mapping[str, Any]]]:
+    return [(level, facts) for level, event, facts in house.log.lines if event == "request_head_too_slow"]
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:8470", "[::]:8470", "192.0.2.1:8470"])
