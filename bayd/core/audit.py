@@ -10,7 +10,7 @@ from enum import StrEnum
 from bayd.core import inputs as i
 from bayd.core.decision import Decision
 from bayd.core.instant import Instant
-from bayd.core.model import Bay
+from bayd.core.model import Bay, Game
 
 Fact = str | int | bool | None
 
@@ -83,6 +83,8 @@ def _facts(bay: Bay, now_ms: int) -> dict[str, Fact]:
 
 
 def _plain(value: object) -> Fact:
+    if isinstance(value, Game):
+        return value.name
     if isinstance(value, StrEnum):
         return value.value
     return value if value is None or isinstance(value, str | int | bool) else str(value)

@@ -132,6 +132,7 @@ class Rules:
     long_pause: LongPausePolicy = LongPausePolicy.WARN
     guest_pauses: int = 0  # that a guest may make in a session; 0: staff alone pause
     guest_pause_minutes: int = 10  # of a session, all of them together
+    games: tuple[str, ...] = ()  # names of those that the screen offers
     walk_ins: bool = True  # there is a customer under whom the server books them
 
     @property

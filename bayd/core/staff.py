@@ -1,12 +1,14 @@
 """Acts on the bay itself: hold, service, help, faults, reports of devices."""
 
+from collections.abc import Iterable
+
 from bayd.core import events as e
 from bayd.core import inputs as i
 from bayd.core import play
 from bayd.core.decision import Refusal, Verdict
 from bayd.core.extensions import NOT_PLAYING
 from bayd.core.instant import Instant
-from bayd.core.model import Bay, DeviceFact, DeviceState, Phase
+from bayd.core.model import Bay, DeviceFact, DeviceState, Game, Phase
 from bayd.core.rules import Rules
 
 
@@ -47,6 +49,18 @@ def return_to_service(bay: Bay, request: i.ReturnToService) -> Verdict:
     if bay.phase is not Phase.OUT_OF_SERVICE:
         return Refusal("in_service", "The bay is in service.")
     return (e.BayReturnedToService(request.actor.name),)
+
+
+def offered_games(bay: Bay, rules: Rules, listed: Iterable[Game]) -> tuple[Game, ...]:
+    """What the screen may offer now: the games of the site that `select_game` takes; one is enough."""
+    session = bay.session
+    if session is None or session.game is not None:
+        return ()
+    had = session.balls.commanded
+    fits = {
+        g.name: g for g in listed if g.balls_limit is not None and (not g.balls_limit or g.balls_limit >= had)
+    }
+    return tuple(fits[name] for name in rules.games if name in fits)
 
 
 def select_game(bay: Bay, request: i.SelectGame) -> Verdict:

@@ -1,6 +1,7 @@
 """The games of the site, as the central server lists them."""
 
 import asyncio
+from collections.abc import Iterable
 
 from bayd.clients.central import CapabilityMissing, CentralClient, CentralError, ServerGame
 from bayd.core.model import Game
@@ -17,6 +18,7 @@ class GameCatalogue:
         self._client = client
         self._log = log
         self._games: dict[int, Game] = {}
+        self._listed: tuple[Game, ...] = ()
         self._missing = False
 
     async def find(self, game_id: int) -> Game | None:
@@ -28,6 +30,15 @@ class GameCatalogue:
     def known(self, game_id: int) -> Game | None:
         """Without asking anybody."""
         return self._games.get(game_id)
+
+    def listed(self) -> tuple[Game, ...]:
+        """As the server listed them last; empty: not read yet."""
+        return self._listed
+
+    def unknown(self, names: Iterable[str]) -> list[str]:
+        """Of these names those that no listed game has; none, while nothing was read."""
+        known = {game.name for game in self._listed}
+        return sorted(set(names) - known) if known else []
 
     def of(self, game: ServerGame) -> Game:
         """A game as some answer shows it; a limit that cannot be read there may be known here."""
@@ -54,5 +65,6 @@ class GameCatalogue:
             self._log.debug("games_not_read", reason=str(error))
             return False
         self._missing = False
-        self._games |= {game.id: self.of(game) for game in listing.items}
+        self._listed = tuple(self.of(game) for game in listing.items)
+        self._games |= {game.id: game for game in self._listed}
         return True

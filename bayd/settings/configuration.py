@@ -113,6 +113,7 @@ class Configuration:
             long_pause=play.long_pause,
             guest_pauses=play.guest_pauses if play.guest_pause == "allowed" else 0,
             guest_pause_minutes=play.guest_pause_minutes,
+            games=play.games,
             extension=play.extension,
             extension_minutes=play.extension_minutes,
             extension_price=play.extension_price,

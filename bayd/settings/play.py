@@ -168,6 +168,12 @@ class Play(Table):
     guest_pause_minutes: Minutes = Field(
         10, ge=1, description="… and so long in all; then the clock runs on by itself."
     )
+    games: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] = Field(
+        (),
+        max_length=6,
+        description="Games that the screen offers to a session that has none, by their names at the central "
+        "server (`GET /game`), in this order. Default: none; the desk chooses.",
+    )
     downtime: DowntimePolicy = Field(
         DowntimePolicy.CREDITED,
         description="An outage of more than 60 s: `credited` goes on with the time that was left; `counted` "

@@ -212,6 +212,7 @@ class BayDocument(_Document):
     moved_to: str | None = Field(description="The bay where the last guest of this one plays on.")
     booked: Count = Field(description="Bookings that wait for their PIN.")
     next_session_id: str | None = Field(description="Of the oldest booking: the one that `start` starts.")
+    games: list[GameView] = Field(description="Offered at the screen: the session has none yet.")
     next_game: int | None = Field(description="Of the oldest booking.")
     balls: BallsView = Field(description="Of the session in play, else of the last one.")
     pin: PadView

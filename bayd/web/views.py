@@ -8,10 +8,11 @@ from typing import Any, Protocol
 from bayd.core.dispensing import choices
 from bayd.core.extensions import offers
 from bayd.core.instant import Instant
-from bayd.core.model import Balls, Bay, DeviceFact, Phase, PlaySession
+from bayd.core.model import Balls, Bay, DeviceFact, Game, Phase, PlaySession
 from bayd.core.pins import locked_for_ms, tries_left
 from bayd.core.play import guest_pause_left_ms, why_no_guest_pause
 from bayd.core.rules import Rules
+from bayd.core.staff import offered_games
 from bayd.ports import Clock
 from bayd.runtime.range import Range
 from bayd.web.documents import (
@@ -57,7 +58,7 @@ class Player(Protocol):
 
 
 class BayViews:
-    """The bays as they are now, with what others know of them: `qod_state`, `queue_place`, `players`."""
+    """The bays as they are now, with what others know: `qod_state`, `queue_place`, `players`, `games`."""
 
     def __init__(
         self,
@@ -67,12 +68,14 @@ class BayViews:
         qod_state: Callable[[str], str],
         queue_place: Callable[[str], int],
         players: Callable[[str], Sequence[Player]] = lambda _session: (),
+        games: Callable[[], Sequence[Game]] = lambda: (),
     ) -> None:
         self._bays = bays
         self._clock = clock
         self._qod_state = qod_state
         self._queue_place = queue_place
         self._players = players
+        self._games = games
 
     def show(self, bay: Bay, *, names: bool) -> BayDocument:
         """`names` False: without anything that tells who plays."""
@@ -84,6 +87,7 @@ class BayViews:
             names=names,
             queue_place=self._queue_place(bay.number),
             players=() if bay.session is None else self._players(bay.session.session_id),
+            games=self._games(),
         )
 
     def still_life(self, bay: Bay, document: BayDocument) -> str:
@@ -102,8 +106,11 @@ def bay_view(
     names: bool,
     queue_place: int = 0,
     players: Sequence[Player] = (),
+    games: Sequence[Game] = (),
 ) -> BayDocument:
-    """`names` False: without anything that tells who plays. `queue_place`: payouts before this bay's."""
+    """`names` False: without anything that tells who plays. `queue_place`: payouts before this bay's.
+    `games`: all that the central server lists.
+    """
     session = bay.session
     asked = None if session is None else session.extension_asked
     return BayDocument(
@@ -117,6 +124,7 @@ def bay_view(
         moved_to=None if bay.moved is None or session is not None else bay.moved.to,
         booked=len(bay.bookings),
         next_session_id=bay.bookings[0].session_id if bay.bookings else None,
+        games=[_game(game) for game in offered_games(bay, rules, games)],
         next_game=None if not bay.bookings or bay.bookings[0].game is None else bay.bookings[0].game.id,
         balls=_balls(bay, rules, queue_place),
         pin=PadView(tries_left=tries_left(bay, rules), locked_for_s=-(-locked_for_ms(bay, now) // 1000)),
@@ -242,7 +250,7 @@ def _session(
             may_resume=session.pause_ends_at_ms is not None,
             minutes=guest_pause_left_ms(session, rules) // rules.minute_ms if rules.guest_pauses else 0,
         ),
-        game=None if game is None else GameView(id=game.id, name=game.name, balls_limit=game.balls_limit),
+        game=None if game is None else _game(game),
         player_id=session.player_id,
         player=session.player if names else None,
         players=[PlayerView(id=one.id, name=one.name if names else None) for one in players],
@@ -309,6 +317,10 @@ def _balls(bay: Bay, rules: Rules, queue_place: int) -> BallsView:
 
 def _warning(code: str, wall_ms: int, text: str) -> WarningView:
     return WarningView(code=code, since=rfc3339(wall_ms), text=text)
+
+
+def _game(game: Game) -> GameView:
+    return GameView(id=game.id, name=game.name, balls_limit=game.balls_limit)
 
 
 def _device(bay: Bay, name: str, *, there: bool = True) -> DeviceView:

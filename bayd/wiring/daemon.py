@@ -365,6 +365,7 @@ class _Parts:
             qod_state=self.qod.state,
             queue_place=self.dispensers.queue_place,
             players=self.central.poller.players.of,
+            games=self.central.games.listed,
         )
         self.api = BayApi(
             bays,
@@ -439,6 +440,10 @@ class _Parts:
             *self._warners,
         )  # fmt: skip
         warnings = [warning for part in parts for warning in part.warnings()]
+        wanted = {name for number in self.bays.bays for name in self.bays.rules(number).games}
+        for name in self.central.games.unknown(wanted):
+            text = f"The central server has no game {name!r}: no screen offers it. See play.games."
+            warnings.append({"code": "game_unknown", "since": None, "text": text})
         if self.journal.disk_full:
             text = (
                 "The disk of the journal is full, or almost: balls read, games and new QoS sessions are not"

@@ -101,6 +101,11 @@ async def playing(house: House) -> None:
     await house.press("game", {"game_id": 1})
 
 
+async def no_game(house: House) -> None:
+    house.offer_games()
+    await house.play(minutes=45)
+
+
 async def two_play(house: House) -> None:
     house.players["7"] = (Player(1, "Asha Example"), Player(2, "Vikram Example"), Player(3, None))
     await playing(house)
@@ -209,6 +214,7 @@ STATES = (
     State("playing", playing, "time"),
     State("playing-long", long_play, "time"),
     State("playing-players", two_play, "act-players"),
+    State("games", no_game, "game-2", press("act-game"), reopens=True),
     State("players", two_play, "player-2", press("act-players"), reopens=True),
     State("balls", playing, "balls-50", press("act-balls"), reopens=True),
     State("balls-coming", paying, "act-balls"),
@@ -244,6 +250,15 @@ async def busy(house: House) -> None:
     await house.bays.submit("109", fault)
 
 
+async def quiet(house: House) -> None:
+    """One bay held for a lesson, another open to all: nobody plays. The central server is away."""
+    await house.press("hold", {"reason": "a lesson at six"}, token=STAFF)
+    mode = {"mode": "free_play", "until": "day_end", "reason": "open day of the club"}
+    await house.press("mode", mode, token=STAFF, bay="110")
+    house.central.update(online=False, outbox=3, oldest_s=40.0)
+    house.clock.go_on(4_000_000)
+
+
 async def a_day(house: House) -> None:
     """Hours of it: play, a pause, a bay out of service."""
     hour_ms = 3_600_000
@@ -270,6 +285,8 @@ async def reads(house: House, page: Page) -> None:
 BOARD_STATES = (
     State("board-sign-in", playing, "login", path="/", paired=False),
     State("board", busy, "call-time-109", path="/", staff=True),
+    State("board-quiet", quiet, "phase-110", path="/", staff=True),
+    State("board-mode", quiet, "go", press("open-109", "do-mode"), path="/", staff=True),
     State("board-acts", busy, "do-end", press("open-109"), path="/", staff=True),
     State("board-act", busy, "go", press("open-109", "do-extend"), path="/", staff=True),
     State("board-screens", busy, "pair", press("screens"), path="/", staff=True),

@@ -244,3 +244,29 @@ async def test_the_time_runs_out(closed_house: House, context: BrowserContext) -
         await expect(page.get_by_role("heading", name="Time is up")).to_be_visible()
         await phase(page, "free")
         assert "WarningGiven" in await house.kinds()
+
+
+async def test_a_guest_is_asked_for_the_game_when_the_session_has_none(screen: tuple[House, Page]) -> None:
+    house, page = screen
+    house.offer_games()
+    await type_pin(page, PIN)  # the games are offered by themselves, without one whose limit is not known
+    await expect(page.get_by_test_id("game-1")).to_contain_text("Longest drive")
+    await expect(page.get_by_test_id("game-2")).to_contain_text("any number of balls")
+    await expect(page.get_by_test_id("game-3")).to_have_count(0)
+    await page.get_by_test_id("back").click()
+    await expect(page.get_by_test_id("game-1")).to_have_count(0)
+    await page.get_by_test_id("act-game").click()
+    await page.get_by_test_id("game-1").click()
+    await expect(page.get_by_test_id("fact-game")).to_have_text("Longest drive")
+    await expect(page.get_by_test_id("fact-balls")).to_have_text("50 of 50")
+    await expect(page.get_by_test_id("act-game")).to_have_count(0)
+    assert "GameSelected" in await house.kinds()
+    staff = (await house.ask("GET", "/api/v1/bays/109", token=STAFF)).json
+    assert (staff["session"]["game"]["name"], staff["games"]) == ("Longest drive", [])
+
+
+async def test_no_game_is_offered_where_none_is_configured(screen: tuple[House, Page]) -> None:
+    _, page = screen
+    await type_pin(page, PIN)
+    await expect(page.get_by_test_id("act-end")).to_be_visible()
+    await expect(page.get_by_test_id("act-game")).to_have_count(0)

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,7 @@ AUTO_LOCK_MS = 15 * 60_000
 VERSION = "0.0.1"
 PIN = "246813"
 PLAYER = "Test Person"
-GAMES = {1: Game(1, "Longest drive", 50), 2: Game(2, "Free play", 0)}
+GAMES = {1: Game(1, "Longest drive", 50), 2: Game(2, "Free play", 0), 3: Game(3, "Nearest the pin", None)}
 
 
 _CODEC = BayEventCodec()
@@ -337,6 +337,7 @@ class House:
             qod_state=lambda _number: self.qod_state,
             queue_place=lambda number: self.queue.get(number, 0),
             players=lambda session_id: self.players.get(session_id, ()),
+            games=lambda: tuple(GAMES.values()),
         )
         self.api = BayApi(
             self.bays,
@@ -558,6 +559,12 @@ class House:
         attempt = self.randomness.new_id()
         await self.bays.submit(number, i.PinEntered(attempt, None))
         await self.bays.submit(number, i.PinWasRight(attempt, session_id, StartedBy.PIN_ONLINE))
+
+    def offer_games(self) -> None:
+        """From now on, at every bay: all that there are."""
+        for task in self.bays.bays.values():
+            offered = tuple(game.name for game in GAMES.values())
+            task.change_rules(replace(task.rules, games=offered), dispenser=task.rules.dispenser)
 
     async def kinds(self, bay: str | None = None) -> list[str]:
         return [type(r.event).__name__ for r in await self.journal.read(0, bay=bay)]

@@ -108,6 +108,23 @@ export class PlayersPanel extends Panel {
   }
 }
 
+/** The site's games, while the session has none. */
+export class GamesPanel extends Panel {
+  constructor(screen, close) {
+    super(screen, close, screen.words.say("games.which"));
+    this.root.classList.add("choices-games");
+  }
+
+  redraw() {
+    const { words } = this.screen;
+    const { games } = this.bay;
+    if (games.length === 0) this.close(); // the desk has chosen
+    rebuild(this.root, [games, this.busy, this.screen.fresh], () => games.map((game) =>
+      this.choice(`game-${game.id}`, game.name, game.balls_limit === 0 ? words.say("games.unlimited") : words.say("games.limit", { count: game.balls_limit }),
+        () => this.screen.actInSession("game", { game_id: game.id }))));
+  }
+}
+
 export class EndPanel extends Panel {
   constructor(screen, close) {
     super(screen, close, screen.words.say("end.sure"));

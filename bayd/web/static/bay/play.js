@@ -3,7 +3,7 @@
 import { h, icon, rebuild, setText, show } from "../lib/dom.js";
 import { clockText, Countdown } from "./clock.js";
 import { Pad } from "./pad.js";
-import { BallsPanel, EndPanel, PlayersPanel, TimePanel } from "./panels.js";
+import { BallsPanel, EndPanel, GamesPanel, PlayersPanel, TimePanel } from "./panels.js";
 
 const BACK_AFTER_MS = 30_000; // a panel that nobody uses any more
 
@@ -135,6 +135,7 @@ export class PlayScene {
     const tiles = [];
     if (balls.machine) tiles.push(["balls", "ball", words.say("act.balls"), this.ballsHint(), session.paused || this.ballsClosed()]);
     tiles.push(["time", "plus", words.say("act.time"), this.timeHint(), extension.offers.length === 0 || extension.asked !== null]);
+    if (bay.games.length > 0) tiles.push(["game", "flag", words.say("act.game"), "", false]);
     if ((session.players ?? []).length > 1) tiles.push(["players", "person", words.say("act.players"), this.playerName(), false]);
     if (bay.booked > 0) tiles.push(["next", "lock", words.say("act.next"), words.say("act.next_hint"), false]);
     const { may_pause: mayPause, may_resume: mayResume, minutes } = session.guest_pause;
@@ -182,6 +183,12 @@ export class PlayScene {
     return extension.declined && !extension.asked ? words.say("time.declined", { reason: extension.declined }) : "";
   }
 
+  /** A session has begun here just now. */
+  begin() {
+    this.showActions();
+    if (this.bay.games.length > 0) this.open("game");
+  }
+
   async turnClock(act) {
     const { screen } = this;
     const answer = await screen.act(act);
@@ -206,7 +213,7 @@ export class PlayScene {
       this.lower.replaceChildren(h("div.pad-panel", {}, this.panelHead(title), this.pad.top, this.pad.bottom));
       this.pad.update(this.bay.pin, screen.fresh);
     } else {
-      const Panel = { balls: BallsPanel, time: TimePanel, players: PlayersPanel, end: EndPanel }[name];
+      const Panel = { balls: BallsPanel, time: TimePanel, game: GamesPanel, players: PlayersPanel, end: EndPanel }[name];
       this.panel = new Panel(screen, close);
       this.panel.update(this.bay);
       this.lower.replaceChildren(h("div.panel", {}, this.panelHead(this.panel.title), this.panel.root));

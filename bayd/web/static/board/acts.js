@@ -44,6 +44,11 @@ export const ACTS = {
     meant: session,
     fields: (_bay, board) => [{ name: "to", kind: "choice", choices: () => board.freeBays().map((number) => [number, number]) }, REASON],
   },
+  game: {
+    when: (bay) => bay.games.length > 0,
+    meant: session,
+    fields: (bay) => [{ name: "game_id", kind: "choice", whole: true, choices: () => bay.games.map((game) => [game.id, game.name]) }],
+  },
   end: { when: PLAYED, danger: true, meant: session, fields: reason },
   unlock: { when: (bay) => bay.pin.locked_for_s > 0 || bay.pin.tries_left < 5, fields: reason },
   "balls/settle": {

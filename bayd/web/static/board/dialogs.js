@@ -100,6 +100,7 @@ export class ActDialog extends Dialog {
     const body = {};
     for (const [field, input] of this.fields) {
       if (field.kind === "check") body[field.name] = input.checked;
+      else if (field.whole) body[field.name] = Number(input.value);
       else if (field.kind !== "number") body[field.name] = input.value.trim();
       else if (input.value !== "") body[field.name] = input.valueAsNumber;
     }
