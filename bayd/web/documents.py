@@ -282,6 +282,7 @@ class StatusWarning(WarningView):
 class RangeDocument(_Document):
     """What concerns the whole range, for the staff's board."""
 
+    now: Time = Field(description="By the daemon's clock.")
     central: CentralSection
     warnings: list[WarningView]
 

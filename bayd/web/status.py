@@ -58,6 +58,7 @@ class StatusPages:
         self._warnings = warnings
         self._stalled = stalled
         self._views = views
+        self._clock = clock
         self._started_wall_ms = clock.now().wall_ms
 
     def routes(self) -> list[Route]:
@@ -124,12 +125,12 @@ class StatusPages:
 
     async def show_range(self, request: web.Request, _caller: Caller) -> web.StreamResponse:
         document = self.range_document()
-        return tagged(
-            request, document.model_dump_json(), document.model_dump_json(exclude={"central": {"oldest_s"}})
-        )
+        still = document.model_dump_json(exclude={"now": True, "central": {"oldest_s"}})
+        return tagged(request, document.model_dump_json(), still)
 
     def range_document(self) -> RangeDocument:
         return RangeDocument(
+            now=rfc3339(self._clock.now().wall_ms),
             central=CentralSection.model_validate(self._sections["central"]()),
             warnings=[WarningView(**warning) for warning in self._warnings()],
         )

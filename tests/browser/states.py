@@ -240,8 +240,15 @@ STATES = (
 # The board
 
 
+async def _devices_work(house: House) -> None:
+    for number in ("109", "110"):
+        for device in ("reader", "dispenser"):
+            await house.bays.submit(number, i.DeviceReported(device, DeviceState.OK, ""))
+
+
 async def busy(house: House) -> None:
     """Help called for long, more time asked for, a machine that failed."""
+    await _devices_work(house)
     await house.play("110", "8", minutes=30)
     await house.press("help", token=STAFF, bay="110")
     house.clock.go_on(130_000)
@@ -252,6 +259,9 @@ async def busy(house: House) -> None:
 
 async def quiet(house: House) -> None:
     """One bay held for a lesson, another open to all: nobody plays. The central server is away."""
+    await _devices_work(house)
+    task = house.bays.bays["110"]
+    task.change_rules(replace(task.rules, reader=False), dispenser=None)
     await house.press("hold", {"reason": "a lesson at six"}, token=STAFF)
     mode = {"mode": "free_play", "until": "day_end", "reason": "open day of the club"}
     await house.press("mode", mode, token=STAFF, bay="110")

@@ -78,7 +78,15 @@ AUTO_LOCK_MS = 15 * 60_000
 VERSION = "0.0.1"
 PIN = "246813"
 PLAYER = "Test Person"
-GAMES = {1: Game(1, "Longest drive", 50), 2: Game(2, "Free play", 0), 3: Game(3, "Nearest the pin", None)}
+GAMES = {
+    1: Game(1, "Longest drive", 50),
+    2: Game(2, "Free play", 0),
+    3: Game(3, "Nearest the pin", None),
+    4: Game(4, "Around the clock", 30),
+    5: Game(5, "Beat the professional", 20),
+    6: Game(6, "Target bingo", 100),
+    7: Game(7, "Wedges", 40),
+}
 
 
 _CODEC = BayEventCodec()

@@ -16,7 +16,7 @@ const LATE = { notes: [988, 740, 988, 740, 988], everyMs: 5_000, loudness: 0.9 }
 const PHASE_ICONS = {
   free: "check", booked: "clock", playing: "play", paused: "pause", grace: "flag", held: "lock", out_of_service: "stop",
 };
-const DEVICE_ICONS = { ok: "check", lost: "offline", fault: "warning", unknown: "wait", none: "clear" };
+const DEVICE_ICONS = { ok: "check", lost: "offline", fault: "warning", unknown: "wait", none: "none" };
 
 export class Board {
   /** `putOut()` is called when the daemon knows this browser no more. */
@@ -36,6 +36,7 @@ export class Board {
     this.screensButton = page.me.role === "staff"
       ? h("button", { type: "button", "data-testid": "screens", onclick: () => new ScreensDialog(this).open() }, words.say("screens.open"))
       : null;
+    this.today = this.dayOf(Date.now()); // until the daemon has said it
     this.toldAt = -Infinity;
     this.known = new Set();
   }
@@ -186,8 +187,13 @@ export class Board {
     setTimeout(() => this.askRange(), RANGE_EVERY_MS);
   }
 
-  drawRange({ central, warnings }) {
+  drawRange({ now, central, warnings }) {
     const { words } = this;
+    const today = this.dayOf(now);
+    if (today !== this.today) {
+      this.today = today;
+      this.draw();
+    }
     const texts = central.online ? [] : [words.say("range.central_away", { count: central.outbox })];
     for (const { code, text } of warnings) texts.push(words.has(`warning.${code}`) ? words.say(`warning.${code}`) : text);
     rebuild(this.range, texts, () => texts.map((text) => this.look(text)));
@@ -225,7 +231,7 @@ export class Board {
     }
     const { state } = this.bays.get(number);
     const still = { ...state, session: state.session && { ...state.session, remaining_s: 0 }, waiting: state.waiting && this.moment(state.waiting.since), help_for_s: 0, version: 0 };
-    rebuild(row, [still, this.fresh], () => this.cells(number, state));
+    rebuild(row, [still, this.fresh, this.today], () => this.cells(number, state));
     row.dataset.urgent = String(this.urgency(number));
   }
 
@@ -312,9 +318,12 @@ export class Board {
 
   /** The time of day, with the date where that is not today's. */
   moment(text) {
-    const day = new Intl.DateTimeFormat("en-CA", { timeZone: this.page.timezone });
-    const then = day.format(new Date(text));
-    return then === day.format(new Date()) ? this.timeOfDay(text) : `${then} ${this.timeOfDay(text)}`;
+    const day = this.dayOf(text);
+    return day === this.today ? this.timeOfDay(text) : `${day} ${this.timeOfDay(text)}`;
+  }
+
+  dayOf(text) {
+    return new Intl.DateTimeFormat("en-CA", { timeZone: this.page.timezone }).format(new Date(text));
   }
 
   freeBays() {
