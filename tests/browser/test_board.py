@@ -107,6 +107,18 @@ async def test_the_mode_of_a_bay_is_set_with_a_reason_and_shown(
     await expect(row).not_to_contain_text("Mode")
 
 
+async def test_staff_choose_the_game_of_a_session_that_has_none(
+    house: House, context: BrowserContext
+) -> None:
+    house.offer_games()
+    await house.play()
+    page = await sign_in(house, context)
+    await act(page, "109", "game", game_id="1")
+    await expect(page.locator("#bay-109")).to_contain_text("Longest drive")
+    (row,) = await house.journal.audit(0, 2**62)
+    assert (row.note.who, row.note.act, row.note.asked["game"]) == ("asha", "SelectGame", "Longest drive")
+
+
 async def test_a_call_for_help_is_seen_and_answered(house: House, context: BrowserContext) -> None:
     await house.play()
     page = await sign_in(house, context)
