@@ -170,7 +170,7 @@ class Deliveries:
             await self._client.set_game(server_id, game_id, idempotency_key=key)
 
         operation = Operation(
-            _op_id_of_game(record.seq),
+            _op_id_of_game(record),
             "game",
             record.bay,
             session_id,
@@ -325,7 +325,7 @@ def op_ids_of(record: Recorded[e.Event]) -> tuple[str, ...]:
     """Of the calls that are made once."""
     match record.event:
         case e.GameSelected():
-            return (_op_id_of_game(record.seq),)
+            return (_op_id_of_game(record),)
         case e.WalkInSold(session_id):
             return (op_id_of_walk_in(session_id),)
         case e.SessionExtended(op_id):
@@ -340,5 +340,6 @@ def op_ids_of(record: Recorded[e.Event]) -> tuple[str, ...]:
             return ()
 
 
-def _op_id_of_game(seq: int) -> str:
-    return f"game-{seq}"
+def _op_id_of_game(record: Recorded[e.Event]) -> str:
+    """A key at the server, too: more than a number, which another PC's journal, or a new one, has as well."""
+    return f"game-{record.batch}-{record.seq}"

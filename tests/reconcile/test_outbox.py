@@ -116,6 +116,25 @@ async def test_keys_are_sent_where_the_server_honours_them_and_only_there(
             assert sent[path] == (key if keys else None)
 
 
+async def test_a_new_journal_repeats_no_key_of_the_old_one(quick_path: Path) -> None:
+    """Nor does another PC's: the server would answer with what it did for the other."""
+    async with central_world(quick_path, idempotency_keys=True) as world:
+        for life, number in enumerate(("101", "102")):
+            world.directory = quick_path / f"journal-{life}"
+            world.directory.mkdir()
+            world.bays, world.lives = (number,), 1000 * life
+            async with world.up():
+                session = await playing(world, number)
+                game = await world.parts.games.find(2)
+                assert game is not None
+                await world.submit(i.SelectGame(game, SCREEN), number)
+                await extend(world, f"op-{number}", number)
+                await world.delivered()
+                assert await world.parked() == []
+                assert extensions(await world.row(session["id"])) == [(15, 1000)]
+                assert (await world.page(session["id"]))["game"]["id"] == 2
+
+
 # Unclear answers
 
 
