@@ -102,8 +102,9 @@ async def test_a_press_whose_answer_got_lost_counts_once(screen: tuple[House, Pa
     assert (await house.kinds()).count("PayoutRequested") == 1
 
 
-async def test_a_press_that_comes_through_late_never_ends_the_next_guests_session(
-    screen: tuple[House, Page],
+@pytest.mark.parametrize("taps", [("act-end", "end-yes"), ("act-pause",)], ids=lambda taps: taps[0])
+async def test_a_press_that_comes_through_late_never_touches_the_next_guests_session(
+    screen: tuple[House, Page], taps: tuple[str, ...]
 ) -> None:
     house, page = screen
     await type_pin(page, PIN)
@@ -119,14 +120,32 @@ async def test_a_press_that_comes_through_late_never_ends_the_next_guests_sessio
         await house.press("start", REASON, token=STAFF)
         await route.abort("connectionreset")
 
-    await page.route("**/end", lose_the_first)
-    await page.get_by_test_id("act-end").click()
-    await page.get_by_test_id("end-yes").click()
+    await page.route(f"**/{taps[0].removeprefix('act-')}", lose_the_first)
+    for tap in taps:
+        await page.get_by_test_id(tap).click()
     await expect(page.get_by_test_id("told")).to_contain_text("That session is over")
     assert len(pressed) == 2
     session = house.bays.get("109").session
     assert session is not None
-    assert session.session_id == "8"
+    assert (session.session_id, session.paused_at_ms) == ("8", None)
+
+
+async def test_what_one_guest_left_open_is_closed_for_the_next(screen: tuple[House, Page]) -> None:
+    from bayd.core import inputs as i
+    from bayd.core.model import StartedBy
+
+    house, page = screen
+    await type_pin(page, PIN)
+    await house.book(session_id="8")
+    house.clock.go_on(56 * 60_000)
+    await house.bays.submit("109", i.PinEntered("next", None))
+    await house.bays.submit("109", i.PinWasRight("next", "8", StartedBy.PIN_ONLINE))
+    await page.get_by_test_id("act-end").click()
+    await expect(page.get_by_test_id("end-yes")).to_be_visible()
+    house.clock.go_on(4 * 60_000)  # play follows play
+    await expect(page.get_by_test_id("time")).to_contain_text("59:")
+    await expect(page.get_by_test_id("end-yes")).to_have_count(0)
+    await expect(page.get_by_test_id("act-end")).to_be_visible()
 
 
 async def test_no_more_balls_are_offered_while_a_tray_still_tips(screen: tuple[House, Page]) -> None:

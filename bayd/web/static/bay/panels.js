@@ -4,12 +4,13 @@ import { h, icon, rebuild } from "../lib/dom.js";
 
 const USUAL_SIZES = [10, 25, 50];
 
-/** A press is on its way: no second one until it is answered. */
+/** For the session it was opened in, whoever plays when it is pressed. One press at a time. */
 class Panel {
   constructor(screen, close, title) {
     this.screen = screen;
     this.close = close;
     this.title = title;
+    this.sessionId = screen.bay.session.id;
     this.root = h("div.choices");
     this.busy = false;
   }
@@ -31,6 +32,10 @@ class Panel {
       this.screen.tell(this.screen.words.refusal(answer.code), "alarm");
       this.redraw();
     }
+  }
+
+  act(name, body = {}) {
+    return this.screen.act(name, { ...body, session_id: this.sessionId });
   }
 
   update(bay) {
@@ -63,7 +68,7 @@ export class BallsPanel extends Panel {
       sizes.length
         ? sizes.map((balls) => this.choice(`balls-${balls}`, words.numbers.format(balls),
           balls === this.bay.balls.balance ? words.say("balls.owed") : words.say("balls.unit", { count: balls }),
-          () => this.screen.actInSession("dispense", { balls })))
+          () => this.act("dispense", { balls })))
         : [h("p.note", {}, words.say("balls.none_left"))]);
   }
 }
@@ -82,7 +87,7 @@ export class TimePanel extends Panel {
           const price = offer.amount === null ? words.say("time.ask_price") : words.price(offer.amount, page.currency);
           const hint = offer.at_once ? words.say("time.on_account", { price }) : price;
           return this.choice(`time-${offer.minutes}`, words.say("time.plus", { count: offer.minutes }), hint,
-            () => this.screen.actInSession("extend", { minutes: offer.minutes }));
+            () => this.act("extend", { minutes: offer.minutes }));
         })
         : [h("p.note", {}, words.say("time.reception"))]);
   }
@@ -101,7 +106,7 @@ export class PlayersPanel extends Panel {
         const turn = player.id === session.player_id;
         const name = player.name ?? this.screen.words.say("players.number", { number: place + 1 });
         const button = this.choice(`player-${player.id}`, name, turn ? this.screen.words.say("players.turn") : "",
-          () => this.screen.actInSession("player", { session_user_id: player.id }));
+          () => this.act("player", { session_user_id: player.id }));
         button.setAttribute("aria-pressed", String(turn));
         return button;
       }));
@@ -121,7 +126,7 @@ export class GamesPanel extends Panel {
     if (games.length === 0) this.close(); // the desk has chosen
     rebuild(this.root, [games, this.busy, this.screen.fresh], () => games.map((game) =>
       this.choice(`game-${game.id}`, game.name, game.balls_limit === 0 ? words.say("games.unlimited") : words.say("games.limit", { count: game.balls_limit }),
-        () => this.screen.actInSession("game", { game_id: game.id }))));
+        () => this.act("game", { game_id: game.id }))));
   }
 }
 
@@ -135,7 +140,7 @@ export class EndPanel extends Panel {
     const { words } = this.screen;
     rebuild(this.root, [this.busy, this.screen.fresh], () => [
       h("button.choice.main", { type: "button", "data-testid": "end-no", onclick: () => this.close() }, icon("check"), words.say("end.no")),
-      this.choice("end-yes", words.say("end.yes"), words.say("end.hint"), () => this.screen.actInSession("end")),
+      this.choice("end-yes", words.say("end.yes"), words.say("end.hint"), () => this.act("end")),
     ]);
   }
 }

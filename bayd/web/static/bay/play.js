@@ -34,8 +34,10 @@ export class PlayScene {
   }
 
   update(bay) {
-    this.bay = bay;
     const { session } = bay;
+    const another = this.bay !== undefined && this.bay.session.id !== session.id;
+    this.bay = bay;
+    if (another) this.showActions(); // what the guest before left open is not the next one's
     this.clock.set(session.remaining_s, !session.paused);
     this.root.dataset.phase = bay.phase;
     this.drawFacts();
@@ -185,13 +187,12 @@ export class PlayScene {
 
   /** A session has begun here just now. */
   begin() {
-    this.showActions();
     if (this.bay.games.length > 0) this.open("game");
   }
 
   async turnClock(act) {
     const { screen } = this;
-    const answer = await screen.act(act);
+    const answer = await screen.act(act, { session_id: this.bay.session.id });
     if (!answer.ok) screen.tell(screen.words.refusal(answer.code), "alarm");
   }
 
@@ -199,22 +200,23 @@ export class PlayScene {
     const { screen } = this;
     if (name === "pause") return this.turnClock("pause");
     if (name === "go_on") return this.turnClock("resume");
-    const close = () => this.showActions();
     if (name === "next" || name === "resume") {
-      this.pad = new Pad(screen.words, async (pin) => {
+      const pad = new Pad(screen.words, async (pin) => {
         const answer = await screen.act("pin", { pin });
         if (answer.ok) {
-          this.showActions();
+          if (this.pad === pad) this.showActions();
           if (name === "next") screen.tell(screen.words.say("act.next_done"), "good");
         }
         return answer;
       });
+      this.pad = pad;
       const title = screen.words.say(name === "next" ? "act.next" : "act.resume");
       this.lower.replaceChildren(h("div.pad-panel", {}, this.panelHead(title), this.pad.top, this.pad.bottom));
       this.pad.update(this.bay.pin, screen.fresh);
     } else {
       const Panel = { balls: BallsPanel, time: TimePanel, game: GamesPanel, players: PlayersPanel, end: EndPanel }[name];
-      this.panel = new Panel(screen, close);
+      const panel = new Panel(screen, () => this.panel === panel && this.showActions());
+      this.panel = panel;
       this.panel.update(this.bay);
       this.lower.replaceChildren(h("div.panel", {}, this.panelHead(this.panel.title), this.panel.root));
     }

@@ -165,11 +165,6 @@ export class BayScreen {
     if (idle && performance.now() - since > LANGUAGE_BACK_MS) this.languageBack();
   }
 
-  /** A press for this session, however often it has to be sent: never for the next one. */
-  actInSession(name, body = {}) {
-    return this.act(name, { ...body, session_id: this.bay.session?.id ?? null });
-  }
-
   act(name, body = {}) {
     return press(`${this.path}/${name}`, body);
   }
