@@ -3,8 +3,9 @@
 import asyncio
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -21,6 +22,8 @@ from bayd.cli.qod import qod
 from bayd.cli.reader import reader
 from bayd.cli.staff import staff
 from bayd.cli.status import health, status
+
+E = TypeVar("E", bound=BaseException)
 
 EX_UNAVAILABLE = 69
 EX_CONFIG = 78
@@ -61,21 +64,34 @@ main.add_command(migrate)
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info")
 def run(config: Path, log_level: str) -> None:
     """Run the daemon."""
+    import structlog
+
     from bayd.journal import JournalError
     from bayd.runtime import logs
     from bayd.settings import ConfigurationError
     from bayd.web.app import ListenRefusedError
     from bayd.wiring.daemon import run as run_daemon
 
-    logs.configure(log_level)
+    log_pipe = logs.configure(log_level)
+    log = structlog.get_logger("bayd")
     code = 0
     try:
-        asyncio.run(run_daemon(config))
-    except* (ConfigurationError, ListenRefusedError) as group:
-        _complain(group)
+        asyncio.run(run_daemon(config, log_pipe))
+    except* ConfigurationError as wrong:
+        for complaint in (each for error in _single(wrong) for each in error.complaints):
+            log.error("configuration_wrong", setting=complaint.path, reason=complaint.text)
         code = EX_CONFIG
-    except* (JournalError, OSError) as group:
-        _complain(group)
+    except* ListenRefusedError as refused:
+        for each in _single(refused):
+            log.error("configuration_wrong", reason=str(each))
+        code = EX_CONFIG
+    except* (JournalError, OSError) as failed:
+        for cause in _single(failed):
+            log.error("bayd_failed", reason=str(cause))
+        code = code or 1
+    except* Exception as defects:  # what ends the daemon is told where people look for it
+        for defect in _single(defects):
+            log.error("bayd_failed", reason=str(defect), exc_info=defect)
         code = code or 1
     # Not in the handlers: Python 3.11.2 (Debian 12) would wrap the exit into a group, a traceback and a 1.
     sys.exit(code)
@@ -281,9 +297,15 @@ async def _until_signalled(service: Any) -> None:
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
 
 
-def _complain(group: BaseExceptionGroup) -> None:
+def _complain(group: BaseExceptionGroup[Exception]) -> None:
+    for error in _single(group):
+        click.echo(f"bayd: {error}", err=True)
+
+
+def _single(group: BaseExceptionGroup[E]) -> Iterator[E]:
+    """The errors themselves, out of groups within groups."""
     for error in group.exceptions:
         if isinstance(error, BaseExceptionGroup):
-            _complain(error)
+            yield from _single(error)
         else:
-            click.echo(f"bayd: {error}", err=True)
+            yield error

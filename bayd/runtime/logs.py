@@ -1,26 +1,24 @@
 """Logs on stderr, one event a line, secrets masked, repeats counted; under journald with priorities."""
 
 import logging
-import os
 import re
-import sys
 import time
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import structlog
 
+from bayd.runtime.log_pipe import PRIORITIES, LogPipe, is_under_journald
 from bayd.runtime.repeats import RepeatLimit
 
-# sd-daemon(3): a line that begins with <N> has this priority in the journal.
-_PRIORITIES: Mapping[str, int] = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
+_LAST_WORDS_S = 1.0  # what the reader of the log has at the end of the process
 _SECRET_FACTS = re.compile(r"(?i)(^|_)(pin|token|secret|password|key|phone|authorization)(_|$)")
 _MASK = "***"
 
 
-def configure(level: str = "info", environment: Mapping[str, str] | None = None) -> None:
-    environment = os.environ if environment is None else environment
-    under_journald = "JOURNAL_STREAM" in environment
+def configure(level: str = "info", environment: Mapping[str, str] | None = None) -> LogPipe:
+    """From now on all that is logged goes through the pipe."""
+    under_journald = is_under_journald(environment)
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -43,7 +41,8 @@ def configure(level: str = "info", environment: Mapping[str, str] | None = None)
             _prioritised(renderer) if under_journald else renderer,
         ],
     )
-    handler = logging.StreamHandler(sys.stderr)
+    pipe = LogPipe()
+    handler = _PipedHandler(pipe)
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -58,6 +57,28 @@ def configure(level: str = "info", environment: Mapping[str, str] | None = None)
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
+    return pipe
+
+
+class _PipedHandler(logging.Handler):
+    """Python flushes it at the end of the process."""
+
+    def __init__(self, pipe: LogPipe) -> None:
+        super().__init__()
+        self._pipe = pipe
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = f"{self.format(record)}\n"
+        except Exception:  # noqa: BLE001 # a line that cannot be written must not fail what it tells of
+            self.handleError(record)
+            return
+        if dropped := self._pipe.take_dropped():
+            structlog.get_logger("bayd").warning("log_lines_dropped", lines=dropped)
+        self._pipe.put(line)
+
+    def flush(self) -> None:
+        self._pipe.flush(_LAST_WORDS_S)
 
 
 def mask_secrets(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -75,7 +96,7 @@ def _flattened(_logger: object, _method: str, event: MutableMapping[str, Any]) -
 
 def _prioritised(renderer: structlog.processors.LogfmtRenderer) -> structlog.typing.Processor:
     def render(logger: Any, method: str, event: MutableMapping[str, Any]) -> str:
-        priority = _PRIORITIES.get(str(event.get("level")), 6)
+        priority = PRIORITIES.get(str(event.get("level")), 6)
         return f"<{priority}>{renderer(logger, method, event)}"
 
     return render

@@ -16,11 +16,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import click
 from pydantic import TypeAdapter, ValidationError
 
 from bayd.devices.dispensers import Lines
 from bayd.devices.driven_dispensers import find_kept, place_of
+from bayd.runtime.log_pipe import LogPipe, error_line
 from bayd.settings.complaints import Complaint
 from bayd.settings.dispensers import Dispenser as DispenserSettings
 from bayd.settings.loading import complaints_of, read_tables
@@ -30,7 +30,8 @@ EX_UNAVAILABLE = 69
 EX_CONFIG = 78
 WITHIN_S = 3.0  # from the start of the process on
 _LEAST_S = 1.0  # for the machines, however long a slow PC took to load the program
-_RESERVE_S = 0.3  # for what is said at the end
+_RESERVE_S = 0.3  # before the end, for what is closed and said
+_LAST_WORDS_S = 0.1
 _TABLE = "dispensers"
 _ADAPTER: TypeAdapter[DispenserSettings] = TypeAdapter(DispenserSettings)
 
@@ -38,19 +39,29 @@ _ADAPTER: TypeAdapter[DispenserSettings] = TypeAdapter(DispenserSettings)
 def make_safe(config: Path) -> int:
     """Stop what can be stopped, say on stderr what cannot; the exit code."""
     end = time.monotonic() + max(WITHIN_S - _running_s(), _LEAST_S)
+    said = LogPipe()
     machines, complaints = read_machines(config)
     for complaint in complaints:
-        click.echo(complaint, err=True)
+        said.put(error_line(str(complaint)))
     if complaints and machines:
-        click.echo(f"known all the same, and being stopped: {', '.join(machines)}", err=True)
+        said.put(error_line(f"known all the same, and being stopped: {', '.join(machines)}"))
     problems = dict.fromkeys(machines, "no answer in time: it may still run")
 
     def finish() -> int:
-        for name, problem in problems.items():
-            click.echo(f"{name}: {problem}", err=True)
-        return EX_UNAVAILABLE if problems else EX_CONFIG if complaints else 0
+        left = dict(problems)  # the loop may just take one away
+        for name, problem in left.items():
+            said.put(error_line(f"{name}: {problem}"))
+        said.flush(max(end - time.monotonic(), _LAST_WORDS_S))  # whoever reads them may hang as well
+        return EX_UNAVAILABLE if left else EX_CONFIG if complaints else 0
 
-    timer = threading.Timer(end - time.monotonic(), lambda: os._exit(finish()))
+    def end_it() -> None:
+        code = EX_UNAVAILABLE
+        try:
+            code = finish()
+        finally:
+            os._exit(code)
+
+    timer = threading.Timer(end - time.monotonic() - _LAST_WORDS_S, end_it)
     timer.daemon = True
     timer.start()
     asyncio.run(stop_all(machines, end - time.monotonic() - _RESERVE_S, problems))

@@ -30,6 +30,7 @@ from bayd.runtime.chronicle import Chronicle
 from bayd.runtime.clock import SystemClock
 from bayd.runtime.housekeeping import Housekeeping
 from bayd.runtime.idle_restart import IdleRestart
+from bayd.runtime.log_pipe import LogPipe
 from bayd.runtime.loop_lag import watch_loop
 from bayd.runtime.randomness import SystemRandomness
 from bayd.runtime.range import Range
@@ -97,12 +98,20 @@ class RootTaskEndedError(Exception):
 class Daemon:
     """Everything of one running bayd. `run` until it is cancelled or something essential fails."""
 
-    def __init__(self, path: Path, configuration: Configuration, credentials: Credentials, log: Log) -> None:
+    def __init__(
+        self,
+        path: Path,
+        configuration: Configuration,
+        credentials: Credentials,
+        log: Log,
+        warners: Sequence[Warner],
+    ) -> None:
         self.reload_asked = asyncio.Event()
         self._path = path
         self._configuration = configuration
         self._credentials = credentials
         self._log = log
+        self._warners = warners
         self._clock: Clock = SystemClock(os.environ.get("BAYD_BOOT_ID"))
         self._randomness: Randomness = SystemRandomness()
 
@@ -138,7 +147,7 @@ class Daemon:
                 self._clock,
                 self._randomness,
                 self._log,
-                (reloader, restart),
+                (*self._warners, reloader, restart),
             )
             stack.push_async_callback(parts.aclose)
             await parts.central.load()
@@ -486,7 +495,7 @@ async def _for_ever(name: str, root: Awaitable[None]) -> None:
     raise RootTaskEndedError(f"the task {name} has ended")
 
 
-async def run(config: Path) -> None:
+async def run(config: Path, log_pipe: LogPipe) -> None:
     """Run the daemon until SIGTERM or SIGINT. Raises ConfigurationError, JournalError, OSError."""
     configuration = load(config)
     credentials = load_credentials()
@@ -500,7 +509,7 @@ async def run(config: Path) -> None:
         config=str(config),
         time_scale=configuration.time_scale,
     )
-    daemon = Daemon(config, configuration, credentials, log)
+    daemon = Daemon(config, configuration, credentials, log, [log_pipe])
     loop = asyncio.get_running_loop()
     async with asyncio.TaskGroup() as group:
         main = group.create_task(daemon.run(), name="daemon")

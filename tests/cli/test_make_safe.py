@@ -1,7 +1,9 @@
 """`bayd make-safe`: what it stops, and what does not keep it from that."""
 
 import asyncio
+import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -13,12 +15,12 @@ from bayd.settings.dispensers import Dispenser
 from hardware.sim.hopper import HopperLine, HopperSettings, HopperSim
 from hardware.sim.ptys import PtyPort
 from hardware.sim.relay import BoardKind, SerialBoardSim, TrayMachine
-from tests.cli.command import bayd_here, command, environment
+from tests.cli.command import bayd, bayd_here, command, environment
 from tests.cli.daemon import configuration, free_port, started
 
 
 def test_without_dispensers_all_is_safe(tmp_path: Path) -> None:
-    ran = bayd_here("make-safe", "--config", configuration(tmp_path, free_port()))
+    ran = bayd("make-safe", "--config", configuration(tmp_path, free_port()))
     assert (ran.code, ran.out, ran.err) == (0, "", "")
 
 
@@ -27,13 +29,40 @@ def test_a_dispenser_that_is_not_reached_is_69_and_named(tmp_path: Path) -> None
         f'[dispensers.dead]\nlink = "{tmp_path / "not-there"}"\n'
         f'[dispensers.away]\nlink = "socket://127.0.0.1:{free_port()}"\n'
     )
-    ran = bayd_here("make-safe", "--config", configuration(tmp_path, free_port(), more))
+    ran = bayd("make-safe", "--config", configuration(tmp_path, free_port(), more))
     assert ran.code == 69
     assert sorted(line.partition(":")[0] for line in ran.err.splitlines()) == ["away", "dead"]
 
 
+def test_it_ends_though_nobody_reads_what_it_says(tmp_path: Path) -> None:
+    config = configuration(tmp_path, free_port(), f'[dispensers.dead]\nlink = "{tmp_path / "none"}"\n')
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    try:
+        while os.write(writing, bytes(4096)):
+            pass
+    except BlockingIOError:
+        os.set_blocking(writing, True)
+    try:
+        ran = subprocess.run(
+            command("make-safe", "--config", config),
+            stdin=subprocess.DEVNULL, stderr=writing, check=False, timeout=60, env=environment(),
+        )  # fmt: skip
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert ran.returncode == 69
+
+
+def test_what_it_cannot_stop_is_an_error_in_the_journal(tmp_path: Path) -> None:
+    config = configuration(tmp_path, free_port(), f'[dispensers.dead]\nlink = "{tmp_path / "none"}"\n')
+    ran = bayd("make-safe", "--config", config, env={"JOURNAL_STREAM": "8:1"})
+    assert ran.code == 69
+    assert ran.err.startswith("<3>dead: ")
+
+
 def test_a_wrong_configuration_is_78(tmp_path: Path) -> None:
-    ran = bayd_here("make-safe", "--config", tmp_path / "nowhere.toml")
+    ran = bayd("make-safe", "--config", tmp_path / "nowhere.toml")
     assert ran.code == 78
     assert "nowhere.toml" in ran.err
 
@@ -48,7 +77,7 @@ def test_whatever_else_is_wrong_the_dispensers_are_still_stopped(tmp_path: Path)
     config = configuration(tmp_path, free_port(), more)
     (tmp_path / "conf.d").mkdir()
     (tmp_path / "conf.d" / "50-cut-off.toml").write_text("[qod")
-    ran = bayd_here("make-safe", "--config", config, env={"BAYD_NO_SUCH": "1"})
+    ran = bayd("make-safe", "--config", config, env={"BAYD_NO_SUCH": "1"})
     assert ran.code == 69
     assert "50-cut-off.toml: is not TOML" in ran.err
     assert "dispensers.wrong.adress: is no setting" in ran.err
@@ -98,17 +127,17 @@ def test_a_started_daemon_leaves_its_dispensers_for_when_the_file_is_no_toml_any
         daemon.stop(signal.SIGKILL)
     good = config.read_text()
     config.write_text(good + "[dispensers.east\n")
-    ran = bayd_here("make-safe", "--config", config, env=env)
+    ran = bayd("make-safe", "--config", config, env=env)
     assert ran.code == 69
     assert "bayd.toml: is not TOML" in ran.err
     assert "known all the same, and being stopped: east\n" in ran.err
     assert ran.err.splitlines()[-1].startswith("east: ")
     config.write_text(good.replace(str(first), str(second)) + away.format(name="west", port=third))
-    ran = bayd_here("make-safe", "--config", config, env=env)
+    ran = bayd("make-safe", "--config", config, env=env)
     named = sorted(line.partition(":")[0] for line in ran.err.splitlines())
     assert named == ["east", "east (as configured now)", "west"]
     (runtime / "dispensers.json").write_text("{")
-    ran = bayd_here("make-safe", "--config", config, env=env)
+    ran = bayd("make-safe", "--config", config, env=env)
     assert "dispensers.json: does not tell what bayd was started with" in ran.err
     assert sorted(line.partition(":")[0] for line in ran.err.splitlines())[-2:] == [
         "known all the same, and being stopped",

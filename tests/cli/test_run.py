@@ -1,18 +1,27 @@
 """`bayd run` and `bayd status`: a real daemon, and each way in which it does not start."""
 
+import http.client
 import json
 import os
 import signal
 import socket
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from bayd.runtime.upgrade import KEPT, ON_TRIAL
-from tests.cli.command import bayd, bayd_here
+from tests.cli.command import bayd, bayd_here, command, environment
 from tests.cli.daemon import configuration, free_port, started
 
 READY = "event=bayd_ready"
+
+
+def wait_until_healthy(port: int) -> None:
+    end = time.monotonic() + 30
+    while bayd_here("status", "--url", f"http://127.0.0.1:{port}").code != 0:
+        assert time.monotonic() < end, "it never answers"
 
 
 def test_a_daemon_is_asked_and_stopped(tmp_path: Path) -> None:
@@ -109,6 +118,42 @@ def test_before_it_acts_a_new_release_makes_its_upgrade_final(tmp_path: Path) ->
         assert (state / KEPT).read_text() == "a copy of the journal"
 
 
+def test_a_journald_that_reads_nothing_hangs_no_bay(tmp_path: Path) -> None:
+    """Thousands of lines, and nobody takes one: every request is answered, and SIGTERM ends it."""
+    port = free_port()
+    ours, theirs = socket.socketpair()
+    command_line = command("run", "--config", configuration(tmp_path, port))
+    with ours:
+        with theirs:
+            process = subprocess.Popen(
+                command_line, stdin=subprocess.DEVNULL, stderr=theirs, env=environment()
+            )
+        try:
+            wait_until_healthy(port)
+            for _ in range(12):
+                asked = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+                for number in range(100):
+                    asked.request("GET", f"/nowhere/{number}/{'x' * 20}")
+                    assert asked.getresponse().read()
+                asked.close()
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
+            process.wait(30)
+
+
+def test_what_ends_it_is_an_error_in_the_journal(tmp_path: Path) -> None:
+    wrong = configuration(tmp_path, free_port(), "[site]\nnmae = 1\n")
+    ran = bayd("run", "--config", wrong, env={"JOURNAL_STREAM": "8:1"})
+    assert ran.code == 78
+    assert ran.err.startswith("<3>level=error event=configuration_wrong ")
+    (tmp_path / "state").write_text("a file stands in the way")
+    ran = bayd("run", "--config", configuration(tmp_path, free_port()), env={"JOURNAL_STREAM": "8:1"})
+    assert ran.code == 1
+    assert [line[:3] for line in ran.err.splitlines() if "bayd_failed" in line] == ["<3>"]
+
+
 # What keeps it from starting.
 
 
@@ -116,14 +161,15 @@ def test_a_wrong_configuration_is_78(tmp_path: Path) -> None:
     config = configuration(tmp_path, free_port(), "[site]\nnmae = 1\n")
     ran = bayd("run", "--config", config)
     assert ran.code == 78
-    assert "site.nmae: is no setting" in ran.err
+    assert 'setting=site.nmae reason="is no setting"' in ran.err
     assert "Traceback" not in ran.err
 
 
 def test_a_missing_configuration_is_78(tmp_path: Path) -> None:
     ran = bayd("run", "--config", tmp_path / "nowhere.toml")
     assert ran.code == 78
-    assert "nowhere.toml: cannot be read" in ran.err
+    assert "nowhere.toml" in ran.err
+    assert "cannot be read" in ran.err
 
 
 def test_a_wrong_credential_is_78_and_is_not_shown(tmp_path: Path) -> None:
