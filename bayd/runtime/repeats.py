@@ -7,10 +7,11 @@ from typing import Any
 
 import structlog
 
-BURST = 5
+# Lines a minute. What goes well is told once each; but who sends rubbish may do so a thousand times a second.
+BURST = {"error": 5, "warning": 5, "info": 60}
 WINDOW_S = 60.0
 _KINDS_LIMIT = 1_000  # the longest unheard is forgotten: a log of ever new texts must not fill the memory
-_ABOUT = ("event", "bay", "reader", "dispenser", "port")
+_ABOUT = ("level", "event", "bay", "reader", "dispenser", "port", "setting", "route")
 
 
 @dataclass(slots=True)
@@ -21,10 +22,7 @@ class _Window:
 
 
 class RepeatLimit:
-    """A structlog processor: of one warning about one bay or device, `BURST` lines a minute, then a count.
-
-    Errors always pass: each wants a person. So does what is no warning: it tells what has happened, once.
-    """
+    """A structlog processor: of one event about one bay or device, `BURST` lines a minute, then a count."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
@@ -33,7 +31,8 @@ class RepeatLimit:
     def __call__(
         self, _logger: object, _method: str, event: MutableMapping[str, Any]
     ) -> MutableMapping[str, Any]:
-        if event.get("level") != "warning":
+        burst = BURST.get(str(event.get("level")))
+        if burst is None:
             return event
         key = tuple(str(event.get(name, "")) for name in _ABOUT)
         now_s = self._monotonic()
@@ -45,7 +44,7 @@ class RepeatLimit:
         self._windows.move_to_end(key)
         if len(self._windows) > _KINDS_LIMIT:
             self._windows.popitem(last=False)
-        if window.told >= BURST:
+        if window.told >= burst:
             window.held_back += 1
             raise structlog.DropEvent
         window.told += 1

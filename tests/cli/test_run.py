@@ -126,7 +126,7 @@ def test_a_journald_that_reads_nothing_hangs_no_bay(tmp_path: Path) -> None:
     with ours:
         with theirs:
             process = subprocess.Popen(
-                command_line, stdin=subprocess.DEVNULL, stderr=theirs, env=environment()
+                command_line, stdin=subprocess.DEVNULL, stderr=theirs.fileno(), env=environment()
             )
         try:
             wait_until_healthy(port)

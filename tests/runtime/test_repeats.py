@@ -28,8 +28,8 @@ def log() -> Log:
 
 
 def test_so_many_a_minute_and_then_a_count(log: Log) -> None:
-    told = [log.passes(reader="a") for _ in range(BURST + 3)]
-    assert [line is not None for line in told] == [True] * BURST + [False] * 3
+    told = [log.passes(reader="a") for _ in range(BURST["warning"] + 3)]
+    assert [line is not None for line in told] == [True] * BURST["warning"] + [False] * 3
     log.now_s = WINDOW_S
     line = log.passes(reader="a")
     assert line is not None
@@ -40,7 +40,7 @@ def test_so_many_a_minute_and_then_a_count(log: Log) -> None:
 
 
 def test_another_bay_device_or_warning_is_no_repeat(log: Log) -> None:
-    for _ in range(BURST):
+    for _ in range(BURST["warning"]):
         assert log.passes(reader="a")
     assert log.passes(reader="a") is None
     assert log.passes(reader="b")
@@ -48,9 +48,27 @@ def test_another_bay_device_or_warning_is_no_repeat(log: Log) -> None:
     assert log.passes(reader="a", event="power_refused")
 
 
-@pytest.mark.parametrize("level", ["error", "critical", "info"])
-def test_errors_and_news_always_pass(log: Log, level: str) -> None:
-    assert all(log.passes(level=level, bay="1") for _ in range(10 * BURST))
+def test_an_error_that_comes_every_second_is_limited_as_well(log: Log) -> None:
+    """A full disk: each bay's end that cannot be written is tried every second."""
+    passed = 0
+    for second in range(3_600):
+        log.now_s = float(second)
+        passed += log.passes(level="error", event="act_not_recorded", bay="1") is not None
+    assert passed == 60 * BURST["error"]
+
+
+def test_rubbish_from_outside_does_not_fill_the_disk(log: Log) -> None:
+    told = [log.passes(level="info", event="request_malformed") for _ in range(10_000)]
+    assert sum(line is not None for line in told) == BURST["info"]
+
+
+def test_news_of_an_evening_all_pass(log: Log) -> None:
+    assert all(
+        log.passes(level="info", event="session_started", bay=str(bay))
+        for bay in range(128)
+        for _ in range(5)
+    )
+    assert all(log.passes(level="debug") for _ in range(1_000))
 
 
 def test_ever_new_texts_do_not_fill_the_memory(log: Log) -> None:
