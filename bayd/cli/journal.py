@@ -98,7 +98,8 @@ def audit(config: Path, day: str | None, as_csv: bool, as_json: bool) -> None:
     else:
         for row in rows:
             changes = "  ".join(
-                f"{name} {_shown(row.before[name])} -> {_shown(after)}" for name, after in row.after.items()
+                f"{name} {_shown(row.before.get(name))} -> {_shown(after)}"
+                for name, after in row.after.items()
             )
             where = f"bay {row.bay}" if row.bay else "range"
             click.echo(f"{row.at}  {where}  {row.who} ({row.role})  {row.act}  {row.reason!r}  {changes}")

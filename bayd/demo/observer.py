@@ -39,7 +39,7 @@ class Observer:
             while True:
                 before = loop.time()
                 try:
-                    async with session.get(self._url) as response:
+                    async with session.get(self._url, raise_for_status=True) as response:
                         document = await response.json()
                 except (aiohttp.ClientError, TimeoutError, ValueError):
                     document = None

@@ -276,7 +276,7 @@ class QodSection(_Section):
 
 
 class StatusWarning(WarningView):
-    bay: str | None = Field(description="null: beyond single bays.")
+    bay: str | None = Field(None, description="null: beyond single bays.")
 
 
 class RangeDocument(_Document):
@@ -284,7 +284,7 @@ class RangeDocument(_Document):
 
     now: Time = Field(description="By the daemon's clock.")
     central: CentralSection
-    warnings: list[WarningView]
+    warnings: list[StatusWarning]
 
 
 class StatusDocument(_Document):

@@ -20,7 +20,6 @@ from bayd.web.documents import (
     StatusDocument,
     StatusWarning,
     VersionDocument,
-    WarningView,
 )
 from bayd.web.routes import Answer, Route
 from bayd.web.tags import IF_NONE_MATCH, NOT_MODIFIED, TAG_HEADERS, tagged
@@ -132,12 +131,12 @@ class StatusPages:
         return RangeDocument(
             now=rfc3339(self._clock.now().wall_ms),
             central=CentralSection.model_validate(self._sections["central"]()),
-            warnings=[WarningView(**warning) for warning in self._warnings()],
+            warnings=[StatusWarning(**warning) for warning in self._warnings()],
         )
 
     def document(self) -> StatusDocument:
         bays = {}
-        warnings = [StatusWarning(bay=None, **warning) for warning in self._warnings()]
+        warnings = [StatusWarning(**warning) for warning in self._warnings()]
         for number, task in self._bays.bays.items():
             bays[number] = self._views.show(task.bay, names=False)
             warnings += [StatusWarning(bay=number, **dict(warning)) for warning in bays[number].warnings]

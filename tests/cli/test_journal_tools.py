@@ -11,18 +11,21 @@ from pathlib import Path
 import pytest
 
 from bayd.core import events as e
+from bayd.core.inputs import Actor, Role
 from bayd.core.instant import Instant
 from bayd.core.model import Booking, StartedBy
 from bayd.journal import Batch, Journal, ThreadJournalExecutor
 from bayd.journal.event_codec import BayEventCodec
 from tests.cli.command import bayd_here
 from tests.cli.daemon import configuration, free_port, started
+from tests.let_out import keep_secret
 from tests.simulation.world import SimClock
 from tests.web.house import House
 from tests.web.test_audit import TODAY
 from tests.web.test_pairing import paired
 
 CUSTOMER, CLERK, WORDS = "Customer Name", "clerk-anna", "her own words"
+PIN = "480275"
 STARTED = e.SessionStarted("7", StartedBy.STAFF, CLERK, WORDS, 0, 0, 600_000, 10, 10, None, CUSTOMER, ())
 
 
@@ -137,17 +140,21 @@ def test_a_bundle_is_never_written_over_a_file(tmp_path: Path, config: Path) -> 
     assert out.read_text() == "mine"
 
 
-async def _pair_a_screen(path: Path) -> None:
+async def _busy_day(path: Path) -> None:
+    keep_secret(PIN)
     async with House(path).open() as house:
+        await house.accounts.put("asha", Role.STAFF, PIN, Actor(Role.STAFF, "local:root"))
         await paired(house)
 
 
-def test_the_audit_shows_who_paired_a_screen_and_what_it_changed(tmp_path: Path) -> None:
+def test_the_audit_shows_who_may_sign_in_who_paired_a_screen_and_what_it_changed(tmp_path: Path) -> None:
     file = configuration(tmp_path, free_port())
     (tmp_path / "state").mkdir()
-    asyncio.run(_pair_a_screen(tmp_path / "state/journal.db"))
+    asyncio.run(_busy_day(tmp_path / "state/journal.db"))
     shown = bayd_here("audit", "--config", file, "--day", TODAY)
     assert shown.code == 0
-    (line,) = shown.out.splitlines()
-    assert "bay 109  anna (staff)  ScreenPaired" in line
-    assert "screen - -> " in line
+    added, screen = shown.out.splitlines()
+    assert "range  local:root (staff)  StaffAdded" in added
+    assert "role - -> staff" in added
+    assert "bay 109  anna (staff)  ScreenPaired" in screen
+    assert "screen - -> " in screen

@@ -10,6 +10,8 @@ from bayd.core.model import PayoutEnd
 from bayd.core.rules import Rules
 from bayd.reconcile.unread_balls import Unread, UnreadBalls
 from bayd.runtime.range import Range
+from bayd.web.documents import StatusWarning
+from bayd.wiring.readers import ReaderParts, ReaderPlan
 from tests.simulation.world import World
 
 pytestmark = pytest.mark.virtual_time
@@ -92,3 +94,18 @@ async def test_after_a_restart_what_nobody_read_still_counts(bench: Bench) -> No
     async with bench.world.up(again):
         await asyncio.sleep(180)
         assert [found.balls for found in again.found()] == [20]
+
+
+async def test_the_status_can_show_the_warning_with_its_bay(bench: Bench) -> None:
+    world = bench.world
+    async with world.up() as bays:
+        parts = ReaderParts(
+            ReaderPlan({}, frozenset()), bays, clock=world.clock, randomness=world.randomness, log=world.log
+        )
+        parts.unread.watch({"109"}, balls=10, after_ms=180_000)
+        bays.observe(parts.unread)
+        await world.play("109", "7")
+        await bench.pay(bays, "109", "p1", 20)
+        await asyncio.sleep(200)
+        (shown,) = [StatusWarning(**warning) for warning in parts.warnings()]
+        assert (shown.code, shown.bay) == ("balls_not_read", "109")

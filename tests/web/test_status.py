@@ -235,3 +235,15 @@ async def test_the_range_tells_what_concerns_all_bays(house: House) -> None:
     house.central["oldest_s"] = 25.0  # the clock alone
     same = await house.ask("GET", "/api/v1/range", headers={"If-None-Match": reply.headers["ETag"]})
     assert same.status == 304
+
+
+async def test_a_warning_that_only_the_daemon_finds_at_a_bay_is_shown_with_the_bay_everywhere(
+    house: House,
+) -> None:
+    text = "25 balls were paid out and none was read for 200 s."
+    house.range_warnings = [{"code": "balls_not_read", "since": None, "text": text, "bay": "109"}]
+    for path in ("/status", "/api/v1/range"):
+        assert [w["bay"] for w in (await house.ask("GET", path)).json["warnings"]] == ["109"]
+    for path in ("/handover", "/"):
+        page = await house.ask("GET", path, token=STAFF, described=False)
+        assert f"109: {text}" in page.text

@@ -192,7 +192,8 @@ class BoardPage:
             texts.append(said.say("range.central_away", count=now.central.outbox))
         for warning in now.warnings:
             key = f"warning.{warning.code}"
-            texts.append(said.say(key) if said.has(key) else warning.text)
+            text = said.say(key) if said.has(key) else warning.text
+            texts.append(text if warning.bay is None else f"{warning.bay}: {text}")
         return el(
             "section",
             *(el("p", text, class_="look") for text in texts),

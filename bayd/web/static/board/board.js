@@ -195,7 +195,10 @@ export class Board {
       this.draw();
     }
     const texts = central.online ? [] : [words.say("range.central_away", { count: central.outbox })];
-    for (const { code, text } of warnings) texts.push(words.has(`warning.${code}`) ? words.say(`warning.${code}`) : text);
+    for (const { code, bay, text } of warnings) {
+      const said = words.has(`warning.${code}`) ? words.say(`warning.${code}`) : text;
+      texts.push(bay === null ? said : `${bay}: ${said}`);
+    }
     rebuild(this.range, texts, () => texts.map((text) => this.look(text)));
   }
 
