@@ -54,7 +54,7 @@ def retry(door: Door, seq: int, reason: str, as_json: bool) -> None:
     """Deliver what was set aside, and what was set aside behind it."""
     _decide(door, "retry", seq, reason, as_json=as_json)
     if not as_json:
-        click.echo(f"item {seq} is tried again when its turn comes: see bayd outbox list")
+        click.echo(f"item {seq} is tried again when its turn comes: see bayd outbox list, in a moment")
 
 
 @outbox.command()
@@ -64,12 +64,17 @@ def retry(door: Door, seq: int, reason: str, as_json: bool) -> None:
 @daemon_options
 def drop(door: Door, seq: int, reason: str, as_json: bool) -> None:
     """Never deliver an item: the desk has entered it, or nobody needs it."""
-    _decide(door, "drop", seq, reason, as_json=as_json)
+    behind = _decide(door, "drop", seq, reason, as_json=as_json)
     if not as_json:
         click.echo(f"item {seq} will not be delivered: enter it at the desk, if it is not there")
+    if not as_json and behind is not None:
+        click.echo(f"of the same session item {behind} is still set aside: retry or drop it, too")
 
 
-def _decide(door: Door, what: str, seq: int, reason: str, *, as_json: bool) -> None:
+def _decide(door: Door, what: str, seq: int, reason: str, *, as_json: bool) -> int | None:
+    """The next one of its session that is set aside."""
+    behind: list[int] = []
+
     async def work(daemon: Daemon) -> dict[str, Any] | str:
         items: list[dict[str, Any]] = (await daemon.get(_PATH))["items"]
         item = next((item for item in items if item["seq"] == seq), None)
@@ -77,6 +82,9 @@ def _decide(door: Door, what: str, seq: int, reason: str, *, as_json: bool) -> N
             return f"item {seq} is not in the outbox: see bayd outbox list"
         if what == "retry" and not item["parked"]:
             return f"item {seq} is not set aside: it is delivered when its turn comes"
+        session_id = item["session_id"]
+        parked = (other["seq"] for other in items if other["parked"] and other["session_id"] == session_id)
+        behind.extend(sorted(other for other in parked if other != seq))
         path = f"/api/v1/bays/{item['bay']}/delivery/{what}"
         document: dict[str, Any] = await daemon.post(path, {"seq": seq, "reason": reason})
         return document
@@ -87,3 +95,4 @@ def _decide(door: Door, what: str, seq: int, reason: str, *, as_json: bool) -> N
         sys.exit(1)
     if as_json:
         click.echo(json.dumps(done, indent=2))
+    return behind[0] if behind else None

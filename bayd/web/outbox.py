@@ -41,10 +41,13 @@ class OutboxItem(Protocol):
 ListItems = Callable[[], Awaitable[Sequence[OutboxItem]]]
 
 
+_ALWAYS_TRIED = "SessionEnded"  # whatever is set aside of its session
+
+
 async def check_item(list_items: ListItems, bay: str, seq: int, *, to_retry: bool) -> None:
     """Raises ProblemError where staff cannot decide that about this item."""
-    items = [item for item in await _read(list_items) if item.bay == bay]
-    item = next((item for item in items if item.seq == seq), None)
+    items = await _read(list_items)
+    item = next((item for item in items if (item.seq, item.bay) == (seq, bay)), None)
     if item is None:
         text = (
             f"Item {seq} is not in the outbox of bay {bay}: it was delivered or dropped, or never was there."
@@ -53,6 +56,10 @@ async def check_item(list_items: ListItems, bay: str, seq: int, *, to_retry: boo
     if to_retry and not item.parked:
         text = f"Item {seq} is not set aside: it is delivered when its turn comes."
         raise ProblemError(Problem(HTTPStatus.CONFLICT, "not_set_aside", text))
+    parked = [other.seq for other in items if other.parked and other.session_id == item.session_id]
+    if to_retry and min(parked) < seq and item.kind != _ALWAYS_TRIED:
+        text = f"Item {min(parked)} of the same session comes first: decide about that one."
+        raise ProblemError(Problem(HTTPStatus.CONFLICT, "earlier_item", text))
 
 
 async def _read(list_items: ListItems) -> Sequence[OutboxItem]:

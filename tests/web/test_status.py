@@ -126,6 +126,15 @@ async def test_staff_see_what_the_central_server_has_not_been_told(house: House)
         late = await house.press(f"delivery/{act}", body, token=STAFF, bay=bay)
         assert (late.status, late.code) == (status, code)
     assert await house.kinds() == before
+    house.outbox = [
+        Item(17, "109", "7", "SessionExtended", 1_790_000_000_000, "HTTP 422", parked=True),
+        Item(18, "110", "7", "SessionExtended", 1_790_000_000_000, "after item 17", parked=True),
+        Item(19, "110", "7", "SessionEnded", 1_790_000_000_000, "HTTP 422", parked=True),
+    ]
+    early = await house.press("delivery/retry", {"seq": 18, "reason": "x"}, token=STAFF, bay="110")
+    assert (early.status, early.code) == (409, "earlier_item")
+    an_end = await house.press("delivery/retry", {"seq": 19, "reason": "x"}, token=STAFF, bay="110")
+    assert an_end.status == 200
     house.outbox = None
     refused = await house.ask("GET", "/api/v1/outbox", token=STAFF)
     assert (refused.status, refused.code) == (503, "unavailable")
