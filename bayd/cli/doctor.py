@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bayd.tools.doctor import Finding
 
 _USER = "bayd"  # systemd/bayd.sysusers
+_PAGES = Path("/usr/share/doc/bayd/docs")  # systemd/deb/nfpm.yaml
 _MARKS = {"good": ("ok", "green"), "look": ("look", "yellow"), "bad": ("BAD", "red")}
 
 
@@ -115,9 +116,15 @@ async def _check_daemon(url: str) -> "list[Finding]":
         return bad("daemon", f"{url}: {error}", "systemctl status bayd; journalctl -u bayd -n 50")
     found = good("daemon", f"version {document.get('version')} runs, {len(document['bays'])} bays")
     for warning in document.get("warnings", ()):
-        where = f"bay {warning['bay']}" if "bay" in warning else "daemon"
-        found += look(where, warning["text"], f"docs/operations.md, `{warning['code']}`")
+        where = "daemon" if warning.get("bay") is None else f"bay {warning['bay']}"
+        found += look(where, warning["text"], f"{_page('operations.md')}, `{warning['code']}`")
     return found
+
+
+def _page(name: str) -> Path:
+    """Where it can be read on this machine; as a checkout names it elsewhere."""
+    packaged = _PAGES / name
+    return packaged if packaged.is_file() else Path("docs") / name
 
 
 def _groups() -> frozenset[str]:

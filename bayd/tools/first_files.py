@@ -14,6 +14,7 @@ from pathlib import Path
 from bayd.devices.serial_ports import SerialPort
 
 EXAMPLE = "bayd.example.toml"
+_PACKAGED = Path("/usr/share/bayd")  # systemd/deb/nfpm.yaml
 SITE_KEY_BYTES = 32
 TOKEN_BYTES = 24
 GROUP = "bayd"  # systemd/bayd.sysusers
@@ -52,16 +53,18 @@ class FirstSite:
 
 
 def example_file() -> Path:
-    """The commented example, beside the package in a checkout, below `share` where it is installed.
+    """The commented example: in a checkout, of an installed wheel, of the Debian package.
 
     Raises FirstFilesError.
     """
-    root = Path(__file__).resolve().parent.parent
-    places = (root / "config", root / "share/bayd/config", Path(sys.prefix) / "share/bayd/config")
+    root = Path(__file__).resolve().parents[2]
+    places = (root / "config", Path(sys.prefix) / "share/bayd/config", _PACKAGED)
     for place in places:
         if (place / EXAMPLE).is_file():
             return place / EXAMPLE
-    raise FirstFilesError(f"{EXAMPLE} is missing from this installation (looked in {places[0]})")
+    raise FirstFilesError(
+        f"{EXAMPLE} is missing from this installation (looked in {', '.join(map(str, places))})"
+    )
 
 
 def first_configuration(example: str, site: FirstSite) -> str:

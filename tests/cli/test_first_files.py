@@ -8,7 +8,13 @@ import pytest
 
 from bayd.devices.serial_ports import SerialPort
 from bayd.settings import load
-from bayd.tools.first_files import FirstFilesError, FirstSite, first_configuration, write_first_files
+from bayd.tools.first_files import (
+    FirstFilesError,
+    FirstSite,
+    example_file,
+    first_configuration,
+    write_first_files,
+)
 from tests.cli.command import bayd_here
 
 SITE = FirstSite("Range", "Asia/Kolkata", "http://127.0.0.1:4000")
@@ -48,6 +54,10 @@ def test_the_currency_is_told_or_the_machines_and_never_made_up(
     assert made.code == 0
     assert load(config).settings.site.currency == currency
     assert "ISO 4217" in config.read_text()
+
+
+def test_the_example_is_the_checkouts_own() -> None:
+    assert example_file() == Path(__file__).parents[2] / "config/bayd.example.toml"
 
 
 def test_nothing_is_written_over_and_what_is_missing_is_made(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ RANGE = "/srv/range"
 DEFAULTS = "/etc/default/bayd"
 MINUTE_S = 3  # a booked minute
 STATE = "/var/lib/bayd"
+CARRIED = "/var/cache"  # where packages lie
 
 _PLAIN = f"""
 [central]
@@ -46,6 +47,16 @@ ports = {{ 1 = "{BAY}" }}
 link = "{RANGE}/tty-east"
 [bays.{BAY}]
 dispenser = "east"
+"""
+
+# Of what `bayd init` wrote the site stays; the example's devices, servers and bays are another range's.
+_EDITOR = """
+import re, sys
+from pathlib import Path
+file = Path(sys.argv[1])
+text = file.read_text()
+site = re.search(r"(?ms)^\\[site\\].*?(?=^\\[)", text)[0]
+file.write_text(site + Path("/srv/devices.toml").read_text())
 """
 
 _READ_EVENTS = """
@@ -95,7 +106,7 @@ class BayPc:
     def set_up_range(self, deb: Path) -> None:
         """Central server, reader and hopper, each a unit of its own."""
         machine = self.machine
-        machine.run("dpkg-deb", "-x", self._carried(deb), "/opt/tools")
+        machine.run("dpkg-deb", "-x", self.carry(deb), "/opt/tools")
         (tool,) = machine.path("/opt/tools/opt/bayd/packaged").glob("*/bin/bayd")
         self._tool = "/" + str(tool.relative_to(machine.path("/")))
         files = machine.path(RANGE)
@@ -148,15 +159,19 @@ class BayPc:
     def write_config(self, more: str = "") -> None:
         self.machine.path(CONFIG).write_text(_PLAIN + more)
 
-    def install(self, deb: Path, *, by_apt: bool = False) -> str:
-        """apt looks after what the package needs, and takes longer; no network is there for either."""
-        if by_apt:
-            return self.machine.run("apt-get", "install", "-y", self._carried(deb))
-        return self.machine.run("dpkg", "-i", self._carried(deb), env={"DEBIAN_FRONTEND": "noninteractive"})
+    def let_edit(self) -> None:
+        """Whoever calls `editor` in the machine names the bay and its devices."""
+        self.machine.path("/srv/devices.toml").write_text(_PLAIN)
+        editor = self.machine.path("/usr/local/bin/editor")
+        editor.write_text("#!/usr/bin/python3\n" + _EDITOR)
+        editor.chmod(0o755)
 
-    def _carried(self, file: Path) -> str:
+    def install(self, deb: Path) -> str:
+        return self.machine.run("dpkg", "-i", self.carry(deb), env={"DEBIAN_FRONTEND": "noninteractive"})
+
+    def carry(self, file: Path) -> str:
         """The same file inside: its /tmp is its own."""
-        inside = f"/var/cache/{file.name}"
+        inside = f"{CARRIED}/{file.name}"
         shutil.copyfile(file, self.machine.path(inside))
         return inside
 

@@ -10,21 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.bay_pc import BAY, CONFIG, STATE, UNIT, BayPc, Packages
+from tests.system.bay_pc import BAY, CARRIED, CONFIG, ROOT, STATE, UNIT, BayPc, Packages
 from tests.system.systemd_machine import MachineError, SystemdMachine
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
-OLD, NEW, BROKEN = "0.1.0", "0.1.1", "0.1.2"
+OLD, NEW, BROKEN = "0.1.0", "0.2.0", "0.2.1"  # the first two as docs/install.md calls them
 
 
 @pytest.fixture(scope="module")
 def installed(packages: Packages) -> Iterator[tuple[BayPc, dict[str, str]]]:
-    """The package as it is right after `apt-get install ./FILE`, and what systemd said of it then."""
+    """The package as it is right after it was installed, and what systemd said of it then."""
     deb = packages.make(OLD)
     with SystemdMachine() as machine:
         pc = BayPc(machine, packages)
-        pc.install(deb, by_apt=True)
+        pc.install(deb)
         facts = machine.show(UNIT, "UnitFileState", "ActiveState", "ConditionResult", "NRestarts")
         pc.set_up_range(deb)
         pc.configure()
@@ -59,7 +59,7 @@ def test_installed_it_is_enabled_and_waits_for_a_configuration(
         "UnitFileState": "enabled", "ActiveState": "inactive", "ConditionResult": "no", "NRestarts": "0",
     }  # fmt: skip
     assert "/etc/default/bayd" in pc.machine.run("dpkg-query", "-W", "-f", "${Conffiles}", "bayd")
-    assert pc.machine.run("readlink", "-f", "/usr/bin/bayd").startswith("/opt/bayd/0.1.")
+    assert pc.machine.run("readlink", "-f", "/usr/bin/bayd").startswith("/opt/bayd/0.")
     assert pc.machine.run("stat", "-c", "%a %U", "/etc/bayd/credentials").split() == ["700", "root"]
 
 
@@ -392,28 +392,61 @@ def test_a_foreign_machine_or_python_is_refused_before_anything_changes(
     ]  # fmt: skip
 
 
-def test_removed_it_leaves_configuration_and_journal_until_it_is_purged(
-    pc: BayPc, packages: Packages
-) -> None:
-    version = pc.status()["version"]
-    sessions = len(pc.events("SessionStarted"))
-    pc.machine.run("dpkg", "-r", "bayd")
+def commands_of(page: str) -> list[str]:
+    """What a page tells to type, in its order."""
+    return re.findall(r"(?m)^    (\S.*)$", (ROOT / "docs" / page).read_text())
+
+
+def test_whoever_types_what_the_page_says_has_a_service(pc: BayPc, packages: Packages) -> None:
+    """docs/install.md, word by word, from the package to its removal, where nothing of bayd was before."""
+    machine = pc.machine
+    purged(pc)
+    for version in (OLD, NEW):
+        pc.carry(packages.make(version))
+    pc.let_edit()
+    for command in commands_of("install.md"):
+        if command == "make deb":
+            continue  # `packages` does
+        if "/root/copy.db" in command:
+            machine.run("cp", f"{STATE}/copy.db", "/root/copy.db")
+        before = pc.pid
+        done = machine.ask(
+            "sh", "-c", f"cd {CARRIED} && {command}", env={"DEBIAN_FRONTEND": "noninteractive"}
+        )
+        assert done.returncode == 0, (command, done.stdout, done.stderr)
+        if "start bayd" in command:
+            pc.until_rest()
+        elif before and "apt-get" in command:
+            pc.until_ready(after_pid=before)
+    assert pc.status()["version"] == NEW
+    assert set(machine.run("stat", "-c", "%U", *machine.run("find", STATE).split()).split()) == {"bayd"}
+    # What init made lets the desk in.
+    (desk,) = re.findall(r"(?m)^(\S+) staff", machine.path("/etc/bayd/credentials/api_tokens").read_text())
+    pc.staff = pc.screen = desk
+    pc.play()
+    pc.end_play()
+    sessions = pc.events("SessionStarted")
+    machine.run("apt-get", "remove", "-y", "bayd")
     assert pc.shown("LoadState") == "not-found"
-    assert not pc.machine.path("/opt/bayd").exists()
-    assert pc.machine.path(CONFIG).exists()
-    assert len(pc.events("SessionStarted")) == sessions
-    pc.install(packages.make(version))
-    pc.until_ready()
-    assert len(pc.events("SessionStarted")) == sessions
+    assert not machine.path("/opt/bayd").exists()
+    assert machine.path(CONFIG).exists()
+    assert pc.events("SessionStarted") == sessions
+    pc.install(packages.make(NEW))
+    pc.until_rest()
+    assert pc.events("SessionStarted") == sessions
+    purged(pc)
 
 
-def test_purged_it_leaves_nothing(pc: BayPc, packages: Packages) -> None:
-    version = pc.status()["version"]
-    pc.machine.run("dpkg", "-P", "bayd")
-    for path in ("/opt/bayd", "/etc/bayd", "/etc/default/bayd", STATE, "/usr/bin/bayd", "/usr/lib/bayd"):
+def purged(pc: BayPc) -> None:
+    pc.machine.run("apt-get", "purge", "-y", "bayd")
+    own = (
+        "/opt/bayd",
+        "/etc/bayd",
+        "/etc/default/bayd",
+        STATE,
+        "/run/bayd",
+        "/usr/bin/bayd",
+        "/usr/lib/bayd",
+    )
+    for path in own:
         assert not pc.machine.path(path).exists(), path
-    pc.install(packages.make(version))
-    pc.configure()
-    pc.systemctl("start", UNIT)
-    pc.until_ready()
-    assert pc.bay()["session"] is None
