@@ -10,7 +10,7 @@ from tests.browser.states import prepare
 from tests.browser.test_pairing import code_on
 from tests.browser.test_states import violations_of
 from tests.let_out import keep_secret
-from tests.web.house import STAFF, House
+from tests.web.house import AUTO_LOCK_MS, STAFF, House
 
 RIGHT = "480275"
 WRONG = "913640"
@@ -82,6 +82,19 @@ async def test_every_page_says_who_is_signed_in_and_lets_them_out(
         await expect(page.get_by_test_id("login")).to_be_visible()
         await page.goto(house.url(path))
         await expect(page.get_by_test_id("login")).to_be_visible()
+
+
+async def test_a_page_that_is_only_read_goes_when_the_session_is_over(
+    house: House, context: BrowserContext
+) -> None:
+    await states.sign_in(house, context)
+    page = await context.new_page()
+    await page.clock.install()
+    await page.goto(house.url("/day"))
+    await expect(page.locator("#who")).to_contain_text("asha")
+    house.clock.go_on(AUTO_LOCK_MS)
+    await page.clock.fast_forward(60_000)
+    await expect(page.get_by_test_id("login")).to_be_visible()
 
 
 async def test_the_mode_of_a_bay_is_set_with_a_reason_and_shown(

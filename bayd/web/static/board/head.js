@@ -1,8 +1,10 @@
-// The head of every page of the board: who is signed in stays so while somebody touches the page, or signs out.
+// The head of every page of the board: who is signed in stays so while somebody touches the page, or signs out;
+// a page of a session that is over goes, with the names on it.
 
-import { post } from "../lib/calls.js";
+import { get, post } from "../lib/calls.js";
 
 const STAY_EVERY_MS = 60_000;
+const LOOK_EVERY_MS = 15_000;
 
 export async function signOut() {
   await post("/api/v1/session/end");
@@ -24,4 +26,7 @@ const button = document.getElementById("sign-out");
 if (button !== null) {
   button.addEventListener("click", signOut);
   stayWhileTouched();
+  setInterval(async () => {
+    if ((await get("/api/v1/session")).status === 401) location.assign("/");
+  }, LOOK_EVERY_MS);
 }
