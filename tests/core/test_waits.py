@@ -4,8 +4,10 @@ from dataclasses import replace
 
 from bayd.core import events as e
 from bayd.core import inputs as i
-from bayd.core.model import DeviceState, EndReason, PayoutEnd, Phase, StartedBy
+from bayd.core.evolve import evolve_all
+from bayd.core.model import Bay, DeviceState, EndReason, PayoutEnd, Phase, StartedBy
 from bayd.core.rules import FaultPolicy, LongPausePolicy, NoShowPolicy, Rules
+from bayd.journal.event_codec import BayEventCodec
 from tests.core.playbook import SCREEN, STAFF, Playbook, booked, playing, seen
 
 RULES = Rules(dispenser="east", hold_minutes=15, pause_max_minutes=20)
@@ -84,3 +86,10 @@ def test_neither_a_machine_nor_an_outage_is_resumed_by_the_clock() -> None:
     long_ago.at(7200).when(i.Restarted(10_000, 0, same_boot=True, wall_trusted=True))
     assert long_ago.bay.phase is Phase.PAUSED
     long_ago.at(20_000).when(i.TimeCame()).then()
+
+
+def test_a_hold_of_an_older_journal_has_its_reason_and_no_time() -> None:
+    held = BayEventCodec().decode("BayHeld", 1, '{"by": "anna", "reason": "a lesson"}')
+    bay = evolve_all(Bay("109"), (held,))
+    assert (bay.phase, bay.kept_reason, bay.kept_wall_ms) == (Phase.HELD, "a lesson", None)
+    assert evolve_all(bay, (e.BayReleased("anna"),)).kept_reason == ""
