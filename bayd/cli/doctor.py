@@ -35,11 +35,10 @@ def doctor(config: Path, url: str | None, udev: bool, as_json: bool) -> None:
     """Look at configuration, ports, clock, disk, servers and daemon. Exit 1 if anything is bad."""
     from bayd.devices.serial_ports import find_ports
     from bayd.settings.local_socket import url_of
-    from bayd.tools.doctor import Grade, udev_rules
+    from bayd.tools.doctor import Grade, udev_page, udev_rules
 
     if udev:
-        rules = udev_rules(find_ports())
-        click.echo("\n".join(rules) if rules else "# no USB serial adapter is plugged in")
+        click.echo(udev_page(udev_rules(find_ports())))
         return
     findings = asyncio.run(_look_at_all(config, url or url_of(config)))
     if as_json:
@@ -62,7 +61,7 @@ async def _look_at_all(config: Path, url: str) -> "list[Finding]":
     from bayd.clients.transport import AiohttpTransport
     from bayd.credentials import load_credentials
     from bayd.devices.serial_ports import find_ports
-    from bayd.runtime.clock import SystemClock
+    from bayd.runtime.clock import sync_problem
     from bayd.settings import ConfigurationError, load
     from bayd.tools.doctor import (
         bad,
@@ -77,7 +76,7 @@ async def _look_at_all(config: Path, url: str) -> "list[Finding]":
         good,
     )
 
-    found = check_clock(synchronised=SystemClock().now().synchronised)
+    found = check_clock(sync_problem())
     try:
         settings = load(config).settings
         credentials = load_credentials(environment_with_credentials(config))

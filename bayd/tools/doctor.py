@@ -28,6 +28,7 @@ ENOUGH_BYTES = 500 * 2**20  # months of journal
 SLOW_SYNC_S = 1.0
 # statfs(2): file systems on which SQLite's locks do not hold, or nothing stays.
 _BAD_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "tmpfs", "ramfs", "9p"})
+UDEV_FILE = "/etc/udev/rules.d/71-bays.rules"
 _USB_ID = re.compile(r"[0-9a-f]{4}")
 
 
@@ -91,13 +92,14 @@ def check_credentials(settings: Settings, credentials: Credentials) -> list[Find
     return found or good("credentials", "all that this configuration needs are there")
 
 
-def check_clock(*, synchronised: bool) -> list[Finding]:
-    if synchronised:
+def check_clock(problem: str | None) -> list[Finding]:
+    """`problem`: why it is not trusted. What the daemon sees is among its warnings."""
+    if problem is None:
         return good("clock", "kept by a time service")
     return look(
         "clock",
-        "nothing keeps the wall clock: play goes on all the same, but times on reports may be wrong",
-        "timedatectl set-ntp true",
+        f"{problem}: play goes on all the same, but times on reports may be wrong and nothing old is removed",
+        "timedatectl set-ntp true, or install chrony",
     )
 
 
@@ -222,6 +224,17 @@ async def check_operator(transport: HttpTransport, url: str) -> list[Finding]:
     except TransportError as error:
         return bad("operator", f"{url}: {error}", "the network, qod.base_url; bays play on without meanwhile")
     return good("operator", f"{url} answers (HTTP {answer.status})")
+
+
+def udev_page(rules: Sequence[str]) -> str:
+    """A whole file, with what to do with it."""
+    if not rules:
+        return "# no USB serial adapter is plugged in"
+    head = (
+        f"# Into {UDEV_FILE}: a name of its own, after 60-serial.rules, which finds ID_PATH.",
+        "# Then: udevadm control --reload && udevadm trigger --subsystem-match=tty",
+    )
+    return "\n".join((*head, *rules))
 
 
 def udev_rules(ports: Sequence[SerialPort], sys_tty: Path = Path("/sys/class/tty")) -> list[str]:

@@ -112,7 +112,9 @@ class Daemon:
         self._credentials = credentials
         self._log = log
         self._warners = warners
-        self._clock: Clock = SystemClock(os.environ.get("BAYD_BOOT_ID"))
+        self._clock = SystemClock(os.environ.get("BAYD_BOOT_ID"))
+        self._clock.now()
+        log.info("clock_read", problem=self._clock.problem)
         self._randomness: Randomness = SystemRandomness()
 
     async def run(self) -> None:
@@ -147,7 +149,7 @@ class Daemon:
                 self._clock,
                 self._randomness,
                 self._log,
-                (*self._warners, reloader, restart),
+                (*self._warners, self._clock, reloader, restart),
             )
             stack.push_async_callback(parts.aclose)
             await parts.central.load()

@@ -73,6 +73,8 @@ def test_started_it_is_ready_and_says_how_it_is(pc: BayPc) -> None:
     assert pc.machine.run("bayd", "--version").split()[-1] == pc.status()["version"]
     # Nothing that it opens is refused by its sandbox.
     assert "local_socket_unavailable" not in pc.warnings()
+    assert "event=clock_read" in pc.log()
+    assert "the kernel does not say" not in pc.log()  # whether anything keeps the clock
     pc.play()
     pc.machine.until(lambda: pc.shown("StatusText") == "1 bays, 1 playing", "for the status")
 

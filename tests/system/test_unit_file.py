@@ -56,5 +56,5 @@ def test_the_user_and_the_rules_parse() -> None:
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert users.returncode == 0, users.stderr
-    for line in (SYSTEMD / "60-bayd.rules").read_text().splitlines():
+    for line in (SYSTEMD / "70-bayd.rules").read_text().splitlines():
         assert not line or line.startswith("#") or re.match(r'ACTION[!=]="\w+", ', line), line

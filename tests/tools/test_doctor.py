@@ -15,6 +15,7 @@ from bayd.credentials import Credentials
 from bayd.devices.serial_ports import SerialPort
 from bayd.settings import Central, Qod, Settings
 from bayd.tools.doctor import (
+    UDEV_FILE,
     Finding,
     Grade,
     check_central,
@@ -23,11 +24,14 @@ from bayd.tools.doctor import (
     check_disk,
     check_links,
     check_socket_links,
+    udev_page,
     udev_rules,
 )
 from tests.cli.command import bayd_here
 from tests.cli.daemon import free_port
 from tests.clients.central.minimal_server import MinimalServer
+
+ROOT = Path(__file__).parents[2]
 
 
 def grades(findings: list[Finding]) -> list[Grade]:
@@ -52,8 +56,8 @@ def test_missing_secrets_are_named_by_what_fails_without_them() -> None:
 
 
 def test_a_clock_that_nothing_keeps_is_worth_a_look() -> None:
-    assert grades(check_clock(synchronised=False)) == [Grade.LOOK]
-    assert grades(check_clock(synchronised=True)) == [Grade.GOOD]
+    assert grades(check_clock("no time service keeps it")) == [Grade.LOOK]
+    assert grades(check_clock(None)) == [Grade.GOOD]
 
 
 def test_a_journal_on_a_network_file_system_is_bad(tmp_path: Path) -> None:
@@ -141,3 +145,19 @@ def test_with_nothing_about_the_command_says_what_to_do(tmp_path: Path) -> None:
     assert ran.code == 1
     assert "daemon: " in ran.out
     assert "-> " in ran.out
+
+
+def test_rules_that_ask_what_an_adapter_is_come_after_those_that_find_out() -> None:
+    """udev takes all files in the order of their names; ID_BUS and ID_PATH come from 60-serial.rules."""
+    shipped = [file for file in (ROOT / "systemd").glob("*.rules") if "ENV{ID_" in file.read_text()]
+    package = (ROOT / "systemd/deb/nfpm.yaml").read_text()
+    assert shipped
+    for file in shipped:
+        assert file.name > "60-serial.rules"
+        assert f"dst: /usr/lib/udev/rules.d/{file.name}\n" in package
+        assert Path(UDEV_FILE).name > file.name  # and the site's own word is the last
+
+
+def test_the_page_of_rules_says_where_it_goes() -> None:
+    assert UDEV_FILE in udev_page(['SUBSYSTEM=="tty"'])
+    assert udev_page([]).startswith("# no USB")
