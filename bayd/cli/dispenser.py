@@ -28,12 +28,13 @@ _CONFIG = click.option(
 )
 _JSON = click.option("--json", "as_json", is_flag=True)
 _NAME = click.argument("name", metavar="DISPENSER")
+_REASON = click.option("--reason", help="For the record; asked for when it is missing.")
 _RELAYS = "(a relay board without Modbus says nothing of itself and cannot be found)"
 
 
 @click.group()
 def dispenser() -> None:
-    """Ball dispensers: find, identify, test, level."""
+    """Ball dispensers: find, identify, test, level, refill, clear."""
 
 
 @dispenser.command()
@@ -103,7 +104,7 @@ def level(name: str, config: Path, as_json: bool, door: Door) -> None:
 @_NAME
 @click.option("--balls", type=click.IntRange(1, 1000), default=1, show_default=True)
 @click.option("--bay", help="Of those that it serves; default: the first at which nobody plays.")
-@click.option("--reason", help="For the record; asked for when it is missing.")
+@_REASON
 @_CONFIG
 @_JSON
 @daemon_options
@@ -117,17 +118,9 @@ def test(
     door: Door,
 ) -> None:
     """Pay balls out on trial: nobody's balls, on record as a test. Needs the running daemon."""
-    device = next((d for d in find_held(door).devices if (d["kind"], d["name"]) == ("dispenser", name)), None)
-    if device is None:
-        text = (
-            f"bayd does not drive a dispenser {name!r} now. A test payout leaves the machine only on record, "
-            "and the daemon keeps that: start it (systemctl start bayd), then run this again"
-        )
-        leave(EX_UNAVAILABLE, text)
+    device = _driven(door, name)
     if bay is not None and bay not in device["bays"]:
         raise click.UsageError(f"{name} does not serve bay {bay}; it serves {', '.join(device['bays'])}")
-    if not device["bays"]:
-        raise click.UsageError(f"no bay has dispenser = {name!r}: give it to one, then try it")
     reason = reason or click.prompt("Reason, for the record")
     body = {"balls": balls, "reason": reason}
     bays = device["bays"] if bay is None else [bay]
@@ -138,6 +131,73 @@ def test(
         click.echo(f"bay {outcome['bay']}, {balls} asked for: {outcome['text']}")
     if not outcome["done"]:
         sys.exit(1)
+
+
+@dispenser.command()
+@_NAME
+@click.option("--balls", type=click.IntRange(0, 1_000_000), help="In it now. [default: it is full]")
+@_REASON
+@_CONFIG
+@_JSON
+@daemon_options
+def refill(
+    name: str,
+    balls: int | None,
+    reason: str | None,
+    config: Path,  # noqa: ARG001 # for the door
+    as_json: bool,
+    door: Door,
+) -> None:
+    """Say that it was filled, for all its bays: the stock begins anew."""
+    device = _driven(door, name)
+    body = {"balls": balls, "reason": reason or click.prompt("Reason, for the record")}
+    path = f"/api/v1/bays/{device['bays'][0]}/refill"
+    document = in_daemon(door, lambda daemon: daemon.post(path, body))
+    now = "full" if balls is None else f"{balls} balls in it"
+    click.echo(json.dumps(document, indent=2) if as_json else f"{name}: {now} now")
+
+
+@dispenser.command()
+@_NAME
+@_REASON
+@_CONFIG
+@_JSON
+@daemon_options
+def clear(
+    name: str,
+    reason: str | None,
+    config: Path,  # noqa: ARG001 # for the door
+    as_json: bool,
+    door: Door,
+) -> None:
+    """Say that you have seen to its fault, for all its bays. Starts no motor: guests press again."""
+    device = _driven(door, name)
+    body = {"device": "dispenser", "reason": reason or click.prompt("Reason, for the record")}
+
+    async def work(daemon: Daemon) -> Any:
+        bays = (await daemon.get("/status"))["bays"]
+        # Each of them knows of it; one that was told while the machine was away may know it alone.
+        faulty = (n for n in device["bays"] if bays[n]["devices"]["dispenser"]["state"] == "fault")
+        number = next(faulty, device["bays"][0])
+        return await daemon.post(f"/api/v1/bays/{number}/fault/clear", body)
+
+    document = in_daemon(door, work)
+    said = f"{name}: taken as seen to; `bayd dispenser identify {name}` says how it is"
+    click.echo(json.dumps(document, indent=2) if as_json else said)
+
+
+def _driven(door: Door, name: str) -> dict[str, Any]:
+    """As the daemon tells it, which keeps what is done with the machine on record. It serves some bay."""
+    device = next((d for d in find_held(door).devices if (d["kind"], d["name"]) == ("dispenser", name)), None)
+    if device is None:
+        text = (
+            f"bayd does not drive a dispenser {name!r} now. What is done with a machine stands on record, "
+            "and the daemon keeps that: start it (systemctl start bayd), then run this again"
+        )
+        leave(EX_UNAVAILABLE, text)
+    if not device["bays"]:
+        raise click.UsageError(f"no bay has dispenser = {name!r}: give it to one, then try it")
+    return device
 
 
 async def pay_on_trial(

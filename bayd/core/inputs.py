@@ -179,6 +179,7 @@ class Refill:
     refill_id: str
     balls: int | None  # in it now; None: full
     actor: Actor
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,6 +330,7 @@ class ClearFault:
 
     device: str
     actor: Actor
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

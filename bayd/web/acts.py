@@ -77,6 +77,7 @@ class SettleBody(Body):
 
 class RefillBody(Body):
     balls: int | None = Field(None, ge=0, le=1_000_000, description="In the machine now. Default: full.")
+    reason: OptionalReason = ""
 
 
 class ExtendBody(OfSession):
@@ -153,6 +154,7 @@ class ModeBody(Body):
 
 class DeviceBody(Body):
     device: Annotated[str, StringConstraints(pattern=r"^(reader|dispenser|screen)$")]
+    reason: OptionalReason = ""
 
 
 class StopServiceBody(Body):
@@ -258,7 +260,7 @@ ACTS: Mapping[str, Act] = {
     "refill": Act(
         RefillBody,
         _DEVICES,
-        lambda b, a, new_id: i.Refill(new_id, b.balls, a),
+        lambda b, a, new_id: i.Refill(new_id, b.balls, a, b.reason),
         "The machine was filled, for all its bays",
     ),
     "extend": Act(ExtendBody, _EVERYBODY, _extend, "More time: asked for, or given by staff"),
@@ -315,6 +317,6 @@ ACTS: Mapping[str, Act] = {
     ),
     "service/resume": Act(NoBody, _DEVICES, lambda _b, a, _: i.ReturnToService(a), "Back into service"),
     "fault/clear": Act(
-        DeviceBody, _DEVICES, lambda b, a, _: i.ClearFault(b.device, a), "The device was looked at"
+        DeviceBody, _DEVICES, lambda b, a, _: i.ClearFault(b.device, a, b.reason), "The device was looked at"
     ),
 }
