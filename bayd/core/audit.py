@@ -71,6 +71,7 @@ def _facts(bay: Bay, now_ms: int) -> dict[str, Fact]:
         "unknown_payouts": len(bay.unsettled),
         "due": sum(due.amount for due in bay.dues),
         "help": bay.help_since_ms is not None,
+        "conflicts": len(bay.conflicts),
         "kept": bay.kept_reason,
         "service_stop": bay.service_stop_pending,
         "pad_failures": bay.pad.failures,

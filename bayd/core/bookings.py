@@ -7,8 +7,8 @@ whole table, with its tests.
 
 from dataclasses import replace
 
+from bayd.core import conflicts, extensions, play
 from bayd.core import events as e
-from bayd.core import extensions, play
 from bayd.core import inputs as i
 from bayd.core.decision import Verdict
 from bayd.core.instant import Instant
@@ -56,13 +56,6 @@ def moved_away(bay: Bay, said: i.ServerMovedAway, now: Instant) -> Verdict:
         text = f"The server shows the session that plays here at bay {said.to}."
         return _conflict(bay, "moved_at_server", said.session_id, text, now)
     return ()
-
-
-def contradicted(bay: Bay, said: i.ServerContradicted, now: Instant) -> Verdict:
-    # Two payments of a session that were not told are two, and each has to be shown.
-    if any((c.code, c.session_id, c.text) == (said.code, said.session_id, said.text) for c in bay.conflicts):
-        return ()
-    return (e.ConflictSeen(said.code, said.session_id, said.text, now.wall_ms),)
 
 
 def numbered(bay: Bay, report: i.ServerNumbered) -> Verdict:
@@ -215,6 +208,6 @@ def _booked_till(bay: Bay, said: i.ServerSaid) -> tuple[e.Event, ...]:
 
 def _conflict(bay: Bay, code: str, session_id: str, text: str, now: Instant) -> tuple[e.Event, ...]:
     """Once per kind and session."""
-    if any(c.code == code and c.session_id == session_id for c in bay.conflicts):
+    if conflicts.find(bay, code, session_id) is not None:
         return ()
     return (e.ConflictSeen(code, session_id, text, now.wall_ms),)

@@ -1,4 +1,4 @@
-"""One input, one decision. The rooms are `bookings`, `pins`, `play`, `extensions`, `dispensing`,
+"""One input, one decision. The rooms are `bookings`, `conflicts`, `pins`, `play`, `extensions`, `dispensing`,
 `ball_books`, `waits`, `modes`, `staff`, `qos_book` and `restart`."""
 
 from typing import assert_never
@@ -6,6 +6,7 @@ from typing import assert_never
 from bayd.core import (
     ball_books,
     bookings,
+    conflicts,
     dispensing,
     extensions,
     modes,
@@ -86,7 +87,7 @@ def _decide(bay: Bay, request: i.Input, now: Instant, rules: Rules) -> Verdict:
         case i.ServerMovedAway():
             return bookings.moved_away(bay, request, now)
         case i.ServerContradicted():
-            return bookings.contradicted(bay, request, now)
+            return conflicts.contradicted(bay, request, now)
         case i.PinEntered():
             return pins.entered(bay, request, now, rules)
         case i.PinWasRight():
@@ -155,6 +156,8 @@ def _decide(bay: Bay, request: i.Input, now: Instant, rules: Rules) -> Verdict:
             return staff.call_help(bay, now)
         case i.AcknowledgeHelp():
             return staff.acknowledge_help(bay, request)
+        case i.SettleConflict():
+            return conflicts.settle(bay, request)
         case i.Hold():
             return staff.hold(bay, request, now)
         case i.Release():

@@ -12,6 +12,7 @@ from bayd.core import qos_events as q
 from bayd.core.model import (
     Balls,
     Booking,
+    Conflict,
     Credit,
     DeviceState,
     Due,
@@ -82,6 +83,16 @@ class ConflictSeen:
     session_id: str
     text: str
     wall_ms: int
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictSettled:
+    """Staff have looked into it."""
+
+    conflict: str  # its name
+    by: str
+    reason: str
 
 
 # PINs. The attempt is journaled before the check, so that a crash never gives a free guess.
@@ -276,6 +287,8 @@ class SessionMovedIn:
     at_ms: int
     wall_ms: int
     credits: tuple[Credit, ...] = ()  # its balls, which may yet land in a target
+    conflicts: tuple[Conflict, ...] = ()
+    help_since_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -640,6 +653,7 @@ Event = (
     | SessionNumbered
     | BookedTillSeen
     | ConflictSeen
+    | ConflictSettled
     | PinAttempted
     | PinAccepted
     | PinRefused

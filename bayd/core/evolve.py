@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import assert_never
 
-from bayd.core import ball_counters, qos_lease
+from bayd.core import ball_counters, conflicts, qos_lease
 from bayd.core import events as e
 from bayd.core import qos_events as q
 from bayd.core.model import (
@@ -33,14 +33,12 @@ from bayd.core.phases import next_phase
 from bayd.core.qos_budget import Spent
 
 _READER = "reader"
-_OF_MOVES = ("moved_at_server", "move_not_told")
 
 # Changes with every change of what `evolve` makes of the same events: a snapshot of another number is
 # not used, the events are read again.
-REDUCER_VERSION = 12
+REDUCER_VERSION = 13
 
 _ENDED_IDS_KEPT = 512  # more sessions than a bay can end within the booking horizon
-_CONFLICTS_KEPT = 20
 _NUMBERS_KEPT = 512
 _ANY_TIME_MS = 30 * 24 * 3_600_000  # an outage of unknown length: the server's timer proves nothing any more
 _LAST_READS_MS = 10_000  # after the end: what lay on the tee is decided about, and recorded
@@ -91,9 +89,11 @@ def _apply(bay: Bay, event: e.Event) -> Bay:
             return replace(bay, numbers=dict(list(numbers.items())[-_NUMBERS_KEPT:]))
         case e.BookedTillSeen(booked):
             return replace(bay, booked_till=booked)
-        case e.ConflictSeen(code, session_id, text, wall_ms):
-            conflict = Conflict(code, session_id, text, wall_ms)
-            return replace(bay, conflicts=(*bay.conflicts, conflict)[-_CONFLICTS_KEPT:])
+        case e.ConflictSeen(code, session_id, text, wall_ms, key):
+            conflict = Conflict(code, session_id, text, wall_ms, key)
+            return replace(bay, conflicts=conflicts.remember(bay.conflicts, conflict))
+        case e.ConflictSettled(name):
+            return replace(bay, conflicts=tuple(c for c in bay.conflicts if c.name != name))
 
         case e.PinAttempted(attempt_id, request_key, at_ms, failures, locked_until_ms):
             attempt = PinAttempt(attempt_id, request_key, at_ms)
@@ -174,7 +174,6 @@ def _apply(bay: Bay, event: e.Event) -> Bay:
                 grace_until_ms=event.grace_until_ms,
                 ended_ids=_remember(bay.ended_ids, event.session_id),
                 moved=None,
-                help_since_ms=None,
                 booked_till=False,
             )
         case e.SessionMovedAway():
@@ -182,10 +181,10 @@ def _apply(bay: Bay, event: e.Event) -> Bay:
         case e.SessionMovedIn():
             return _moved_in(bay, event)
         case e.ServerMoveSeen(session_id):
-            conflicts = tuple(
-                c for c in bay.conflicts if c.session_id != session_id or c.code not in _OF_MOVES
+            left = tuple(
+                c for c in bay.conflicts if c.session_id != session_id or c.code not in conflicts.OF_MOVES
             )
-            return replace(_in_session(bay, server_bays=()), conflicts=conflicts)
+            return replace(_in_session(bay, server_bays=()), conflicts=left)
         case e.GraceEnded():
             return replace(bay, grace_until_ms=None)
         case e.GameSelected(session_id, game, own):
@@ -365,6 +364,8 @@ def _moved_in(bay: Bay, event: e.SessionMovedIn) -> Bay:
         unsettled=(*bay.unsettled, *event.unsettled),
         dues=(*bay.dues, *event.dues),
         credits=_latest_credits((*bay.credits, *event.credits)),
+        conflicts=(*bay.conflicts, *(c for c in event.conflicts if c not in bay.conflicts)),
+        help_since_ms=bay.help_since_ms if event.help_since_ms is None else event.help_since_ms,
         numbers=numbers,
         grace_until_ms=None,
     )

@@ -64,6 +64,16 @@ class ServerContradicted:
     code: str
     session_id: str
     text: str
+    key: str = ""  # what in the session it is about, where there may be several
+
+
+@dataclass(frozen=True, slots=True)
+class SettleConflict:
+    """Staff have looked into what the server and the bay disagreed about."""
+
+    conflict: str  # its name
+    actor: Actor
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -473,6 +483,7 @@ Input = (
     | SelectPlayer
     | CallHelp
     | AcknowledgeHelp
+    | SettleConflict
     | Hold
     | Release
     | StopService

@@ -385,6 +385,11 @@ class Conflict:
     session_id: str
     text: str
     wall_ms: int
+    key: str = ""  # what in the session it is about, where there may be several
+
+    @property
+    def name(self) -> str:
+        return f"{self.code}/{self.session_id}/{self.key}"
 
 
 @dataclass(frozen=True, slots=True)

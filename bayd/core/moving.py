@@ -9,7 +9,7 @@ settle.
 
 from dataclasses import dataclass, replace
 
-from bayd.core import ball_books
+from bayd.core import ball_books, conflicts
 from bayd.core import events as e
 from bayd.core import inputs as i
 from bayd.core.decide import decide
@@ -123,6 +123,8 @@ def _come(source: Bay, target: Bay, request: i.Move, now: Instant) -> tuple[e.Ev
         unsettled=tuple(flag for flag in source.unsettled if flag.session_id == session_id),
         dues=tuple(due for due in source.dues if due.session_id == session_id),
         credits=tuple(credit for credit in source.credits if credit.session_id == session_id),
+        conflicts=conflicts.of_session(source.conflicts, session_id),
+        help_since_ms=source.help_since_ms,
         by=request.actor.name,
         reason=request.reason,
         at_ms=now.boot_ms,

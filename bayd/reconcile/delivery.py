@@ -207,7 +207,7 @@ class Deliveries:
         settled = await self._once.carry_out(operation)
         if not settled.plainly:
             text = f"The answer to {event.minutes} more minutes got lost; the server shows some like them."
-            fact = i.ServerContradicted("extension_doubtful", event.session_id, text)
+            fact = i.ServerContradicted("extension_doubtful", event.session_id, text, event.op_id)
             await self._bays.submit(record.bay, fact)
 
     async def _pay(

@@ -119,12 +119,12 @@ class SignedCalls:
         if amount == 0:
             return
         if password is None:
-            await self._not_paid(record.bay, session_id, amount, _UNSIGNED)
+            await self._not_paid(record.bay, session_id, due_id, amount, _UNSIGNED)
             return
         try:
             transaction = await self._chosen(due_id, server_id, amount)
             if transaction is None:
-                await self._not_paid(record.bay, session_id, amount, "it shows no such due")
+                await self._not_paid(record.bay, session_id, due_id, amount, "it shows no such due")
                 return
 
             async def look() -> tuple[ServerTransaction, ...]:
@@ -158,7 +158,7 @@ class SignedCalls:
             )
             await self._once.carry_out(operation)
         except CapabilityMissing:
-            await self._not_paid(record.bay, session_id, amount, "it does not have the call")
+            await self._not_paid(record.bay, session_id, due_id, amount, "it does not have the call")
 
     async def _chosen(self, due_id: str, server_id: int, amount: int) -> int | None:
         """Which due is paid: chosen once, the oldest of that amount. One is as good as another like it."""
@@ -176,9 +176,9 @@ class SignedCalls:
         if event.to in self._bays.bays:
             await self._bays.submit(event.to, fact)
 
-    async def _not_paid(self, number: str, session_id: str, amount: int, why: str) -> None:
+    async def _not_paid(self, number: str, session_id: str, due_id: str, amount: int, why: str) -> None:
         text = f"The server was not told that {amount} were paid at the bay: {why}. Enter it at the desk."
-        await self._bays.submit(number, i.ServerContradicted("payment_not_told", session_id, text))
+        await self._bays.submit(number, i.ServerContradicted("payment_not_told", session_id, text, due_id))
 
 
 def op_id_of_move(event: e.SessionMovedAway) -> str:

@@ -152,6 +152,13 @@ class ModeBody(Body):
     reason: Reason
 
 
+class ConflictBody(Body):
+    conflict: Annotated[str, StringConstraints(min_length=1, max_length=400)] = Field(
+        description="As the warning says."
+    )
+    reason: Reason
+
+
 class DeviceBody(Body):
     device: Annotated[str, StringConstraints(pattern=r"^(reader|dispenser|screen)$")]
     reason: OptionalReason = ""
@@ -289,6 +296,12 @@ ACTS: Mapping[str, Act] = {
     ),
     "help": Act(NoBody, _EVERYBODY, lambda _b, a, _: i.CallHelp(a), "Call for help"),
     "help/acknowledge": Act(NoBody, _STAFF, lambda _b, a, _: i.AcknowledgeHelp(a), "Help is on its way"),
+    "conflicts/settle": Act(
+        ConflictBody,
+        _STAFF,
+        lambda b, a, _: i.SettleConflict(b.conflict, a, b.reason),
+        "A warning about the central server was looked into",
+    ),
     "start": Act(
         StartBody, _STAFF, lambda b, a, _: i.StartPlay(a, b.reason, b.session_id), "Start without the PIN"
     ),

@@ -195,6 +195,9 @@ class WarningView(_Document):
     code: str
     since: Time | None
     text: str
+    conflict: str | None = Field(
+        None, description="What the central server and the bay disagree about; `conflicts/settle` takes it."
+    )
 
 
 class BayDocument(_Document):

@@ -160,7 +160,7 @@ def warnings_of(bay: Bay) -> list[WarningView]:
         for name, fact in sorted(bay.devices.items())
         if fact.state in ("lost", "fault")
     ]
-    warnings += [_warning(c.code, c.wall_ms, c.text) for c in bay.conflicts]
+    warnings += [_warning(c.code, c.wall_ms, c.text, c.name) for c in bay.conflicts]
     for flag in bay.unsettled:
         text = f"{flag.balls} balls may or may not have been paid out ({flag.text}): settle them."
         warnings.append(_warning("balls_unknown", flag.wall_ms, text))
@@ -315,8 +315,8 @@ def _balls(bay: Bay, rules: Rules, queue_place: int) -> BallsView:
     )
 
 
-def _warning(code: str, wall_ms: int, text: str) -> WarningView:
-    return WarningView(code=code, since=rfc3339(wall_ms), text=text)
+def _warning(code: str, wall_ms: int, text: str, conflict: str | None = None) -> WarningView:
+    return WarningView(code=code, since=rfc3339(wall_ms), text=text, conflict=conflict)
 
 
 def _game(game: Game) -> GameView:

@@ -104,6 +104,25 @@ def test_a_session_goes_with_its_exact_time_balls_players_and_game() -> None:
     assert (last.reason, last.played_ms) == (EndReason.TIME, 75 * 60_000)
 
 
+def test_a_call_for_help_and_what_is_owed_an_explanation_go_along() -> None:
+    hall = playing().at(60).when(i.CallHelp(SCREEN)).when(i.Extend("op1", 15, 500, STAFF, "asked for it"))
+    hall.when(i.ServerContradicted("payment_not_told", "7", "500 were not told.", "op1"))
+    hall.when(i.ServerContradicted("moved_at_server", "7", "It is shown at bay 110."))
+    hall.when(i.ServerContradicted("payment_not_told", "6", "An earlier guest's.", "op0"))
+    hall.at(70).move()
+    here, there = hall.bays["109"], hall.bays["110"]
+    assert (here.help_since_ms, there.help_since_ms) == (None, 60_000)
+    assert [c.name for c in here.conflicts] == ["payment_not_told/6/op0"]
+    assert [c.name for c in there.conflicts] == ["payment_not_told/7/op1"]
+
+
+def test_a_call_outlives_the_session_until_somebody_comes() -> None:
+    hall = playing().at(60).when(i.CallHelp(SCREEN)).at(70).when(i.End(STAFF, "time to close"))
+    assert hall.bays["109"].help_since_ms == 60_000
+    hall.when(i.AcknowledgeHelp(STAFF))
+    assert hall.bays["109"].help_since_ms is None
+
+
 def test_low_latency_and_antennas_are_wanted_at_the_new_bay_alone() -> None:
     hall = playing().at(60).move()
     here, there = (desired(hall.bays[number], hall.rules) for number in ("109", "110"))

@@ -223,6 +223,25 @@ def test_what_proves_nothing_is_one_conflict_and_play_goes_on(code: str) -> None
     assert waiting.bay.phase is Phase.BOOKED
 
 
+def not_told(due: str) -> i.ServerContradicted:
+    return i.ServerContradicted("payment_not_told", "7", "1000 were not told.", due)
+
+
+def test_each_payment_that_was_not_told_is_a_warning_until_somebody_settles_it() -> None:
+    book = playing(60)
+    for due in ("a", "b", "a"):
+        book.when(not_told(due))
+    for number in range(40):
+        book.when(i.ServerContradicted("ids_backwards", str(number), "…"))
+    money = [c.name for c in book.bay.conflicts if c.code == "payment_not_told"]
+    assert money == ["payment_not_told/7/a", "payment_not_told/7/b"]
+    assert [c.session_id for c in book.bay.conflicts][-20:] == [str(number) for number in range(20, 40)]
+    assert len(book.bay.conflicts) == 22
+    book.when(i.SettleConflict(money[0], STAFF, "entered")).then(seen(e.ConflictSettled, conflict=money[0]))
+    book.when(i.SettleConflict(money[0], STAFF, "entered")).refused("no_conflict")
+    assert [c.name for c in book.bay.conflicts if c.code == "payment_not_told"] == money[1:]
+
+
 def test_a_move_takes_a_booking_along_and_no_play() -> None:
     book = playing(60)
     book.when(i.ServerMovedAway("7", "110")).then(conflict("moved_at_server"))

@@ -30,6 +30,7 @@ ACTS_BY_ROLE: dict[str, tuple[dict[str, Any], str, set[str]]] = {
     "player": ({"session_user_id": 3}, "playing", {"screen", "staff"}),
     "help": ({}, "playing", {"screen", "staff"}),
     "help/acknowledge": ({}, "called", {"staff"}),
+    "conflicts/settle": ({"conflict": "payment_not_told/7/due-1", **REASON}, "contradicted", {"staff"}),
     "start": (REASON, "booked", {"staff"}),
     "walk-in": ({"minutes": 30, "amount": 500, **REASON}, "free", {"staff"}),
     "unlock": (REASON, "booked", {"staff"}),
@@ -74,6 +75,9 @@ async def reach(house: House, state: str) -> None:
         case "owing":
             given = i.Extend("op", 15, 100, anna, "asked for it", payment=Payment.ON_ACCOUNT)
             await house.bays.submit("109", given)
+        case "contradicted":
+            said = i.ServerContradicted("payment_not_told", "7", "1000 were not told.", "due-1")
+            await house.bays.submit("109", said)
         case "called":
             await house.bays.submit("109", i.CallHelp(screen))
         case "unknown":

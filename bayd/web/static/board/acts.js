@@ -63,6 +63,12 @@ export const ACTS = {
       { name: "due_id", kind: "choice", choices: (words) => bay.dues.map((one) => [one.due_id, words.say("due.text", { count: one.minutes, price: words.price(one.amount, board.page.currency) })]) },
       payment("cash", "card", "desk"), REASON],
   },
+  "conflicts/settle": {
+    when: (bay) => bay.warnings.some((one) => one.conflict !== null),
+    fields: (bay) => [
+      { name: "conflict", kind: "choice", choices: () => bay.warnings.filter((one) => one.conflict !== null).map((one) => [one.conflict, one.text]) },
+      REASON],
+  },
   refill: { when: (bay) => bay.balls.machine, technician: true, fields: () => [NUMBER("balls", { required: false })] },
   "fault/clear": {
     when: (bay) => faulty(bay).length > 0, technician: true,

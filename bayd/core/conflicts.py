@@ -1,0 +1,55 @@
+"""What the server and the bay disagree about, until staff have settled it.
+
+A conflict is known by its code, its session and `key`: what in the session it is about, such as one
+extension. All three make its name.
+What is about money stays until somebody settles it; of the rest the newest are kept.
+"""
+
+from bayd.core import events as e
+from bayd.core import inputs as i
+from bayd.core.decision import Refusal, Verdict
+from bayd.core.instant import Instant
+from bayd.core.model import Bay, Conflict
+
+OF_MONEY = frozenset(
+    {
+        "payment_not_told",
+        "extension_doubtful",
+        "extensions_differ",
+        "extensions_not_compared",
+        "walk_in_doubtful",
+        "walk_in_unclaimed",
+    }
+)
+OF_MOVES = frozenset({"moved_at_server", "move_not_told"})  # over as soon as the server shows the move
+
+_OTHERS_KEPT = 20
+
+
+def contradicted(bay: Bay, said: i.ServerContradicted, now: Instant) -> Verdict:
+    if find(bay, said.code, said.session_id, said.key) is not None:
+        return ()
+    return (e.ConflictSeen(said.code, said.session_id, said.text, now.wall_ms, said.key),)
+
+
+def settle(bay: Bay, request: i.SettleConflict) -> Verdict:
+    """Staff have looked, and done what there was to do."""
+    if all(c.name != request.conflict for c in bay.conflicts):
+        return Refusal("no_conflict", "There is no such warning here any more.")
+    return (e.ConflictSettled(request.conflict, request.actor.name, request.reason),)
+
+
+def find(bay: Bay, code: str, session_id: str, key: str = "") -> Conflict | None:
+    name = Conflict(code, session_id, "", 0, key).name
+    return next((c for c in bay.conflicts if c.name == name), None)
+
+
+def remember(conflicts: tuple[Conflict, ...], new: Conflict) -> tuple[Conflict, ...]:
+    others = [c for c in (*conflicts, new) if c.code not in OF_MONEY]
+    forgotten = others[:-_OTHERS_KEPT]
+    return tuple(c for c in (*conflicts, new) if c not in forgotten)
+
+
+def of_session(conflicts: tuple[Conflict, ...], session_id: str) -> tuple[Conflict, ...]:
+    """What goes along when the session moves."""
+    return tuple(c for c in conflicts if c.session_id == session_id and c.code not in OF_MOVES)
