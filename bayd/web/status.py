@@ -134,11 +134,12 @@ class StatusPages:
             warnings=[StatusWarning(**warning) for warning in self._warnings()],
         )
 
-    def document(self) -> StatusDocument:
+    def document(self, *, names: bool = False) -> StatusDocument:
+        """`names`: also what tells who plays, and the reasons that staff gave."""
         bays = {}
         warnings = [StatusWarning(**warning) for warning in self._warnings()]
         for number, task in self._bays.bays.items():
-            bays[number] = self._views.show(task.bay, names=False)
+            bays[number] = self._views.show(task.bay, names=names)
             warnings += [StatusWarning(bay=number, **dict(warning)) for warning in bays[number].warnings]
         return StatusDocument(
             version=self._version,

@@ -86,11 +86,13 @@ async def test_the_handover_names_all_that_is_open(house: House) -> None:
         "Bay 109: INR 600, session 7",
         "Deliveries set aside (1)",
         "SessionExtended of session 7: it cannot be told",
-        "Bay 110: Held",
+        "Bay 110: Held, since ",
+        f", {_REASON['reason']}</li>",
         "Balls are not counted.",
     ):
         assert wanted in text, wanted
     assert "Balls to settle (0)" in text
+    assert _REASON["reason"] not in await page(house, "/handover", TECHNICIAN)
 
 
 async def test_the_pages_behind_the_board_are_for_those_who_signed_in(house: House) -> None:

@@ -1,8 +1,9 @@
 """`/handover`: what the next shift has to know, made to be printed; it needs no script."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from http import HTTPStatus
+from typing import Protocol
 
 from aiohttp import web
 
@@ -18,7 +19,11 @@ from bayd.web.routes import Answer, Route
 
 _CLOSED = frozenset({Phase.HELD, Phase.OUT_OF_SERVICE, Phase.PAUSED})
 
-Status = Callable[[], StatusDocument]
+
+class Status(Protocol):
+    """The range as it is now."""
+
+    def __call__(self, *, names: bool) -> StatusDocument: ...
 
 
 class HandoverPage:
@@ -38,7 +43,7 @@ class HandoverPage:
         if (other := elsewhere(caller)) is not None:
             return other
         said = self._frame.words
-        status = self._status()
+        status = self._status(names=caller.sees_names)
         now = datetime.fromtimestamp(self._clock.now().wall_ms / 1000, self._frame.zone)
         made = said.say(
             "handover.made", site=self._frame.site_name, time=f"{now:%Y-%m-%d %H:%M}", name=caller.known.name
@@ -104,7 +109,12 @@ class HandoverPage:
 
     def _closed(self, bay: BayDocument) -> str:
         said = self._frame.words
-        return said.say("handover.bay", bay=bay.number, state=said.say(f"phase.{bay.phase.value}"))
+        text = said.say("handover.bay", bay=bay.number, state=said.say(f"phase.{bay.phase.value}"))
+        if bay.kept is None:
+            return text
+        now_ms, since = self._clock.now().wall_ms, bay.kept.since
+        when = None if since is None else said.say("bay.since", time=self._frame.moment(since, now_ms))
+        return ", ".join(part for part in (text, when, bay.kept.reason) if part)
 
     async def _parked(self) -> list[str]:
         said = self._frame.words
