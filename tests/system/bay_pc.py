@@ -4,6 +4,7 @@ Server and range are processes of the same machine, run from a copy of the packa
 upgraded or removed is the daemon alone.
 """
 
+import fcntl
 import json
 import secrets
 import shutil
@@ -69,13 +70,21 @@ print("[" + ",".join(payload for (payload,) in rows) + "]")
 
 
 class Packages:
-    """Debian packages of the tree under test, made once; later versions differ in what a test wants."""
+    """Debian packages of the tree under test; later versions differ in what a test wants.
+
+    Each is made once, for all who share the directory.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     def make(self, version: str, edit: Callable[[Path], None] | None = None) -> Path:
         """The package of a version; `edit` may change its sources (a directory with bayd/ and hardware/)."""
+        with (self._directory / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # another worker may be at it
+            return self._make(version, edit)
+
+    def _make(self, version: str, edit: Callable[[Path], None] | None) -> Path:
         file = next(self._directory.glob(f"bayd_{version}_*.deb"), None)
         if file is not None:
             return file
