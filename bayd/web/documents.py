@@ -333,6 +333,21 @@ class BaysDocument(_Document):
     bays: dict[str, BayDocument]
 
 
+class MovingView(_Document):
+    """What the clock alone moves at a bay; the words are BayDocument's."""
+
+    remaining_s: Duration | None
+    locked_for_s: Count
+    help_for_s: Duration | None
+    waits_s: Duration | None
+
+
+class AliveDocument(_Document):
+    """`data` of the event `alive`: whose clock stood still meanwhile (a machine that slept) is put right."""
+
+    bays: dict[str, MovingView]
+
+
 class OutboxItemView(_Document):
     seq: Count = Field(description="Of the event to be delivered; names the item.")
     bay: str

@@ -2,13 +2,16 @@
 
 A stream opens with the event `bays`, all states at once, or, asked with `Last-Event-ID`, goes on behind that
 event without a gap. Every other message is one event of the journal with its bay's present state: whoever
-draws the newest state of each bay is right, however much came at once.
+draws the newest state of each bay is right, however much came at once. `alive`, at the beginning and every
+few seconds, says what the clock alone has moved: a viewer's clock stands still while its machine sleeps, the
+daemon's does not.
 
 Each viewer has a bounded buffer. One that stops reading is cut off and slows nobody; it comes back with its
 last id and misses nothing.
 """
 
 import asyncio
+import contextlib
 import socket
 from collections import deque
 from dataclasses import dataclass, field
@@ -23,7 +26,7 @@ from bayd.ports import Log
 from bayd.runtime.range import Range
 from bayd.web.access import Caller
 from bayd.web.browsers import WebSession
-from bayd.web.documents import BayDocument, BaysDocument, EventDocument, PayoutView
+from bayd.web.documents import AliveDocument, BayDocument, BaysDocument, EventDocument, PayoutView
 from bayd.web.feed import EventFeed
 from bayd.web.problems import Problem, ProblemError
 from bayd.web.routes import Answer, Parameter, Route
@@ -34,8 +37,6 @@ _ID_PATTERN = "^[0-9]{1,18}$"
 _SEND_BUFFER_BYTES = 64 * 1024  # in the kernel; what a viewer does not read is to show soon
 _RETRY_MS = 2_000
 
-# A message, because a page is not told of comments: who hears nothing for long knows that it is cut off.
-_ALIVE = b"event: alive\ndata: {}\n\n"
 _HEADERS = {
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-store",
@@ -115,8 +116,8 @@ class EventStreams:
                 {
                     HTTPStatus.OK: Answer(
                         "Server-sent events. `bays` (data: BaysDocument) opens a stream that continues no"
-                        " other; `alive` says every few seconds that nothing happens; every other message has"
-                        " EventDocument as its data.",
+                        " other; `alive` (AliveDocument) comes every few seconds, whatever happens; every"
+                        " other message has EventDocument as its data.",
                         media_types=("text/event-stream",),
                     )
                 },
@@ -179,18 +180,21 @@ class EventStreams:
             after = page[-1].seq
 
     async def _follow(self, viewer: _Viewer, response: web.StreamResponse) -> None:
+        loop = asyncio.get_running_loop()
+        alive_at = loop.time()
         while viewer.buffer or not viewer.over:
             data = b"".join(viewer.buffer)
             viewer.buffer.clear()
             viewer.changed.clear()
+            if loop.time() >= alive_at:
+                data += self._alive(viewer)
+                alive_at = loop.time() + self._limits.heartbeat_s
             if data:
                 await self._write(viewer, response, data)
                 continue
-            try:
-                async with asyncio.timeout(self._limits.heartbeat_s):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(alive_at):
                     await viewer.changed.wait()
-            except TimeoutError:
-                await self._write(viewer, response, _ALIVE)
 
     async def _write(self, viewer: _Viewer, response: web.StreamResponse, data: bytes) -> None:
         """Raises ConnectionError, also when nobody reads."""
@@ -239,6 +243,11 @@ class EventStreams:
         bays = {number: self._state(number, viewer) for number in self._bays.bays if number in viewer.bays}
         document = BaysDocument(seq=seq, bays=bays)
         return f"id: {seq}\nevent: bays\ndata: {document.model_dump_json()}\n\n".encode()
+
+    def _alive(self, viewer: _Viewer) -> bytes:
+        """A message, as a page is not told of comments: who hears nothing for long is cut off."""
+        moving = {number: self._views.moving(self._bays.bays[number].bay) for number in sorted(viewer.bays)}
+        return f"event: alive\ndata: {AliveDocument(bays=moving).model_dump_json()}\n\n".encode()
 
     def _state(self, number: str, viewer: _Viewer) -> BayDocument:
         return self._views.show(self._bays.bays[number].bay, names=viewer.caller.sees_names)

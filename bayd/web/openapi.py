@@ -12,7 +12,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from bayd.web.access import Caller
 from bayd.web.browsers import COOKIE
-from bayd.web.documents import BaysDocument, EventDocument, ProblemDocument
+from bayd.web.documents import AliveDocument, BaysDocument, EventDocument, ProblemDocument
 from bayd.web.problems import CONTENT_TYPE
 from bayd.web.routes import JSON, Answer, Parameter, Route
 
@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 _REFERENCE = "#/components/schemas/{model}"
 # Documents that no answer names, because they stand in the messages of a stream.
-_IN_STREAMS: tuple[type[BaseModel], ...] = (EventDocument, BaysDocument)
+_IN_STREAMS: tuple[type[BaseModel], ...] = (EventDocument, BaysDocument, AliveDocument)
 
 # What every call may answer, whoever asks.
 _ALWAYS = {

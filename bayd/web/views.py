@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from bayd.core.dispensing import choices
 from bayd.core.extensions import offers
 from bayd.core.instant import Instant
-from bayd.core.model import Balls, Bay, DeviceFact, Game, Phase, PlaySession
+from bayd.core.model import AskedExtension, Balls, Bay, DeviceFact, Game, Phase, PlaySession
 from bayd.core.pins import locked_for_ms, tries_left
 from bayd.core.play import guest_pause_left_ms, why_no_guest_pause
 from bayd.core.rules import Rules
@@ -28,6 +28,7 @@ from bayd.web.documents import (
     KeptView,
     LowLatencyView,
     ModeView,
+    MovingView,
     OfferView,
     PadView,
     PlayerView,
@@ -90,6 +91,18 @@ class BayViews:
             games=self._games(),
         )
 
+    def moving(self, bay: Bay) -> MovingView:
+        """As in `show`."""
+        now = self._clock.now()
+        session = bay.session
+        asked = None if session is None else session.extension_asked
+        return MovingView(
+            remaining_s=None if session is None else session.remaining_ms(now.boot_ms) / 1000,
+            locked_for_s=_locked_for_s(bay, now),
+            help_for_s=_help_for_s(bay, now),
+            waits_s=None if asked is None else _waits_s(asked, now),
+        )
+
     def still_life(self, bay: Bay, document: BayDocument) -> str:
         """The document without what only moves with the clock."""
         now = self._clock.now()
@@ -127,7 +140,7 @@ def bay_view(
         games=[_game(game) for game in offered_games(bay, rules, games)],
         next_game=None if not bay.bookings or bay.bookings[0].game is None else bay.bookings[0].game.id,
         balls=_balls(bay, rules, queue_place),
-        pin=PadView(tries_left=tries_left(bay, rules), locked_for_s=-(-locked_for_ms(bay, now) // 1000)),
+        pin=PadView(tries_left=tries_left(bay, rules), locked_for_s=_locked_for_s(bay, now)),
         devices=BayDevices(
             reader=_device(bay, "reader", there=rules.reader),
             dispenser=_device(bay, "dispenser", there=rules.dispenser is not None),
@@ -135,7 +148,7 @@ def bay_view(
         ),
         qod=LowLatencyView(state=qod_state),
         help_called=bay.help_since_ms is not None,
-        help_for_s=None if bay.help_since_ms is None else max(0, now.boot_ms - bay.help_since_ms) / 1000,
+        help_for_s=_help_for_s(bay, now),
         extension_asked=None if asked is None else asked.minutes,
         extension=_extension(bay, rules, now),
         dues=[
@@ -202,6 +215,18 @@ def rfc3339(wall_ms: int) -> str:
     return (
         datetime.fromtimestamp(wall_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     )
+
+
+def _locked_for_s(bay: Bay, now: Instant) -> int:
+    return -(-locked_for_ms(bay, now) // 1000)
+
+
+def _help_for_s(bay: Bay, now: Instant) -> float | None:
+    return None if bay.help_since_ms is None else max(0, now.boot_ms - bay.help_since_ms) / 1000
+
+
+def _waits_s(asked: AskedExtension, now: Instant) -> float:
+    return max(0, now.wall_ms - asked.wall_ms) / 1000
 
 
 def _kept(bay: Bay, *, names: bool) -> KeptView | None:
@@ -272,7 +297,7 @@ def _extension(bay: Bay, rules: Rules, now: Instant) -> ExtensionView:
             minutes=asked.minutes,
             amount=asked.amount,
             since=rfc3339(asked.wall_ms),
-            waits_s=max(0, now.wall_ms - asked.wall_ms) / 1000,
+            waits_s=_waits_s(asked, now),
         ),
         declined=None if session is None else session.extension_declined or None,
         owed_at_server=bay.owed_at_server,

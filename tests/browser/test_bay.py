@@ -1,5 +1,6 @@
 """What a guest does at the bay's screen, over the real core, journal and service."""
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -8,6 +9,7 @@ import pytest_asyncio
 from playwright.async_api import BrowserContext, Page, Route, expect
 
 from bayd.web.browsers import COOKIE
+from bayd.web.events import StreamLimits
 from tests.browser.states import let_in, prepare, type_pin
 from tests.web.house import PIN, STAFF, House
 
@@ -211,6 +213,22 @@ async def test_an_end_is_asked_about_first(screen: tuple[House, Page]) -> None:
     await page.get_by_test_id("act-end").click()
     await page.get_by_test_id("end-yes").click()
     await phase(page, "grace")
+
+
+async def test_a_screen_that_slept_shows_the_time_that_is_left(
+    closed_house: House, context: BrowserContext
+) -> None:
+    closed_house.stream_limits = replace(StreamLimits(), heartbeat_s=0.5)
+    async with closed_house.open() as house:
+        await house.play()
+        await let_in(house, context)
+        page = await context.new_page()
+        await page.goto(house.url("/bay/109"))
+        await expect(page.get_by_test_id("time")).to_contain_text(re.compile("^59:|^1:00:00"))
+        before = house.journal.last_seq
+        house.clock.go_on(20 * 60_000)  # which the page's clock slept through
+        await expect(page.get_by_test_id("time")).to_contain_text("39:")
+        assert house.journal.last_seq == before
 
 
 @pytest.mark.parametrize("step_ms", [3_600_000, -3_600_000])

@@ -37,6 +37,7 @@ class Viewer:
     def __init__(self, answer: Any) -> None:
         self._answer = answer
         self.alive = 0
+        self.moving: dict[str, Any] = {}  # what the last sign of life said
         self.retry = ""
 
     async def next(self) -> Message | None:
@@ -52,6 +53,7 @@ class Viewer:
                     event = fields.get("event", "message")
                     if event == "alive":
                         self.alive += 1
+                        self.moving = json.loads(fields["data"])["bays"]
                         fields.clear()
                         continue
                     return Message(fields.get("id", ""), event, json.loads(fields["data"]))
@@ -281,6 +283,38 @@ async def test_a_silent_stream_shows_that_it_lives(closed_house: House) -> None:
         (message,) = await waiting
         assert message is not None
         assert message.data["kind"] == "HelpCalled"
+
+
+async def test_a_sign_of_life_says_what_the_clock_has_moved(closed_house: House) -> None:
+    """Also while things happen at other bays."""
+    closed_house.stream_limits = replace(StreamLimits(), heartbeat_s=0.05)
+    async with closed_house.open() as house, watching(house) as viewer:
+        await viewer.next()
+        await house.play()
+        await house.press("help")
+        await house.book("110", "8")
+        for _ in range(5):
+            await house.press("pin", {"pin": "000000"}, bay="110", token=STAFF)
+        house.clock.go_on(40_000)
+        async with asyncio.timeout(PATIENCE_S):
+            while (viewer.moving.get("109", {}).get("remaining_s") or 3_600) > 3_560:
+                await press_help(house, 1, "110")
+                await viewer.until("HelpAcknowledged")
+        bay, other = viewer.moving["109"], viewer.moving["110"]
+        assert 3_500 < bay["remaining_s"] <= 3_560
+        assert bay["help_for_s"] >= 40
+        assert 0 < other["locked_for_s"] <= 20
+        assert (other["remaining_s"], other["waits_s"]) == (None, None)
+
+
+async def test_a_stream_that_goes_on_hears_at_once_what_the_clock_has_moved(house: House) -> None:
+    """A PC that slept missed no event."""
+    await house.play()
+    house.clock.go_on(600_000)
+    async with watching(house, last_id=str(house.journal.last_seq)) as viewer:
+        await house.press("help")
+        await viewer.until("HelpCalled")
+        assert viewer.moving["109"]["remaining_s"] <= 3_000
 
 
 async def deaf_viewer(house: House, token: str) -> socket.socket:

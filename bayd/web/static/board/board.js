@@ -100,7 +100,7 @@ export class Board {
     const { words } = this;
     const waits = this.waits();
     const staff = this.page.me.role === "staff";
-    const key = [waits.map((one) => [one.kind, one.number, one.since >= LATE_AFTER_S, one.state.extension.asked]), this.fresh];
+    const key = [waits.map((one) => [one.kind, one.number, one.since >= LATE_AFTER_S, one.state.extension.asked?.minutes, one.state.extension.asked?.amount]), this.fresh];
     rebuild(this.calls, key, () => {
       if (waits.length === 0) return [h("p.quiet.nobody", { "data-testid": "no-calls" }, words.say("calls.none"))];
       return [
@@ -233,7 +233,7 @@ export class Board {
       this.body.append(row);
     }
     const { state } = this.bays.get(number);
-    const still = { ...state, session: state.session && { ...state.session, remaining_s: 0 }, waiting: state.waiting && this.moment(state.waiting.since), help_for_s: 0, version: 0 };
+    const still = { ...state, session: state.session && { ...state.session, remaining_s: 0 }, waiting: state.waiting && this.moment(state.waiting.since), help_for_s: 0, extension: { ...state.extension, asked: state.extension.asked && { ...state.extension.asked, waits_s: 0 } }, version: 0 };
     rebuild(row, [still, this.fresh, this.today], () => this.cells(number, state));
     row.dataset.urgent = String(this.urgency(number));
   }

@@ -2,13 +2,27 @@
 //
 // The stream opens with all states, or goes on behind the last event without a gap (Last-Event-ID, which the
 // browser sends by itself). Every message carries the whole state of its bay: drawing the newest is right
-// however many were missed. The daemon says "alive" every few seconds; when nothing at all comes for longer
-// than `STALE_AFTER_MS`, or the connection breaks, what is shown is stale and is called so at once.
+// however many were missed. The daemon says "alive" every few seconds, with what its clock alone has moved: this
+// machine's may have stood still, asleep. When nothing at all comes for longer than `STALE_AFTER_MS`, or the
+// connection breaks, what is shown is stale and is called so at once.
 
 const STALE_AFTER_MS = 12_000;
 const LOOK_EVERY_MS = 1_000;
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 8_000;
+
+/** The state of a bay with what the clock has moved since it was said. */
+function moved(state, { remaining_s, locked_for_s, help_for_s, waits_s }) {
+  const { session, extension } = state;
+  const { asked } = extension;
+  return {
+    ...state,
+    session: session && { ...session, remaining_s: remaining_s ?? session.remaining_s },
+    pin: { ...state.pin, locked_for_s },
+    help_for_s: help_for_s ?? state.help_for_s,
+    extension: { ...extension, asked: asked && { ...asked, waits_s: waits_s ?? asked.waits_s } },
+  };
+}
 
 /** Handlers: `changed(bay, document, event or null)`, `linked(isFresh)`, `refused(status)`. */
 export class Live {
@@ -16,14 +30,15 @@ export class Live {
     this.handlers = handlers;
     this.address = `/api/v1/events${query}`;
     this.fresh = null;
+    this.states = new Map();
     this.heardAt = performance.now();
     this.pauseMs = FIRST_PAUSE_MS;
     this.source = null;
     this.timer = null;
     this.open();
     this.watch = setInterval(() => this.look(), LOOK_EVERY_MS);
-    // A machine that wakes up, or a tab that comes back, must not show the past for a moment.
-    this.onvisible = () => document.visibilityState === "visible" && this.look();
+    // A machine that wakes up, or a tab that comes back, must not show the past as the present.
+    this.onvisible = () => document.visibilityState === "visible" && this.askAnew();
     document.addEventListener("visibilitychange", this.onvisible);
   }
 
@@ -42,17 +57,28 @@ export class Live {
     this.source = source;
     source.addEventListener("bays", (message) => {
       for (const [bay, state] of Object.entries(JSON.parse(message.data).bays)) {
-        this.handlers.changed(bay, state, null);
+        this.changed(bay, state, null);
       }
       this.heard();
     });
     source.addEventListener("message", (message) => {
       const event = JSON.parse(message.data);
-      this.handlers.changed(event.bay, event.state, event);
+      this.changed(event.bay, event.state, event);
       this.heard();
     });
-    source.addEventListener("alive", () => this.heard());
+    source.addEventListener("alive", (message) => {
+      for (const [bay, moving] of Object.entries(JSON.parse(message.data).bays)) {
+        const state = this.states.get(bay);
+        if (state !== undefined) this.changed(bay, moved(state, moving), null);
+      }
+      this.heard();
+    });
     source.addEventListener("error", () => this.broken(source));
+  }
+
+  changed(bay, state, event) {
+    this.states.set(bay, state);
+    this.handlers.changed(bay, state, event);
   }
 
   heard() {
@@ -71,6 +97,13 @@ export class Live {
     if (this.source === null || performance.now() - this.heardAt < STALE_AFTER_MS) return;
     this.source.close();
     this.broken(this.source);
+  }
+
+  askAnew() {
+    if (this.source === null) return;
+    this.tell(false);
+    this.source.close();
+    this.open();
   }
 
   /** The browser comes back by itself after a break, but not after a refusal. */
