@@ -1,6 +1,7 @@
 """`bayd events` and `bayd dump`: what has happened, for people and for those who help them."""
 
 import json
+import os
 import sys
 import time
 from datetime import UTC, date, datetime
@@ -12,7 +13,7 @@ import click
 from bayd.cli.config import CONFIG_DEFAULT, EX_CONFIG
 
 if TYPE_CHECKING:
-    from bayd.settings import Configuration
+    from bayd.settings.site import Site, State
     from bayd.tools.journal_reader import Line
 
 EX_UNAVAILABLE = 69
@@ -45,9 +46,9 @@ def events(
     """What the journal has recorded, a line for each event. Reads the file: the daemon need not run."""
     from bayd.tools.journal_reader import JournalUnreadableError, reading
 
-    settings = _load(config).settings
+    _, state = _places(config)
     try:
-        with reading(settings.state.dir / "journal.db") as journal:
+        with reading(state.dir / "journal.db") as journal:
             wanted = frozenset(kinds)
             seq = journal.last_seq() if after is None else after
             for line in journal.last(last, bay, wanted) if after is None else journal.after(after, bay):
@@ -79,14 +80,14 @@ def audit(config: Path, day: str | None, as_csv: bool, as_json: bool) -> None:
     from bayd.web.audit import as_csv as table_of
     from bayd.web.audit import day_bounds_ms, views
 
-    settings = _load(config).settings
-    zone = settings.site.zone_for_people
+    site, state = _places(config)
+    zone = site.zone_for_people
     try:
         wanted = datetime.now(zone).date() if day is None else date.fromisoformat(day)
     except ValueError:
         raise click.BadParameter("a day is written as 2026-11-22", param_hint="--day") from None
     try:
-        with reading(settings.state.dir / "journal.db") as journal:
+        with reading(state.dir / "journal.db") as journal:
             rows = views(journal.audit(*day_bounds_ms(wanted, zone)), zone)
     except JournalUnreadableError as error:
         click.echo(str(error), err=True)
@@ -170,11 +171,15 @@ def _rfc3339(wall_ms: int) -> str:
     )
 
 
-def _load(config: Path) -> "Configuration":
-    from bayd.settings import ConfigurationError, load
+def _places(config: Path) -> "tuple[Site, State]":
+    """Read alone: a journal is wanted most when the configuration is wrong."""
+    from bayd.settings.loading import read_places
 
-    try:
-        return load(config)
-    except ConfigurationError as error:
-        click.echo(str(error), err=True)
+    site, state, complaints = read_places(config)
+    for complaint in complaints:
+        click.echo(str(complaint), err=True)
+    if not os.access(config, os.R_OK):  # more likely another file was meant than none
         sys.exit(EX_CONFIG)
+    if complaints:
+        click.echo(f"taken all the same: state.dir = {state.dir}, timezone = {site.timezone}", err=True)
+    return site, state

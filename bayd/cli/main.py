@@ -101,25 +101,33 @@ def run(config: Path, log_level: str) -> None:
 @click.argument("file", type=_CONFIG, default=_CONFIG_DEFAULT, envvar="BAYD_CONFIG")
 @click.option("--json", "as_json", is_flag=True, help="The complaints as a JSON list.")
 def check_config(file: Path, as_json: bool) -> None:
-    """Say all that is wrong with a configuration; exit 78 if anything is."""
+    """Say all that is wrong with a configuration; exit 78 if anything is.
+
+    A missing credential of [qod] is a warning: bays play on without.
+    """
     from bayd.credentials import load_credentials
+    from bayd.reconcile.qod_flow import missing_credentials
     from bayd.settings import Complaint, ConfigurationError, load
     from bayd.web.app import ListenRefusedError, check_listen
 
     complaints: list[Complaint] = []
+    missing: list[str] = []
+    qod = None
     try:
         settings = load(file).settings
         trusted_lan = settings.http.allow_plain_http == "trusted-lan"
         check_listen(settings.http.listen, trusted_lan=trusted_lan)
-        if settings.qod is not None and settings.qod.webhook is not None:
-            check_listen([settings.qod.webhook.listen], trusted_lan=trusted_lan, key="qod.webhook.listen")
+        qod = settings.qod
+        if qod is not None and qod.webhook is not None:
+            check_listen([qod.webhook.listen], trusted_lan=trusted_lan, key="qod.webhook.listen")
     except ConfigurationError as error:
         complaints += error.complaints
     except ListenRefusedError as error:
         key, _, text = str(error).partition(": ")
         complaints.append(Complaint(key, text))
     try:
-        load_credentials(environment_with_credentials(file))
+        credentials = load_credentials(environment_with_credentials(file))
+        missing = [] if qod is None else missing_credentials(qod, credentials)
     except ConfigurationError as error:
         complaints += error.complaints
     if as_json:
@@ -129,6 +137,9 @@ def check_config(file: Path, as_json: bool) -> None:
             click.echo(str(complaint), err=True)
         if not complaints:
             click.echo(f"{file}: good")
+    if missing:
+        text = f"no credential {', '.join(missing)}: bays play without QoS until it is there"
+        click.echo(f"qod: warning: {text}", err=True)
     if complaints:
         sys.exit(EX_CONFIG)
 

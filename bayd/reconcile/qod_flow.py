@@ -91,6 +91,17 @@ def terms_of(qod: Qod, flow: Flow | None, time_scale: float) -> Terms:
     )
 
 
+def missing_credentials(qod: Qod, credentials: Credentials) -> list[str]:
+    """The names of those that this dialect cannot do without."""
+    wanted = {"qod_client_id": credentials.qod_client_id}
+    if dialect_of(qod).proof_of_possession:
+        wanted["qod_client_secret"] = credentials.qod_client_secret
+        wanted["qod_private_key"] = credentials.qod_private_key
+    elif not credentials.qod_private_key:
+        wanted["qod_client_secret"] = credentials.qod_client_secret
+    return [name for name, value in wanted.items() if not value]
+
+
 def make_client(
     qod: Qod,
     credentials: Credentials,
@@ -105,13 +116,7 @@ def make_client(
     `deadline_s`: for a GET or DELETE with all its attempts; None: little more than one, for the caller asks
     again by itself.
     """
-    wanted = {"qod_client_id": credentials.qod_client_id}
-    if dialect_of(qod).proof_of_possession:
-        wanted["qod_client_secret"] = credentials.qod_client_secret
-        wanted["qod_private_key"] = credentials.qod_private_key
-    elif not credentials.qod_private_key:
-        wanted["qod_client_secret"] = credentials.qod_client_secret
-    missing = [name for name, value in wanted.items() if not value]
+    missing = missing_credentials(qod, credentials)
     if missing:
         raise QodUnusableError(f"the credential {', '.join(missing)} is missing")
     now_s: Callable[[], float] = lambda: clock.now().boot_ms / 1000  # noqa: E731 # two clocks, one line each

@@ -8,7 +8,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource, SettingsError
@@ -18,6 +18,10 @@ from bayd.settings.checks import TIME_SCALE_VARIABLE, cross_checks, time_scale
 from bayd.settings.complaints import Complaint, ConfigurationError
 from bayd.settings.configuration import Configuration, Settings
 from bayd.settings.dispensers import DRIVERS, WRONG_DRIVER
+from bayd.settings.site import Site, State
+from bayd.settings.tables import Table
+
+_T = TypeVar("_T", bound=Table)
 
 # Variables that begin like settings and are none: the command line reads some of them.
 _OTHER_VARIABLES = frozenset(
@@ -72,6 +76,30 @@ def read_tables(path: Path) -> tuple[dict[str, Any], list[Complaint]]:
     """What files and environment say, as far as they can be read: not checked."""
     raw, complaints = _read_files(path)
     return _merge(raw, environment_tables()), complaints
+
+
+def read_places(path: Path) -> tuple[Site, State, list[Complaint]]:
+    """Whose time of day, and where the journal is: for tools that need nothing else, whatever else is wrong.
+
+    What is wrong of these two is complained of, and is its default.
+    """
+    tables, complaints = read_tables(path)
+    site = _one(Site, tables, "site", "timezone", complaints)
+    state = _one(State, tables, "state", "dir", complaints)
+    return site, state, complaints
+
+
+def _one(model: type[_T], tables: Mapping[str, Any], table: str, key: str, complaints: list[Complaint]) -> _T:
+    """The table with this key alone."""
+    written = tables.get(table, {})
+    if not isinstance(written, Mapping):
+        complaints.append(Complaint(table, "should be a table"))
+        return model()
+    try:
+        return model(**{key: written[key]}) if key in written else model()
+    except ValidationError as error:
+        complaints += complaints_of(error, table)
+        return model()
 
 
 def complaints_of(error: ValidationError, *table: str) -> list[Complaint]:

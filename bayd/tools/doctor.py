@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from bayd.credentials import Credentials
 from bayd.devices.serial_ports import SerialPort
 from bayd.ports import HttpTransport, TransportError
+from bayd.reconcile.qod_flow import missing_credentials
 from bayd.settings import Settings
 from bayd.tools.ownership import name_of, strangers
 
@@ -83,10 +84,11 @@ def check_credentials(settings: Settings, credentials: Credentials) -> list[Find
             "put the PIN of the daemon's staff account into the file central_login_pin of the credentials "
             "directory",
         )
-    if settings.qod is not None and credentials.qod_client_id is None:
+    missing = [] if settings.qod is None else missing_credentials(settings.qod, credentials)
+    if missing:
         found += bad(
             "credentials",
-            "there is a table [qod], and no qod_client_id",
+            f"there is a table [qod], and no {', '.join(missing)}",
             "put what the operator gave out into the credentials directory (docs/security.md)",
         )
     return found or good("credentials", "all that this configuration needs are there")

@@ -105,6 +105,24 @@ def test_an_event_that_cannot_be_read_is_shown_as_such(config: Path) -> None:
     assert (row["kind"], row["facts"]) == ("FromTheFuture", {"unreadable": True})
 
 
+def test_the_journal_is_read_whatever_else_is_wrong_with_the_configuration(config: Path) -> None:
+    good = config.read_text()
+    config.write_text(f'{good}nonsense = 1\n[readers.west]\ndriver = "klingon"\n')
+    assert bayd_here("check-config", config).code == 78
+    ran = bayd_here("events", "--config", config, "--last", "2", "--json")
+    assert (ran.code, len(rows(ran.out)), ran.err) == (0, 2, "")
+    assert bayd_here("audit", "--config", config).code == 0
+    # What is wrong of what they need is said, and what is taken instead.
+    config.write_text(f'{good}[site]\ntimezone = "Mars/Olympus"\n')
+    ran = bayd_here("audit", "--config", config)
+    assert (ran.code, "site.timezone" in ran.err, "timezone = UTC" in ran.err) == (0, True, True)
+    config.write_text("[state\n")
+    ran = bayd_here("events", "--config", config, env={"BAYD_STATE__DIR": str(config.parent / "state")})
+    assert (ran.code, "is not TOML" in ran.err, bool(ran.out)) == (0, True, True)
+    absent = bayd_here("events", "--config", config.with_name("none.toml"))
+    assert (absent.code, "cannot be read" in absent.err) == (78, True)
+
+
 def test_without_a_journal_it_is_69_and_says_where_it_looked(tmp_path: Path) -> None:
     ran = bayd_here("events", "--config", configuration(tmp_path, free_port()))
     assert ran.code == 69

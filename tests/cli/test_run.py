@@ -204,6 +204,19 @@ def test_a_webhook_beyond_loopback_without_tls_is_78(tmp_path: Path) -> None:
     assert bayd_here("check-config", config).code == 0
 
 
+def test_a_missing_credential_of_qod_is_a_warning_that_names_it(tmp_path: Path) -> None:
+    more = '[qod]\nbase_url = "http://127.0.0.1:1/qod/v0"\napplication_server = "203.0.113.10"\n'
+    config = configuration(tmp_path, 8470, more)
+    checked = bayd_here("check-config", config, env={"BAYD_QOD_CLIENT_ID": "bay-one"})
+    assert (checked.code, checked.out) == (0, f"{config}: good\n")
+    assert "no credential qod_client_secret, qod_private_key:" in checked.err
+    as_json = bayd_here("check-config", "--json", config)
+    assert (as_json.code, as_json.out, "qod_client_id" in as_json.err) == (0, "[]\n", True)
+    config.write_text(config.read_text().replace("[qod]", '[qod]\ndialect = "camara-1.1"'))
+    given = {"BAYD_QOD_CLIENT_ID": "bay-one", "BAYD_QOD_CLIENT_SECRET": "example-secret-0123"}
+    assert bayd_here("check-config", config, env=given).err == ""
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.1:99999", ":8470", "127.0.0.1:http"])
 def test_an_address_that_is_none_is_78(tmp_path: Path, address: str) -> None:
     config = configuration(tmp_path, 8470)
