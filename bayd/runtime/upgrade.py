@@ -14,13 +14,20 @@ ON_TRIAL = "on-trial.db"  # as in systemd/deb/release
 KEPT = "before-upgrade.db"
 
 
+def is_on_trial(state_dir: Path, environment: Mapping[str, str]) -> bool:
+    """Whether the previous release may still take this one's place by itself."""
+    return any((directory / ON_TRIAL).exists() for directory in _directories(state_dir, environment))
+
+
 def take_over(state_dir: Path, environment: Mapping[str, str]) -> bool:
     """From now on there is no way back by itself. Answers whether there was one. Raises OSError."""
-    directories = {state_dir.absolute()}
-    if service := environment.get("STATE_DIRECTORY", "").partition(":")[0]:
-        directories.add(Path(service))
-    found = [_take_over(directory) for directory in directories]
+    found = [_take_over(directory) for directory in _directories(state_dir, environment)]
     return any(found)
+
+
+def _directories(state_dir: Path, environment: Mapping[str, str]) -> set[Path]:
+    service = environment.get("STATE_DIRECTORY", "").partition(":")[0]
+    return {state_dir.absolute(), *([Path(service)] if service else [])}
 
 
 def _take_over(directory: Path) -> bool:

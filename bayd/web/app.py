@@ -14,7 +14,7 @@ from bayd.web.listener import ListenRefusedError, check_listen
 from bayd.web.problems import Problem, ProblemError, problem_response
 from bayd.web.routes import Handle, Route
 
-__all__ = ["HttpMeter", "ListenRefusedError", "check_listen", "make_app"]
+__all__ = ["HttpMeter", "ListenRefusedError", "check_listen", "complete_answer", "make_app"]
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -105,7 +105,7 @@ def make_app(
     app = web.Application(
         middlewares=[measure, answer_problems, access.same_origin], client_max_size=BODY_LIMIT_BYTES
     )
-    app.on_response_prepare.append(_complete)
+    app.on_response_prepare.append(complete_answer)
     app.on_shutdown.append(stop)
     for route in routes:
         app.router.add_route(route.method, route.path, served(route))
@@ -114,7 +114,8 @@ def make_app(
     return app
 
 
-async def _complete(_request: web.Request, response: web.StreamResponse) -> None:
+async def complete_answer(_request: web.Request, response: web.StreamResponse) -> None:
+    """What every answer carries, whoever gives it."""
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
     response.headers["Server"] = "bayd"  # no versions for those who collect them

@@ -5,7 +5,7 @@ import hashlib
 import os
 import platform
 import signal
-from collections.abc import Awaitable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,9 +20,9 @@ from bayd.core.evolve import REDUCER_VERSION
 from bayd.core.rules import Rules
 from bayd.credentials import Credentials, load_credentials
 from bayd.devices import driven_dispensers
-from bayd.journal import Journal, ThreadJournalExecutor, schema
+from bayd.journal import Journal, JournalUnavailableError, ThreadJournalExecutor, schema
 from bayd.journal.event_codec import BayEventCodec
-from bayd.ports import Clock, Log, Randomness
+from bayd.ports import Clock, JournalExecutor, Log, Randomness
 from bayd.reconcile.modes import BayModes
 from bayd.reconcile.once import SINK
 from bayd.runtime.bay import BayObserver
@@ -36,7 +36,7 @@ from bayd.runtime.randomness import SystemRandomness
 from bayd.runtime.range import Range
 from bayd.runtime.reload import Reloaded, Reloader, apply
 from bayd.runtime.sd_notify import notify
-from bayd.runtime.upgrade import take_over
+from bayd.runtime.upgrade import is_on_trial, take_over
 from bayd.runtime.watchdog import Watchdog
 from bayd.settings import Configuration, load
 from bayd.settings.local_socket import socket_of
@@ -74,9 +74,11 @@ from bayd.wiring.dispensers import DispenserParts
 from bayd.wiring.qod import QodParts
 from bayd.wiring.reader_tools import ReaderTools
 from bayd.wiring.readers import ReaderParts, ReaderPlan
+from bayd.wiring.waiting_room import WaitingRoom, disk_may_come_back
 
 JOURNAL = "journal.db"
 _STALL_SHOWN_MS = 2_000
+_JOURNAL_RETRY_S = 1.0
 
 
 class Warner(Protocol):
@@ -119,9 +121,25 @@ class Daemon:
 
     async def run(self) -> None:
         settings = self._configuration.settings
+        on_trial = await asyncio.to_thread(is_on_trial, settings.state.dir, os.environ)
+        room = WaitingRoom(
+            settings,
+            on_trial=on_trial,
+            time_scale=self._configuration.time_scale,
+            clock=self._clock,
+            environment=os.environ,
+            log=self._log,
+        )
+        async with asyncio.TaskGroup() as waiting:
+            waiting.create_task(room.run(), name="waiting-room")
+            await self._run(room, None if on_trial else room.say)
+
+    async def _run(self, room: WaitingRoom, retry: Callable[[str], None] | None) -> None:
+        settings = self._configuration.settings
         counts = Counts()
         async with AsyncExitStack() as stack:
-            journal = await self._open_journal(stack)
+            journal = await self._open_journal(stack, retry)
+            room.is_open(lambda: journal.stalled_since)
             bays = Range(
                 {number: self._configuration.rules(number) for number in settings.bays},
                 journal=journal,
@@ -168,6 +186,7 @@ class Daemon:
                 tasks.create_task(_for_ever("range", bays.run()), name="range")
                 # Nothing may be reported or pressed before every bay knows what the outage meant.
                 await bays.ready.wait()
+                await room.leave()
                 listener = await self._listen(parts, counts)
                 parts.warn_also(listener)
                 try:
@@ -231,7 +250,26 @@ class Daemon:
             log=self._log,
         )
 
-    async def _open_journal(self, stack: AsyncExitStack) -> Journal[e.Event]:
+    async def _open_journal(
+        self, stack: AsyncExitStack, retry: Callable[[str], None] | None
+    ) -> Journal[e.Event]:
+        """`retry` is told why it cannot be opened yet; without it that is an error."""
+        writer, side = ThreadJournalExecutor(), ThreadJournalExecutor()
+        stack.callback(side.close)
+        stack.callback(writer.close)
+        while True:
+            try:
+                journal = await self._try_journal(writer, side)
+            except (JournalUnavailableError, OSError) as error:
+                if retry is None or (isinstance(error, OSError) and not disk_may_come_back(error)):
+                    raise
+                retry(str(error))
+                await asyncio.sleep(_JOURNAL_RETRY_S)
+            else:
+                stack.push_async_callback(journal.aclose)
+                return journal
+
+    async def _try_journal(self, writer: JournalExecutor, side: JournalExecutor) -> Journal[e.Event]:
         directory = self._configuration.settings.state.dir
         directory.mkdir(parents=True, exist_ok=True)
         if os.geteuid() == 0 and directory.stat().st_uid != 0:
@@ -239,10 +277,7 @@ class Daemon:
             raise PermissionError(
                 f"{directory} belongs to another user than root: systemctl start bayd, or be that user"
             )
-        writer, side = ThreadJournalExecutor(), ThreadJournalExecutor()
-        stack.callback(side.close)
-        stack.callback(writer.close)
-        journal: Journal[e.Event] = await Journal.open(
+        return await Journal.open(
             directory / JOURNAL,
             writer,
             BayEventCodec(),
@@ -250,8 +285,6 @@ class Daemon:
             side_executor=side,
             is_deferrable=is_deferrable,
         )
-        stack.push_async_callback(journal.aclose)
-        return journal
 
     async def _listen(self, parts: "_Parts", counts: Counts) -> Listener:
         http = self._configuration.settings.http

@@ -248,6 +248,46 @@ def test_a_second_daemon_on_the_same_journal_is_1_and_leaves_the_first_alone(tmp
     assert "Traceback" not in second.err
 
 
+def test_a_disk_that_does_not_take_the_journal_is_waited_for(tmp_path: Path) -> None:
+    """It says so at every door, refuses every press, and goes on by itself."""
+    port = free_port()
+    config = configuration(tmp_path, port)
+    in_the_way = tmp_path / "state" / "journal.db"
+    in_the_way.mkdir(parents=True)
+    url = f"http://127.0.0.1:{port}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(30)
+        with started("run", "--config", config, env={"NOTIFY_SOCKET": str(tmp_path / "notify")}) as daemon:
+            assert "journal.db" in daemon.wait_for("event=waiting_for_journal")
+            told = systemd.recv(4096).decode()
+            while "STATUS" not in told:
+                told += systemd.recv(4096).decode()
+            assert told.startswith("READY=1")
+            assert "STATUS=waiting for the journal: cannot open" in told
+            assert "WATCHDOG=1" in told
+            asked = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+            answers = {}
+            calls = ("GET /healthz", "GET /readyz", "POST /api/v1/bays/109/start", "GET /bay/109")
+            for method, path in (call.split() for call in calls):
+                asked.request(method, path)
+                answer = asked.getresponse()
+                answers[path] = answer.status, "journal" in answer.read().decode()
+            asked.close()
+            assert answers == {
+                "/healthz": (200, False), "/readyz": (503, True), "/bay/109": (503, True),
+                "/api/v1/bays/109/start": (503, True),
+            }  # fmt: skip
+            status = json.loads(bayd_here("status", "--url", url, "--json").out)
+            assert [warning["code"] for warning in status["warnings"]] == ["waiting_for_journal"]
+            assert bayd_here("health", "--config", config).code == 1
+            in_the_way.rmdir()
+            daemon.wait_for(READY)
+            assert bayd_here("health", "--config", config).code == 0
+            assert "109" in json.loads(bayd_here("status", "--url", url, "--json").out)["bays"]
+            assert daemon.stop() == 0
+
+
 def test_a_state_directory_that_cannot_be_made_is_1(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file stands in the way")
     ran = bayd("run", "--config", configuration(tmp_path, free_port()))
