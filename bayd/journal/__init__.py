@@ -37,6 +37,7 @@ from bayd.journal.records import (
     Recorded,
     StoredPin,
     StoredStaff,
+    StoredTries,
     StoredWebSession,
 )
 
@@ -67,6 +68,7 @@ __all__ = [
     "Recorded",
     "StoredPin",
     "StoredStaff",
+    "StoredTries",
     "StoredWebSession",
     "ThreadJournalExecutor",
     "UnreadableEventError",

@@ -26,6 +26,7 @@ from bayd.journal.records import (
     Recorded,
     StoredPin,
     StoredStaff,
+    StoredTries,
     StoredWebSession,
 )
 from bayd.journal.schema import PLAYS
@@ -178,14 +179,18 @@ class Reader(Generic[E]):
         return [StoredWebSession(*row) for row in rows]
 
     def staff(self) -> list[StoredStaff]:
-        rows = self._all(
-            "SELECT name, role, digest, since_wall_ms, locked, failures, last_try_boot_ms, boot_id FROM staff"
-            " ORDER BY name"
-        )
+        rows = self._all("SELECT name, role, digest, since_wall_ms, locked FROM staff ORDER BY name")
         return [
-            StoredStaff(name, role, digest, since_wall_ms, bool(locked), *tries)
-            for name, role, digest, since_wall_ms, locked, *tries in rows
+            StoredStaff(name, role, digest, since_wall_ms, bool(locked))
+            for name, role, digest, since_wall_ms, locked in rows
         ]
+
+    def sign_in_tries(self) -> list[StoredTries]:
+        """The oldest first."""
+        rows = self._all(
+            "SELECT name, address, known, failures, last_boot_ms, boot_id FROM sign_in_tries ORDER BY rowid"
+        )
+        return [StoredTries(name, address, bool(known), *rest) for name, address, known, *rest in rows]
 
     def find_kept(self, name: str) -> str | None:
         """What was told last under this name."""
@@ -360,10 +365,22 @@ class Writer(Reader[E]):
     def store_staff(self, person: StoredStaff) -> None:
         """In place of what was known of that name."""
         self._conn.execute(
-            "INSERT OR REPLACE INTO staff VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (person.name, person.role, person.digest, person.since_wall_ms, int(person.locked),
-             person.failures, person.last_try_boot_ms, person.boot_id),
-        )  # fmt: skip
+            "INSERT OR REPLACE INTO staff VALUES (?, ?, ?, ?, ?)",
+            (person.name, person.role, person.digest, person.since_wall_ms, int(person.locked)),
+        )
+
+    def store_tries(self, tries: StoredTries) -> None:
+        """In place of what was known of that name and address; the newest now."""
+        self._conn.execute(
+            "INSERT OR REPLACE INTO sign_in_tries VALUES (?, ?, ?, ?, ?, ?)",
+            (tries.name, tries.address, int(tries.known), tries.failures, tries.last_boot_ms, tries.boot_id),
+        )
+
+    def remove_tries(self, name: str, address: str | None = None) -> None:
+        """`address` None: from everywhere."""
+        self._conn.execute(
+            "DELETE FROM sign_in_tries WHERE name = ?1 AND (?2 IS NULL OR address = ?2)", (name, address)
+        )
 
     def note(self, act_id: str, at: Instant, note: AuditNote, bay: str = "") -> None:
         """What a person did beside the bays' own acts; `bay` empty: it belongs to none."""

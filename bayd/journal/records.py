@@ -109,16 +109,25 @@ class StoredWebSession:
 
 @dataclass(frozen=True, slots=True)
 class StoredStaff:
-    """A person who may sign in: the PIN's keyed hash, and the wrong ones in a row."""
+    """A person who may sign in, with the PIN's keyed hash."""
 
     name: str
     role: str
     digest: bytes = field(repr=False)
     since_wall_ms: int
     locked: bool  # by an administrator, until somebody gives a new PIN
-    failures: int = 0
-    last_try_boot_ms: int | None = None
-    boot_id: str = ""  # of the boot that `last_try_boot_ms` belongs to
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTries:
+    """Wrong PINs in a row for a name from an address; `address` empty: from all that are not known."""
+
+    name: str
+    address: str
+    known: bool  # the person has signed in from there before
+    failures: int
+    last_boot_ms: int
+    boot_id: str  # of the boot that `last_boot_ms` belongs to
 
 
 class CallState(StrEnum):

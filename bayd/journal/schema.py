@@ -120,10 +120,17 @@ _FIRST = (
         role TEXT NOT NULL,
         digest BLOB NOT NULL,
         since_wall_ms INTEGER NOT NULL,
-        locked INTEGER NOT NULL,
+        locked INTEGER NOT NULL
+    ) STRICT""",
+    # Wrong PINs at the board, also for names that nobody has.
+    """CREATE TABLE sign_in_tries (
+        name TEXT NOT NULL,
+        address TEXT NOT NULL,
+        known INTEGER NOT NULL,
         failures INTEGER NOT NULL,
-        last_try_boot_ms INTEGER,
-        boot_id TEXT NOT NULL
+        last_boot_ms INTEGER NOT NULL,
+        boot_id TEXT NOT NULL,
+        PRIMARY KEY (name, address)
     ) STRICT""",
     # What others told last, by name: it holds while they are away.
     """CREATE TABLE kept (

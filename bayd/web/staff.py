@@ -134,12 +134,13 @@ class StaffPages:
         self._logins.take(caller.address)
         body = await read_body(request, LoginBody)
         try:
-            found = await self._accounts.sign_in(body.name, body.pin)
+            found = await self._accounts.sign_in(body.name, body.pin, caller.address)
         except JournalError:
             raise _unrecorded() from None
         if isinstance(found, Refused):
             self._log.warning("staff_not_signed_in", reason=found.why, address=caller.address)
             raise ProblemError(_problem(found))
+        # Nothing is awaited in between: whoever locks this person then ends this session, too.
         _session, token = self._sessions.begin_until_idle(found, self._idle_ms)
         self._log.info("staff_signed_in", name=found.name, role=found.role.value)
         role: Literal["staff", "technician"] = "staff" if found.role is Role.STAFF else "technician"
@@ -178,15 +179,15 @@ class StaffPages:
     async def lock(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         body = await read_body(request, LockBody)
         _must_be_local(request)
-        person = self._accounts.find(body.name)
-        if person is None:
+        if self._accounts.find(body.name) is None:
             text = f"There is nobody called {body.name}: see bayd staff list."
             raise ProblemError(Problem(HTTPStatus.NOT_FOUND, "unknown_name", text, "name"))
         try:
-            await self._sessions.end_of_person(body.name)
-            await self._accounts.lock(person, caller.known, body.reason)
+            await self._accounts.lock(body.name, caller.known, body.reason)
         except JournalError:
             raise _unrecorded() from None
+        finally:  # out at once, also when the disk refuses
+            await self._sessions.end_of_person(body.name)
         self._log.info("staff_locked", name=body.name, by=caller.known.name)
         return self._list()
 

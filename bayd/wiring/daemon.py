@@ -65,6 +65,7 @@ from bayd.web.pages.screen import ScreenPages
 from bayd.web.pairing import Pairing
 from bayd.web.readers import ReaderPages
 from bayd.web.routes import Route
+from bayd.web.sign_in_tries import SignInTries
 from bayd.web.staff import StaffPages
 from bayd.web.staff_accounts import StaffAccounts
 from bayd.web.status import StatusPages
@@ -392,9 +393,8 @@ class _Parts:
         self.local_socket = LocalSocket(socket_of(settings.http, settings.state, os.environ), log)
         self.sessions = WebSessions(journal, clock, randomness)
         self.access = Access(credentials.api_tokens, self.sessions, settings.http.allowed_hosts, clock)
-        self.accounts = StaffAccounts(
-            journal, credentials.site_key, _tries_of(configuration), clock, randomness
-        )
+        tries = SignInTries(journal, _tries_of(configuration), clock)
+        self.accounts = StaffAccounts(journal, credentials.site_key, tries, clock, randomness)
         self.staff = StaffPages(
             self.accounts,
             self.sessions,

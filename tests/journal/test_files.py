@@ -167,7 +167,7 @@ def test_the_first_migration_is_the_whole_schema_of_today() -> None:
     assert schema.pending(db) == []
     tables = (
         "alive answers audit calls commit_mark cursors events expired_batches forgotten kept parked pins"
-        " snapshots staff web_sessions"
+        " sign_in_tries snapshots staff web_sessions"
     )
     assert sorted(name for name in db.table_names() if name[0] != "_") == tables.split()
     assert all(db[name].strict for name in tables.split())  # type: ignore[union-attr]

@@ -56,6 +56,7 @@ from bayd.web.pages.screen import ScreenPages
 from bayd.web.pairing import Pairing
 from bayd.web.readers import ReaderPages, Tell, ToolRefusedError
 from bayd.web.routes import Route
+from bayd.web.sign_in_tries import SignInTries
 from bayd.web.staff import StaffPages
 from bayd.web.staff_accounts import StaffAccounts
 from bayd.web.status import StatusPages
@@ -412,7 +413,8 @@ class House:
         self.sessions = WebSessions(self.journal, self.clock, self.randomness)
         await self.sessions.load()
         self.sessions.on_ended(self.streams.session_ended)
-        self.accounts = StaffAccounts(self.journal, self.site_key, Rules(), self.clock, self.randomness)
+        tries = SignInTries(self.journal, Rules(), self.clock)
+        self.accounts = StaffAccounts(self.journal, self.site_key, tries, self.clock, self.randomness)
         await self.accounts.load()
         staff = StaffPages(
             self.accounts,

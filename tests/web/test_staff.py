@@ -10,8 +10,10 @@ import aiohttp
 import pytest
 
 from bayd.core.inputs import Actor, Role
+from bayd.core.rules import Rules
 from bayd.web.browsers import COOKIE
-from bayd.web.staff_accounts import TrivialPinError, refuse_trivial
+from bayd.web.sign_in_tries import SignInTries
+from bayd.web.staff_accounts import Refused, TrivialPinError, refuse_trivial
 from tests.cli.command import Ran, bayd_here
 from tests.let_out import keep_secret
 from tests.web.house import AUTO_LOCK_MS, SCREEN, STAFF, House, Reply
@@ -65,11 +67,105 @@ async def test_guessing_locks_the_name_as_it_locks_a_pad(asha: House) -> None:
     assert (await login(asha, WRONG)).json["tries_left"] == 4
 
 
-async def test_nobody_learns_which_names_there_are(asha: House) -> None:
-    known = [await login(asha, WRONG) for _ in range(6)]
-    unknown = [await login(asha, WRONG, "nobody") for _ in range(6)]
-    assert [(r.status, r.code) for r in known] == [(r.status, r.code) for r in unknown]
-    assert known[4].json["tries_left"] == unknown[4].json["tries_left"] == 0
+async def test_nobody_learns_which_names_there_are(tmp_path: Path) -> None:
+    """Neither from the answers, nor from the commits that they wait for, nor after a restart."""
+    house = House(tmp_path / "journal.db")
+    answers: dict[str, list[object]] = {"asha": [], "nobody": []}
+    commits: dict[str, list[int]] = {"asha": [], "nobody": []}
+    async with house.open():
+        await house.accounts.put("asha", Role.STAFF, RIGHT, ROOT)
+    for tries in (4, 2):
+        async with house.open():
+            for name, said in answers.items():
+                for _ in range(tries):
+                    before = commits_of(house)
+                    reply = await login(house, WRONG, name)
+                    commits[name].append(commits_of(house) - before)
+                    said.append((reply.status, reply.code, reply.json.get("tries_left")))
+    assert answers["asha"] == answers["nobody"]
+    assert answers["asha"][4:] == [(401, "wrong_login", 0), (423, "locked", 0)]
+    assert commits["asha"] == commits["nobody"]
+    assert commits["asha"][0] > 0
+
+
+def commits_of(house: House) -> int:
+    ((number,),) = sqlite3.connect(house.path).execute("SELECT number FROM commit_mark").fetchall()
+    return int(number)
+
+
+async def test_who_guesses_elsewhere_locks_nobody_out(asha: House) -> None:
+    guesser = "203.0.113.7"
+    for left in (4, 3, 2, 1, 0):
+        assert await asha.accounts.sign_in("asha", WRONG, guesser) == Refused(
+            "wrong", left, None if left else 60
+        )
+    assert (await login(asha)).status == 200
+    assert await asha.accounts.sign_in("asha", RIGHT, guesser) == Refused("locked_out", 0, 60)
+    listed = await asha.ask("GET", "/api/v1/staff", token=STAFF)
+    assert listed.json["staff"][0]["locked_for_s"] == 60
+
+
+async def test_many_addresses_have_not_many_times_the_tries(asha: House) -> None:
+    tried = [await asha.accounts.sign_in("asha", WRONG, f"203.0.113.{n}") for n in range(60)]
+    wrong = [one for one in tried if isinstance(one, Refused) and one.why == "wrong"]
+    assert (len(wrong), wrong[-1].tries_left) == (50, 0)
+    assert tried[50] == Refused("locked_out", 0, 60)
+    assert (await login(asha)).status == 423
+
+
+async def test_from_where_a_person_has_signed_in_nobody_elsewhere_keeps_them_out(tmp_path: Path) -> None:
+    house = House(tmp_path / "journal.db")
+    async with house.open():
+        await house.accounts.put("asha", Role.STAFF, RIGHT, ROOT)
+        assert (await login(house)).status == 200
+        for n in range(60):
+            await house.accounts.sign_in("asha", WRONG, f"203.0.113.{n}")
+        assert await house.accounts.sign_in("asha", RIGHT, "203.0.113.99") == Refused("locked_out", 0, 60)
+    async with house.open():
+        assert await house.accounts.sign_in("asha", RIGHT, "203.0.113.99") == Refused("locked_out", 0, 60)
+        assert (await login(house)).status == 200
+        # Right once: the tries of all addresses begin anew.
+        assert isinstance(await house.accounts.sign_in("asha", RIGHT, "203.0.113.99"), Actor)
+
+
+async def test_tries_without_end_are_not_kept_without_end(asha: House) -> None:
+    tries = SignInTries(asha.journal, Rules(), asha.clock, kept=4)
+    for n in range(20):
+        await tries.count(f"n{n}", "203.0.113.7", lambda _writer: None)
+    rows = sqlite3.connect(asha.path).execute("SELECT name FROM sign_in_tries ORDER BY rowid").fetchall()
+    assert rows == [("n18",), ("n18",), ("n19",), ("n19",)]
+
+
+async def test_a_wrong_pin_stands_in_the_audit_and_a_name_that_nobody_has_does_not(asha: House) -> None:
+    await login(asha, WRONG)
+    await login(asha, WRONG, "nobody")
+    rows = [row.note for row in await asha.journal.audit(0, 2**62)]
+    assert [(r.act, r.who, r.role, dict(r.asked)) for r in rows[1:]] == [
+        ("StaffNotSignedIn", "127.0.0.1", "nobody", {"name": "asha"})
+    ]
+
+
+async def test_who_signs_in_while_being_locked_out_is_out(tmp_path: Path) -> None:
+    """Whatever comes first: there is never a session of somebody who is locked."""
+    house = House(tmp_path / "journal.db")
+    house.socket = tmp_path / "bayd.sock"
+    async with house.open():
+        body = {"name": "asha", "reason": "has left us"}
+        connector = aiohttp.UnixConnector(str(house.socket))
+        async with aiohttp.ClientSession("http://bayd", connector=connector) as root:
+            for ticks in range(30):
+                await house.accounts.put("asha", Role.STAFF, RIGHT, ROOT)
+                async with asyncio.TaskGroup() as tasks:
+                    signing_in = tasks.create_task(login(house), name="login")
+                    for _ in range(ticks):
+                        await asyncio.sleep(0)
+                    async with root.post("/api/v1/staff/lock", json=body) as locked:
+                        assert locked.status == 200
+                reply = signing_in.result()
+                if reply.status == 200:
+                    who = await house.ask("GET", "/api/v1/session", headers=cookie_of(reply))
+                    assert who.status == 401
+        assert house.accounts.people()[0].locked
 
 
 @pytest.mark.parametrize("other_boot", [False, True])
