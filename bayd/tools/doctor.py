@@ -5,6 +5,7 @@ A check that could not be made is a finding, too: silence is no health.
 """
 
 import asyncio
+import errno
 import grp
 import os
 import re
@@ -125,7 +126,9 @@ def check_disk(directory: Path, mounts: Path = Path("/proc/self/mounts")) -> lis
         took_s = _durable_write_s(place)
     except OSError as error:
         reason = error.strerror or str(error)
-        return [*found, *bad("disk", f"{place} cannot be written: {reason}", "run this as root or as bayd")]
+        full = error.errno == errno.ENOSPC
+        step = f"make room at {place}; bayd goes on by itself then" if full else "run this as root or as bayd"
+        return [*found, *bad("disk", f"{place} cannot be written: {reason}", step)]
     if took_s > SLOW_SYNC_S:
         text = f"a durable write took {took_s:.1f} s at {place}: presses wait for that long"
         found += look("disk", text, "replace the card or disk: it may be about to fail")

@@ -8,6 +8,8 @@ import os
 import pwd
 from pathlib import Path
 
+_OWN = ("journal.db", "commission")  # how the names begin of what the daemon opens there
+
 
 def become_owner(directory: Path) -> str | None:
     """Root is the directory's owner from now on, for good; whose name that is. None: nothing has changed."""
@@ -26,9 +28,11 @@ def become_owner(directory: Path) -> str | None:
 
 
 def strangers(directory: Path) -> list[Path]:
-    """The files in it that its owner could not use."""
+    """The daemon's own files in it that are not its owner's."""
     owner = directory.stat().st_uid
-    return sorted(path for path in directory.iterdir() if path.lstat().st_uid != owner)
+    return sorted(
+        path for path in directory.iterdir() if path.name.startswith(_OWN) and path.lstat().st_uid != owner
+    )
 
 
 def name_of(uid: int) -> str:

@@ -75,6 +75,7 @@ async def test_a_daemon_of_roots_leaves_the_users_journal_alone(house: Path) -> 
 async def test_the_doctor_names_what_root_left_there(house: Path) -> None:
     await write(house, "one")
     os.chown(house / "state/journal.db", 0, 0)
+    (house / "state/notes").write_text("root's own, and nothing to the daemon")
     said = bayd("doctor", "--config", house / "bayd.toml")
     assert f"chown -h nobody:nogroup {house / 'state/journal.db'}\n" in said.out
     own(house)
