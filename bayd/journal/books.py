@@ -220,6 +220,10 @@ class Reader(Generic[E]):
             return self._calls(where, (sink,))
         return self._calls(where + " AND bay = ?", (sink, bay))
 
+    def calls_of(self, sink: str, session_id: str) -> list[Call]:
+        """Whatever became of them, oldest event first."""
+        return self._calls("sink = ? AND session_id = ?", (sink, session_id))
+
     def _calls(self, where: str, values: tuple[str, ...]) -> list[Call]:
         rows = self._all(
             f"SELECT {_CALL_COLUMNS} FROM calls WHERE {where} ORDER BY seq, op_id",  # noqa: S608

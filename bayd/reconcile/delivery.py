@@ -121,6 +121,22 @@ class Deliveries:
         for op_id in op_ids_of(record):
             await self._once.give_up(op_id)
 
+    async def holds_up(self, record: Recorded[e.Event]) -> bool:
+        """While it is set aside, does the rest of its session wait for it?"""
+        match record.event:
+            case e.SessionMovedAway() | e.GameSelected() | e.DueSettled():
+                return False
+            case e.SessionExtended(op_id):
+                call = await self._once.find(op_id)
+                return call is None or call.state is not CallState.DONE  # else its payment alone is missing
+            case _:
+                return True
+
+    async def leave_unclear(self, record: Recorded[e.Event]) -> None:
+        """More time that may have arrived: from now on it is for staff to say."""
+        if isinstance(record.event, e.SessionExtended):
+            await self._once.leave_unclear(record.event.op_id)
+
     def is_walk_in(self, row: ServerSession) -> bool:
         """Sold by a bay, not booked at the desk."""
         return self._walk_ins.is_walk_in(row)

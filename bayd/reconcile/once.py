@@ -113,6 +113,9 @@ class OnceCalls:
     async def find(self, op_id: str) -> Call | None:
         return await self._journal.query(lambda reader: reader.find_call(op_id))
 
+    async def of_session(self, session_id: str) -> list[Call]:
+        return await self._journal.query(lambda reader: reader.calls_of(SINK, session_id))
+
     async def start_anew(self, op_id: str, order: int) -> None:
         """Staff let it be tried once more, by the order of this number: once for each order."""
         call = await self.find(op_id)
@@ -123,6 +126,12 @@ class OnceCalls:
             return
         baseline = json.dumps({"take": book["take"] + 1, "order": order})
         await self._journal.update_call(replace(call, state=CallState.INTENDED, baseline=baseline))
+
+    async def leave_unclear(self, op_id: str) -> None:
+        """It is not read back any more. With keys nothing is unclear."""
+        call = await self.find(op_id)
+        if call is not None and call.state is CallState.SENT and not self._client.idempotency_keys:
+            await self._journal.update_call(replace(call, state=CallState.UNKNOWN))
 
     async def give_up(self, op_id: str) -> None:
         """Staff dropped it: whatever the server did, nothing follows from here."""

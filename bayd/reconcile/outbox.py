@@ -8,7 +8,8 @@ try, when to try again, and when to go on with the next.
   others is parked, and tried again by itself every quarter of an hour (`pulse` says what alone means).
 - 401 and 403 stop everything: one item asks now and then, the others wait, a person is called.
 - What the server refuses is parked, and with it what follows of the same session, except its end, which is
-  always tried. Other sessions go on.
+  always tried: after what only waits behind another, since a session that is over takes no more time. A game,
+  a move and a payment hold up nothing. Other sessions go on.
 - A session that was moved takes its place in its new bay's lane once the old one has told all of it; the
   move is told once the new one has told what came before: who played there is over for the server, too.
 - Staff's word (`DeliveryRetried`, `DeliveryDropped`) is in the journal too: a drop counts as soon as it is
@@ -53,7 +54,9 @@ _RETRY_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 _UNAUTHORISED_RETRY_S = 60.0
 _DISK_RETRY_S = 1.0
 _LANE_RETRY_S = 0.5
-_ALONE = "alone in failing for an hour"  # begins the reason; such an item is tried again by itself
+# Begin the reasons of what is tried again by itself.
+_ALONE = "alone in failing for an hour"
+_BEHIND = "after item"
 _ALONE_RETRY_S = 900.0
 
 # What the rest of a session waits for, and what is read for it: without limit while it fails for everybody.
@@ -213,7 +216,7 @@ class CentralOutbox:
             else:
                 await self._sleep_until(lane, lane.again_at_s)
             if lane.again_at_s is not None and asyncio.get_running_loop().time() >= lane.again_at_s:
-                await self._try_lonely(lane)
+                await self._try_again(lane)
 
     async def _scan(self, lane: _Lane) -> None:
         """What the journal has that is not in the queue yet. Drops count from here on."""
@@ -243,24 +246,42 @@ class CentralOutbox:
             return
         if isinstance(record.event, e.SessionMovedAway):
             await self._wait_for(record.event.to, record.seq)
-        if not isinstance(record.event, e.SessionEnded):
-            parked = await self._holding(session_of(record.event))
-            if parked:
-                await self._park(record, f"after item {parked[0].seq}, which is parked")
-                return
+        session_id = session_of(record.event)
+        if isinstance(record.event, e.SessionEnded):
+            await self._tell_before_end(lane, session_id)
+        elif (holding := await self._find_holding(session_id, record.seq)) is not None:
+            await self._park(record, f"{_BEHIND} {holding}, which is parked")
+            return
         reason = await self._try(lane, record)
         if reason is not None:
             await self._park(record, reason)
 
-    async def _holding(self, session_id: str) -> list[Parked]:
-        """What is parked of a session, and holds up the rest. Where it is does not matter to the rest."""
-        parked = await self._durably(lambda: self._journal.parked(SINK, session_id=session_id))
-        holding = []
-        for one in parked:
-            record = await self._durably(partial(self._find, one.bay, one.seq))
-            if record is None or not isinstance(record.event, e.SessionMovedAway):
-                holding.append(one)
-        return holding
+    async def _find_holding(self, session_id: str, seq: int) -> int | None:
+        """What is parked of a session, came before, and holds up the rest."""
+        for parked in await self._parked_of(session_id):
+            if parked.seq < seq:
+                record = await self._durably(partial(self._find, parked.bay, parked.seq))
+                if record is None or await self._durably(partial(self._deliveries.holds_up, record)):
+                    return parked.seq
+        return None
+
+    async def _tell_before_end(self, lane: _Lane, session_id: str) -> None:
+        """What is parked of a session that is over: nothing can be added to it after its end.
+
+        What waited behind another is told now, and what failed alone gets a last try. What that leaves
+        unclear is for staff: read back later, what was told past it might be taken for it.
+        """
+        every = await self._parked_of(session_id)
+        for parked in every:
+            record = await self._durably(partial(self._find, parked.bay, parked.seq))
+            if record is None or not await self._durably(partial(self._deliveries.holds_up, record)):
+                continue
+            told = await self._try_parked(lane, parked, record)
+            if not told and parked is not every[-1]:
+                await self._durably(partial(self._deliveries.leave_unclear, record))
+
+    async def _parked_of(self, session_id: str) -> list[Parked]:
+        return await self._durably(partial(self._journal.parked, SINK, session_id=session_id))
 
     async def _wait_for(self, number: str, seq: int) -> None:
         """Until the lane of that bay is done with all before `seq`."""
@@ -279,44 +300,52 @@ class CentralOutbox:
         wanted = await self._durably(partial(self._find, lane.bay, seq))
         if wanted is None:
             return
-        session_id = session_of(wanted.event)
-        every = await self._durably(partial(self._journal.parked, SINK, session_id=session_id))
-        earlier = [parked.seq for parked in every if parked.seq < seq]
-        if earlier and not isinstance(wanted.event, e.SessionEnded):
-            self._log.warning("delivery_out_of_order", bay=lane.bay, seq=seq, earlier=earlier[0])
+        is_end = isinstance(wanted.event, e.SessionEnded)
+        earlier = await self._find_holding(session_of(wanted.event), seq)
+        if earlier is not None and not is_end:
+            self._log.warning("delivery_out_of_order", bay=lane.bay, seq=seq, earlier=earlier)
             return
-        if any(parked.seq == seq for parked in every):
+        if any(parked.seq == seq for parked in await self._parked_of(session_of(wanted.event))):
             await self._durably(partial(self._deliveries.start_anew, wanted, order))
-        await self._try_parked(lane, [parked for parked in every if parked.seq >= seq], patient=True)
+        await self._try_from(lane, seq, session_of(wanted.event), patient=True)
 
-    async def _try_parked(self, lane: _Lane, every: list[Parked], *, patient: bool) -> None:
-        """One after the other, until one has to stay."""
-        for parked in every:
+    async def _try_from(self, lane: _Lane, seq: int, session_id: str, *, patient: bool = False) -> None:
+        """What is parked under this number, and what is parked behind it."""
+        held = False
+        for parked in await self._parked_of(session_id):
             record = await self._durably(partial(self._find, parked.bay, parked.seq))
-            reason = None if record is None else await self._try(lane, record, patient=patient)
-            if reason is None or record is None:
-                await self._unpark(parked.seq)
-            else:
-                if reason != parked.reason:
-                    await self._park(record, reason, again=True)
-                return
+            if record is None or parked.seq < seq or (held and not isinstance(record.event, e.SessionEnded)):
+                continue
+            if not await self._try_parked(lane, parked, record, patient=patient):
+                held = held or await self._durably(partial(self._deliveries.holds_up, record))
 
-    async def _try_lonely(self, lane: _Lane) -> None:
-        """What failed alone, once more, with what was parked behind it."""
-        for lonely in await self._durably(partial(self._journal.parked, SINK, bay=lane.bay)):
-            if lonely.reason.startswith(_ALONE):
-                every = await self._durably(partial(self._journal.parked, SINK, session_id=lonely.session_id))
-                behind = [parked for parked in every if parked.seq >= lonely.seq]
-                await self._try_parked(lane, behind, patient=False)
+    async def _try_parked(
+        self, lane: _Lane, parked: Parked, record: Recorded[e.Event], *, patient: bool = False
+    ) -> bool:
+        """As any other item; but what has failed alone before gets one try, unless `patient`."""
+        once = parked.reason.startswith(_ALONE) and not patient
+        reason = await self._try(lane, record, once=once)
+        if reason is None:
+            await self._unpark(parked.seq)
+        elif reason != parked.reason:
+            await self._park(record, reason, again=True)
+        return reason is None
+
+    async def _try_again(self, lane: _Lane) -> None:
+        """What failed alone, or waits for nothing any more, with what was parked behind it."""
+        for parked in await self._durably(partial(self._journal.parked, SINK, bay=lane.bay)):
+            alone, behind = (parked.reason.startswith(why) for why in (_ALONE, _BEHIND))
+            if alone or (behind and await self._find_holding(parked.session_id, parked.seq) is None):
+                await self._try_from(lane, parked.seq, parked.session_id)
         await self._plan_again(lane)
 
     async def _plan_again(self, lane: _Lane) -> None:
         parked = await self._durably(partial(self._journal.parked, SINK, bay=lane.bay))
-        again = any(one.reason.startswith(_ALONE) for one in parked)
+        again = any(one.reason.startswith((_ALONE, _BEHIND)) for one in parked)
         lane.again_at_s = asyncio.get_running_loop().time() + _ALONE_RETRY_S if again else None
 
-    async def _try(self, lane: _Lane, record: Recorded[e.Event], *, patient: bool = True) -> str | None:
-        """Until it is delivered or dropped: None. Or why it has to be parked: not `patient`, at its first
+    async def _try(self, lane: _Lane, record: Recorded[e.Event], *, once: bool = False) -> str | None:
+        """Until it is delivered or dropped: None. Or why it has to be parked; with `once` at its first
         failure."""
         alone = Solitude(self._pulse, self._clock)
         attempt = 0
@@ -339,7 +368,7 @@ class CentralOutbox:
                     lane.reason = str(error)
                 except (CentralError, NotShownError) as error:
                     lane.reason = str(error)
-                    if alone.failed(_call_that_failed(error)) or not patient:
+                    if alone.failed(_call_that_failed(error)) or once:
                         return f"{_ALONE}: {error}"
                     self._note_failure(record, error, first=attempt == 0)
                     if isinstance(error, CentralUnavailable):
@@ -410,8 +439,8 @@ class CentralOutbox:
         parked = Parked(SINK, record.bay, session_id, record.seq, reason, self._clock.now().wall_ms)
 
         def park(writer: Writer[e.Event]) -> None:
-            if again:
-                writer.unpark(SINK, record.seq)
+            if again and writer.unpark(SINK, record.seq) is None:
+                return  # staff dropped it meanwhile
             writer.park(parked)
 
         await self._durably(lambda: self._journal.transact(park))
@@ -432,6 +461,7 @@ class CentralOutbox:
         await self._deliveries.give_up(record)
         await self._journal.unpark(SINK, seq)
         lane.dropped.add(seq)
+        lane.again_at_s = 0.0  # what waited for it need not wait any more
         self._log.warning("delivery_dropped", bay=lane.bay, seq=seq)
         await self._count_parked()
 

@@ -26,6 +26,7 @@ from bayd.runtime.range import Range
 
 _UNSIGNED = "no central_admin_password is set"
 _DUE, _PAID = "DUE", "PAID"
+_PAY = "pay"  # the kind of such a call
 
 
 class SignedCalls:
@@ -122,7 +123,7 @@ class SignedCalls:
             await self._not_paid(record.bay, session_id, due_id, amount, _UNSIGNED)
             return
         try:
-            transaction = await self._chosen(due_id, server_id, amount)
+            transaction = await self._chosen(due_id, session_id, server_id, amount)
             if transaction is None:
                 await self._not_paid(record.bay, session_id, due_id, amount, "it shows no such due")
                 return
@@ -146,7 +147,7 @@ class SignedCalls:
 
             operation = Operation(
                 op_id_of_payment(due_id),
-                "pay",
+                _PAY,
                 record.bay,
                 session_id,
                 record.seq,
@@ -160,15 +161,19 @@ class SignedCalls:
         except CapabilityMissing:
             await self._not_paid(record.bay, session_id, due_id, amount, "it does not have the call")
 
-    async def _chosen(self, due_id: str, server_id: int, amount: int) -> int | None:
-        """Which due is paid: chosen once, the oldest of that amount. One is as good as another like it."""
-        call = await self._once.find(op_id_of_payment(due_id))
-        if call is not None:
-            chosen: int = json.loads(call.request)["transaction"]
-            return chosen
+    async def _chosen(self, due_id: str, session_id: str, server_id: int, amount: int) -> int | None:
+        """Which due is paid: chosen once, the oldest of that amount that no other payment is for."""
+        chosen: dict[str, int] = {
+            call.op_id: json.loads(call.request)["transaction"]
+            for call in await self._once.of_session(session_id)
+            if call.kind == _PAY
+        }
+        mine = chosen.get(op_id_of_payment(due_id))
+        if mine is not None:
+            return mine
         rows = (await self._client.transactions(server_id)).items
         fits = (row.id for row in rows if (row.status, row.amount - (row.discounted or 0)) == (_DUE, amount))
-        return min(fits, default=None)
+        return min(set(fits) - set(chosen.values()), default=None)
 
     async def _not_moved(self, event: e.SessionMovedAway, why: str) -> None:
         text = f"The server was not told of the move to bay {event.to}: {why}. Move it at the desk, too."

@@ -10,12 +10,12 @@ import pytest
 
 from bayd.core import events as e
 from bayd.core import inputs as i
-from bayd.core.model import Phase
+from bayd.core.model import Payment, Phase
 from bayd.ports import HttpResponse
 from bayd.reconcile.outbox import OutboxItem
 from bayd.reference.central import CentralSettings, StaffLogin
 from tests.let_out import keep_secret
-from tests.reconcile.central_world import SCREEN, STAFF, CentralWorld, central_world
+from tests.reconcile.central_world import ADMIN_PASSWORD, SCREEN, STAFF, CentralWorld, central_world
 from tests.reconcile.test_bookings import answer_with, rewrite
 
 pytestmark = pytest.mark.virtual_time
@@ -345,27 +345,96 @@ async def test_the_desks_minutes_come_when_ours_have_arrived_over_an_outage(quic
 async def test_a_refusal_parks_the_rest_of_its_session_but_not_its_end_nor_the_next(
     quick_path: Path,
 ) -> None:
+    """What waited behind it is told before the end: afterwards nothing can be added."""
     async with central_world(quick_path) as world, world.up():
         session = await playing(world)
         game = await world.parts.games.find(2)
         assert game is not None
-        refuse(world, f"/session/addSessionTime/{session['id']}")
+        refuse_time(world, minutes=15)
         await extend(world)
         await world.until(lambda: world.parts.outbox.view().parked == 1)
+        await extend(world, "op2", minutes=30)
         await world.submit(i.SelectGame(game, SCREEN))
+        await world.until(lambda: world.parts.outbox.view().parked == 3)
+        reasons = await world.parked()
+        assert "refused (409)" in reasons[0]
+        assert [reason.startswith("after item ") for reason in reasons] == [False, True, True]
+        await end(world)
+        await world.delivered()
+        row = await world.row(session["id"])
+        assert is_ended(row)
+        assert extensions(row) == [(30, 1000)]
+        (reason, _game) = await world.parked()
+        assert "the server has refused it" in reason
+        following = await playing(world)
+        await extend(world, "op3", minutes=20)
+        await world.delivered()
+        assert extensions(await world.row(following["id"])) == [(20, 1000)]
+        assert "extensions_differ" not in world.conflicts()
+
+
+async def test_a_refused_payment_holds_up_nothing(quick_path: Path) -> None:
+    async with central_world(quick_path) as world:
+        world.admin_password = "rotated-password"
+        async with world.up():
+            session = await playing(world)
+            for op_id, minutes in (("a", 15), ("b", 30)):
+                paid = i.Extend(op_id, minutes, 1000, STAFF, "cash", payment=Payment.CASH)
+                await world.submit(paid)
+            await world.delivered()
+            assert extensions(await world.row(session["id"])) == [(15, 1000), (30, 1000)]
+            await end(world)
+            await world.delivered()
+            assert is_ended(await world.row(session["id"]))
+            first, second = await items(world)
+            assert "adminPassword" in first.reason
+            assert "adminPassword" in second.reason
+        world.admin_password = ADMIN_PASSWORD
+        async with world.up():
+            await world.submit(i.RetryDelivery(second.seq, STAFF, "the new password is set"))
+            await world.until(lambda: world.parts.outbox.view().parked == 1)
+            await world.submit(i.RetryDelivery(first.seq, STAFF, "the new password is set"))
+            await world.until(lambda: world.parts.outbox.view().parked == 0)
+            row = await world.row(session["id"])
+            assert (row["paymentPending"], row["paymentReceived"]) == (0, 500 + 2000)
+
+
+async def test_what_waited_behind_an_item_is_told_once_that_is_dropped(quick_path: Path) -> None:
+    async with central_world(quick_path) as world, world.up():
+        session = await playing(world)
+        refuse_time(world, minutes=15)
+        await extend(world)
+        await extend(world, "op2", minutes=30)
         await world.until(lambda: world.parts.outbox.view().parked == 2)
+        first, _second = await items(world)
+        await world.submit(i.DropDelivery(first.seq, STAFF, "entered at the desk"))
+        await world.until(lambda: world.parts.outbox.view().parked == 0, 30)
+        assert extensions(await world.row(session["id"])) == [(30, 1000)]
+
+
+async def test_what_was_unclear_when_the_session_ended_is_not_taken_for_what_was_told_past_it(
+    quick_path: Path,
+) -> None:
+    """Two equal extensions: the first fails alone and its request may have arrived, the second is told."""
+    async with central_world(quick_path, poll_s=600) as world, world.up():
+        session = await playing(world, minutes=600)
+        await playing(world, "102", minutes=600)
+        world.wire.order("status", f"/session/addSessionTime/{session['id']}", times=10_000)
+        await extend(world)
+        for hour in range(2):
+            await asyncio.sleep(60)
+            await extend(world, f"other-{hour}", "102")
+            await asyncio.sleep(4000)
+        await extend(world, "op2")
+        await world.until(lambda: world.parts.outbox.view().parked == 2)
+        (fault,) = world.wire.faults
+        fault.times = 1  # the last try of the first one fails, too
         await end(world)
         await world.delivered()
         assert is_ended(await world.row(session["id"]))
-        assert (await world.page(session["id"]))["game"] is None
-        reasons = await world.parked()
-        assert "refused (409)" in reasons[0]
-        assert reasons[1].startswith("after item ")
-        following = await playing(world)
-        await extend(world, "op2")
-        await world.delivered()
-        assert extensions(await world.row(following["id"])) == [(15, 1000)]
-        assert world.parts.outbox.view().parked == 2
+        assert extensions(await world.row(session["id"])) == [(15, 1000)]
+        await asyncio.sleep(2000)
+        assert ["staff decide" in reason for reason in await world.parked()] == [True]
 
 
 async def test_the_desk_was_quicker_with_the_end(quick_path: Path) -> None:
@@ -426,6 +495,18 @@ def refuse(world: CentralWorld, path: str, *, until: Callable[[], bool] = lambda
     world.wire.exchange = exchange  # type: ignore[method-assign]
 
 
+def refuse_time(world: CentralWorld, *, minutes: int) -> None:
+    """The server says no to so many minutes."""
+    real = world.wire.exchange
+
+    async def exchange(method: str, url: str, **options: Any) -> HttpResponse:
+        if "/addSessionTime/" in url and json.loads(options["body"])["duration"] == minutes:
+            return HttpResponse(409, {}, b'{"success":false,"message":"not now"}')
+        return await real(method, url, **options)
+
+    world.wire.exchange = exchange  # type: ignore[method-assign]
+
+
 # Failing: alone, or with everybody
 
 
@@ -433,7 +514,7 @@ async def test_an_item_that_fails_for_an_hour_while_the_same_call_gets_through_f
     quick_path: Path,
 ) -> None:
     """And it is tried again by itself."""
-    async with central_world(quick_path, poll_s=600) as world:
+    async with central_world(quick_path, poll_s=600, idempotency_keys=True) as world:
         async with world.up():
             session = await playing(world, minutes=600)
             await playing(world, "102", minutes=600)
