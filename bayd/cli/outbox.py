@@ -67,12 +67,12 @@ def drop(door: Door, seq: int, reason: str, as_json: bool) -> None:
     behind = _decide(door, "drop", seq, reason, as_json=as_json)
     if not as_json:
         click.echo(f"item {seq} will not be delivered: enter it at the desk, if it is not there")
-    if not as_json and behind is not None:
-        click.echo(f"of the same session item {behind} is still set aside: retry or drop it, too")
+    if not as_json and behind:
+        click.echo(f"what waited for it is tried now: {', '.join(f'item {other}' for other in behind)}")
 
 
-def _decide(door: Door, what: str, seq: int, reason: str, *, as_json: bool) -> int | None:
-    """The next one of its session that is set aside."""
+def _decide(door: Door, what: str, seq: int, reason: str, *, as_json: bool) -> list[int]:
+    """What was set aside behind it."""
     behind: list[int] = []
 
     async def work(daemon: Daemon) -> dict[str, Any] | str:
@@ -82,9 +82,7 @@ def _decide(door: Door, what: str, seq: int, reason: str, *, as_json: bool) -> i
             return f"item {seq} is not in the outbox: see bayd outbox list"
         if what == "retry" and not item["parked"]:
             return f"item {seq} is not set aside: it is delivered when its turn comes"
-        session_id = item["session_id"]
-        parked = (other["seq"] for other in items if other["parked"] and other["session_id"] == session_id)
-        behind.extend(sorted(other for other in parked if other != seq))
+        behind.extend(other["seq"] for other in items if other["waits_for"] == seq)
         path = f"/api/v1/bays/{item['bay']}/delivery/{what}"
         document: dict[str, Any] = await daemon.post(path, {"seq": seq, "reason": reason})
         return document
@@ -95,4 +93,4 @@ def _decide(door: Door, what: str, seq: int, reason: str, *, as_json: bool) -> i
         sys.exit(1)
     if as_json:
         click.echo(json.dumps(done, indent=2))
-    return behind[0] if behind else None
+    return behind

@@ -85,6 +85,7 @@ class OutboxItem:
     since_wall_ms: int
     reason: str  # of the last failure, or of being parked; "" while it only waits its turn
     parked: bool
+    waits_for: int | None = None  # the parked item of its session that holds it up
 
 
 @dataclass(slots=True)
@@ -153,13 +154,20 @@ class CentralOutbox:
 
     async def items(self) -> list[OutboxItem]:
         """All that is not delivered: first what is parked. Raises JournalUnavailableError."""
-        parked = []
-        for one in await self._journal.parked(SINK):
+        parked: list[OutboxItem] = []
+        holding: dict[str, int] = {}  # by session
+        for one in sorted(await self._journal.parked(SINK), key=lambda one: one.seq):
             record = await self._find(one.bay, one.seq)
             kind = "" if record is None else type(record.event).__name__
+            is_end = record is not None and isinstance(record.event, e.SessionEnded)
+            waits_for = None if is_end else holding.get(one.session_id)
             parked.append(
-                OutboxItem(one.seq, one.bay, one.session_id, kind, one.at_wall_ms, one.reason, parked=True)
+                OutboxItem(
+                    one.seq, one.bay, one.session_id, kind, one.at_wall_ms, one.reason, True, waits_for
+                )
             )
+            if record is None or await self._deliveries.holds_up(record):
+                holding.setdefault(one.session_id, one.seq)
         waiting = [
             OutboxItem(
                 record.seq,

@@ -356,6 +356,9 @@ class OutboxItemView(_Document):
     since: Time
     reason: str = Field(description="Why it was set aside or failed last; empty while it waits its turn.")
     parked: bool = Field(description="Set aside: it waits for the word of staff.")
+    waits_for: Count | None = Field(
+        None, description="Set aside behind this item of its session, which has to be decided about first."
+    )
 
 
 class OutboxDocument(_Document):

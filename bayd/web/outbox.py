@@ -36,12 +36,11 @@ class OutboxItem(Protocol):
     def reason(self) -> str: ...
     @property
     def parked(self) -> bool: ...
+    @property
+    def waits_for(self) -> int | None: ...
 
 
 ListItems = Callable[[], Awaitable[Sequence[OutboxItem]]]
-
-
-_ALWAYS_TRIED = "SessionEnded"  # whatever is set aside of its session
 
 
 async def check_item(list_items: ListItems, bay: str, seq: int, *, to_retry: bool) -> None:
@@ -56,9 +55,8 @@ async def check_item(list_items: ListItems, bay: str, seq: int, *, to_retry: boo
     if to_retry and not item.parked:
         text = f"Item {seq} is not set aside: it is delivered when its turn comes."
         raise ProblemError(Problem(HTTPStatus.CONFLICT, "not_set_aside", text))
-    parked = [other.seq for other in items if other.parked and other.session_id == item.session_id]
-    if to_retry and min(parked) < seq and item.kind != _ALWAYS_TRIED:
-        text = f"Item {min(parked)} of the same session comes first: decide about that one."
+    if to_retry and item.waits_for is not None:
+        text = f"Item {item.waits_for} of the same session comes first: decide about that one."
         raise ProblemError(Problem(HTTPStatus.CONFLICT, "earlier_item", text))
 
 
@@ -102,6 +100,7 @@ class OutboxPage:
                     since=rfc3339(item.since_wall_ms),
                     reason=item.reason,
                     parked=item.parked,
+                    waits_for=item.waits_for,
                 )
                 for item in items
             ]

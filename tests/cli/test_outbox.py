@@ -53,18 +53,18 @@ async def test_what_staff_decide_is_journaled_at_the_bay(
     assert (decided.seq, decided.by) == (17, "anna")
 
 
-async def test_what_a_drop_leaves_behind_is_said(house: House) -> None:
+async def test_what_goes_on_after_a_drop_is_said(house: House) -> None:
     house.outbox = [
         PARKED,
-        Item(18, "109", "7", "SessionExtended", SINCE_MS, "after item 17, which is parked", parked=True),
+        Item(18, "109", "7", "SessionExtended", SINCE_MS, "after item 17", parked=True, waits_for=17),
         Item(19, "109", "9", "SessionExtended", SINCE_MS, "refused", parked=True),
     ]
     early = await outbox(house, "retry", "18", "--reason", "put right")
     assert (early.code, "Item 17 of the same session comes first" in early.err) == (1, True)
     said = await outbox(house, "drop", "17", "--reason", "entered by hand")
     assert said.code == 0
-    assert "item 18 is still set aside" in said.out
-    assert "still set aside" not in (await outbox(house, "drop", "19", "--reason", "by hand")).out
+    assert "what waited for it is tried now: item 18" in said.out
+    assert "waited" not in (await outbox(house, "drop", "19", "--reason", "by hand")).out
 
 
 async def test_what_cannot_be_done_says_why(house: House) -> None:

@@ -174,6 +174,7 @@ class Item:
     since_wall_ms: int
     reason: str
     parked: bool
+    waits_for: int | None = None
 
 
 class Tools:

@@ -128,7 +128,9 @@ async def test_staff_see_what_the_central_server_has_not_been_told(house: House)
     assert await house.kinds() == before
     house.outbox = [
         Item(17, "109", "7", "SessionExtended", 1_790_000_000_000, "HTTP 422", parked=True),
-        Item(18, "110", "7", "SessionExtended", 1_790_000_000_000, "after item 17", parked=True),
+        Item(
+            18, "110", "7", "SessionExtended", 1_790_000_000_000, "after item 17", parked=True, waits_for=17
+        ),
         Item(19, "110", "7", "SessionEnded", 1_790_000_000_000, "HTTP 422", parked=True),
     ]
     early = await house.press("delivery/retry", {"seq": 18, "reason": "x"}, token=STAFF, bay="110")
