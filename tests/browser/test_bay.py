@@ -104,6 +104,92 @@ async def test_a_press_whose_answer_got_lost_counts_once(screen: tuple[House, Pa
     assert (await house.kinds()).count("PayoutRequested") == 1
 
 
+async def test_a_press_that_is_tried_again_by_hand_counts_once(screen: tuple[House, Page]) -> None:
+    house, page = screen
+    await type_pin(page, PIN)
+    keys: list[str] = []
+
+    async def lose_the_first_answer(route: Route) -> None:
+        keys.append(route.request.headers["idempotency-key"])
+        if len(keys) == 1:
+            await route.fetch()
+            await route.fulfill(status=503, json={"code": "outcome_unknown"})
+        else:
+            await route.continue_()
+
+    await page.route("**/dispense", lose_the_first_answer)
+    await page.get_by_test_id("act-balls").click()
+    await page.get_by_test_id("balls-25").click()
+    await expect(page.get_by_test_id("told")).to_contain_text("not sure")
+    await page.get_by_test_id("balls-25").click()
+    await expect(page.get_by_test_id("act-balls")).to_contain_text("25 balls are coming")
+    assert (len(keys), len(set(keys))) == (2, 1)
+    assert (await house.kinds()).count("PayoutRequested") == 1
+
+
+async def test_what_happens_meanwhile_swallows_no_touch(screen: tuple[House, Page]) -> None:
+    from bayd.core import inputs as i
+
+    house, page = screen
+    await type_pin(page, PIN)
+    await house.bays.submit("109", i.Dispense("p1", 25, i.Actor(i.Role.SCREEN, "screen")))
+    await house.bays.submit("109", i.PayoutMarkTaken("p1", 25, {"pulse": 1}))
+    for tap, opened, paid in (("act-time", "time-30", 5), ("time-30", "act-time", 6)):
+        await page.get_by_test_id(tap).click(trial=True)
+        await page.get_by_test_id(tap).hover()
+        await page.mouse.down()
+        await house.bays.submit("109", i.PayoutProgressed("p1", paid))
+        await expect(page.locator("#screen")).to_have_attribute(
+            "data-version", str(house.bays.get("109").version)
+        )
+        await page.mouse.up()
+        await expect(page.get_by_test_id(opened)).to_be_visible()
+    assert (await house.kinds()).count("ExtensionAsked") == 1
+
+
+async def test_a_double_tap_is_one_press(screen: tuple[House, Page]) -> None:
+    house, page = screen
+    await type_pin(page, PIN)
+    for tap in ("act-end", "act-pause"):
+        await page.get_by_test_id(tap).hover(force=True)
+        await page.get_by_test_id(tap).click(trial=True)
+        await page.mouse.down()
+        await page.mouse.up()
+        await page.wait_for_timeout(150)  # the second tap of a finger
+        await page.mouse.down()
+        await page.mouse.up()
+        if tap == "act-end":
+            await page.get_by_test_id("end-no").click()
+    await phase(page, "paused")
+    await page.get_by_test_id("act-go_on").click()
+    await phase(page, "playing")
+    kinds = await house.kinds()
+    assert [kind for kind in kinds if kind in ("SessionPaused", "SessionResumed", "SessionEnded")] == [
+        "SessionPaused",
+        "SessionResumed",
+    ]
+
+
+async def test_what_is_opened_and_closed_leaves_nothing_behind(screen: tuple[House, Page]) -> None:
+    _, page = screen
+    await type_pin(page, PIN)
+    await page.get_by_test_id("act-end").wait_for()
+    await page.evaluate("""() => {
+        window.added = 0;
+        const add = EventTarget.prototype.addEventListener;
+        const lower = document.querySelector(".lower");
+        EventTarget.prototype.addEventListener = function (...all) {
+            if (this === lower || this === document) window.added += 1;
+            return add.apply(this, all);
+        };
+    }""")
+    for _ in range(3):
+        await page.get_by_test_id("act-end").click()
+        await page.get_by_test_id("back").click()
+        await expect(page.get_by_test_id("act-end")).to_be_focused()
+    assert await page.evaluate("window.added") == 0
+
+
 @pytest.mark.parametrize("taps", [("act-end", "end-yes"), ("act-pause",)], ids=lambda taps: taps[0])
 async def test_a_press_that_comes_through_late_never_touches_the_next_guests_session(
     screen: tuple[House, Page], taps: tuple[str, ...]

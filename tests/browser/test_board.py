@@ -1,7 +1,7 @@
 """What staff do at the board."""
 
 import pytest
-from playwright.async_api import BrowserContext, Page, expect
+from playwright.async_api import BrowserContext, Page, Route, expect
 
 from bayd.core.inputs import Actor, Role, ServerSaid
 from bayd.core.model import Mode
@@ -227,6 +227,28 @@ async def test_a_press_is_for_whom_the_board_showed(house: House, context: Brows
     session = house.bays.get("109").session
     assert session is not None
     assert session.session_id == "9"
+
+
+async def test_a_press_that_is_tried_again_by_hand_counts_once(house: House, context: BrowserContext) -> None:
+    await house.play()
+    page = await sign_in(house, context)
+    keys: list[str] = []
+
+    async def lose_the_first_answer(route: Route) -> None:
+        keys.append(route.request.headers["idempotency-key"])
+        if len(keys) == 1:
+            await route.fetch()
+            await route.fulfill(status=503, json={"code": "outcome_unknown", "detail": "Unknown."})
+        else:
+            await route.continue_()
+
+    await page.route("**/109/extend", lose_the_first_answer)
+    await act(page, "109", "extend", minutes="15", payment="cash", reason="paid")
+    await expect(page.get_by_test_id("refused")).to_have_text("Unknown.")
+    await page.get_by_test_id("go").click()
+    await expect(page.get_by_test_id("toast")).to_be_visible()
+    assert (len(keys), len(set(keys))) == (2, 1)
+    assert (await house.kinds()).count("SessionExtended") == 1
 
 
 async def test_a_session_is_moved(house: House, context: BrowserContext) -> None:

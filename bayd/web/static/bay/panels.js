@@ -1,31 +1,32 @@
-// What the lower half shows when something was chosen: sizes, lengths, players, a question.
+// What the lower half shows when something was chosen: sizes, lengths, players, games, a question.
 
-import { h, icon, rebuild } from "../lib/dom.js";
+import { Press } from "../lib/calls.js";
+import { h, setText, show } from "../lib/dom.js";
+import { Buttons } from "./buttons.js";
 
 const USUAL_SIZES = [10, 25, 50];
 
 /** For the session it was opened in, whoever plays when it is pressed. One press at a time. */
 class Panel {
-  constructor(screen, close, title) {
+  /** `act` is what a choice asks the daemon for. */
+  constructor(screen, close, title, act) {
     this.screen = screen;
     this.close = close;
-    this.title = title;
+    this.title = screen.words.say(title);
     this.sessionId = screen.bay.session.id;
-    this.root = h("div.choices");
+    this.press = new Press(`${screen.path}/${act}`);
+    this.choices = h("div.choices");
+    this.buttons = new Buttons(this.choices);
+    this.none = h("p.note");
+    this.root = h("div.panel-body", {}, this.choices, this.none);
     this.busy = false;
   }
 
-  choice(testid, label, hint, press, style = "choice") {
-    const disabled = this.busy || !this.screen.fresh;
-    const attributes = { type: "button", "data-testid": testid, disabled, onclick: () => this.press(press) };
-    return h(`button.${style}`, attributes, h("span.choice-label", {}, label), hint ? h("span.tile-hint", {}, hint) : null);
-  }
-
-  async press(press) {
+  async send(body) {
     if (this.busy) return;
     this.busy = true;
     this.redraw();
-    const answer = await press();
+    const answer = await this.press.send({ ...body, session_id: this.sessionId });
     this.busy = false;
     if (answer.ok) this.close();
     else {
@@ -34,19 +35,33 @@ class Panel {
     }
   }
 
-  act(name, body = {}) {
-    return this.screen.act(name, { ...body, session_id: this.sessionId });
-  }
-
   update(bay) {
     this.bay = bay;
     this.redraw();
+  }
+
+  redraw() {
+    const offered = this.offered();
+    const disabled = this.busy || !this.screen.fresh;
+    this.buttons.draw(offered.map(({ body, ...one }) => ({ style: "choice", disabled, press: () => this.send(body), ...one })));
+    show(this.choices, offered.length > 0);
+    show(this.none, offered.length === 0);
+    setText(this.none, offered.length > 0 ? "" : this.whyNone());
+  }
+
+  /** `id`, `label`, `hint`, and the `body` of the press, or a `press` of its own. */
+  offered() {
+    return [];
+  }
+
+  whyNone() {
+    return "";
   }
 }
 
 export class BallsPanel extends Panel {
   constructor(screen, close) {
-    super(screen, close, screen.words.say("balls.how_many"));
+    super(screen, close, "balls.how_many", "dispense");
   }
 
   /** The site's sizes, or usual ones in steps that the machine can pay; what is owed beside them. */
@@ -61,86 +76,96 @@ export class BallsPanel extends Panel {
     return [...sizes].filter((size) => size <= most).sort((a, b) => a - b);
   }
 
-  redraw() {
+  offered() {
     const { words } = this.screen;
-    const sizes = this.sizes();
-    rebuild(this.root, [sizes, this.busy, this.screen.fresh, this.bay.balls.balance], () =>
-      sizes.length
-        ? sizes.map((balls) => this.choice(`balls-${balls}`, words.numbers.format(balls),
-          balls === this.bay.balls.balance ? words.say("balls.owed") : words.say("balls.unit", { count: balls }),
-          () => this.act("dispense", { balls })))
-        : [h("p.note", {}, words.say("balls.none_left"))]);
+    return this.sizes().map((balls) => ({
+      id: `balls-${balls}`,
+      label: words.numbers.format(balls),
+      hint: balls === this.bay.balls.balance ? words.say("balls.owed") : words.say("balls.unit", { count: balls }),
+      body: { balls },
+    }));
+  }
+
+  whyNone() {
+    return this.screen.words.say("balls.none_left");
   }
 }
 
 export class TimePanel extends Panel {
   constructor(screen, close) {
-    super(screen, close, screen.words.say("time.how_long"));
+    super(screen, close, "time.how_long", "extend");
   }
 
-  redraw() {
+  offered() {
     const { words, page } = this.screen;
-    const { offers } = this.bay.extension;
-    rebuild(this.root, [offers, this.busy, this.screen.fresh], () =>
-      offers.length
-        ? offers.map((offer) => {
-          const price = offer.amount === null ? words.say("time.ask_price") : words.price(offer.amount, page.currency);
-          const hint = offer.at_once ? words.say("time.on_account", { price }) : price;
-          return this.choice(`time-${offer.minutes}`, words.say("time.plus", { count: offer.minutes }), hint,
-            () => this.act("extend", { minutes: offer.minutes }));
-        })
-        : [h("p.note", {}, words.say("time.reception"))]);
+    return this.bay.extension.offers.map(({ minutes, amount, at_once: atOnce }) => {
+      const price = amount === null ? words.say("time.ask_price") : words.price(amount, page.currency);
+      return {
+        id: `time-${minutes}`,
+        label: words.say("time.plus", { count: minutes }),
+        hint: atOnce ? words.say("time.on_account", { price }) : price,
+        body: { minutes },
+      };
+    });
+  }
+
+  whyNone() {
+    return this.screen.words.say("time.reception");
   }
 }
 
 export class PlayersPanel extends Panel {
   constructor(screen, close) {
-    super(screen, close, screen.words.say("players.whose_turn"));
+    super(screen, close, "players.whose_turn", "player");
   }
 
-  redraw() {
-    const { session } = this.bay;
-    const players = session?.players ?? [];
-    rebuild(this.root, [players, session?.player_id, this.busy, this.screen.fresh], () =>
-      players.map((player, place) => {
-        const turn = player.id === session.player_id;
-        const name = player.name ?? this.screen.words.say("players.number", { number: place + 1 });
-        const button = this.choice(`player-${player.id}`, name, turn ? this.screen.words.say("players.turn") : "",
-          () => this.act("player", { session_user_id: player.id }));
-        button.setAttribute("aria-pressed", String(turn));
-        return button;
-      }));
+  offered() {
+    const { words } = this.screen;
+    const { players, player_id: turn } = this.bay.session;
+    return (players ?? []).map(({ id, name }, place) => ({
+      id: `player-${id}`,
+      label: name ?? words.say("players.number", { number: place + 1 }),
+      hint: id === turn ? words.say("players.turn") : "",
+      pressed: id === turn,
+      body: { session_user_id: id },
+    }));
   }
 }
 
 /** The site's games, while the session has none. */
 export class GamesPanel extends Panel {
   constructor(screen, close) {
-    super(screen, close, screen.words.say("games.which"));
-    this.root.classList.add("choices-games");
+    super(screen, close, "games.which", "game");
+    this.root.classList.add("panel-games");
   }
 
-  redraw() {
+  update(bay) {
+    if (bay.games.length === 0) this.close(); // the desk has chosen
+    else super.update(bay);
+  }
+
+  offered() {
     const { words } = this.screen;
-    const { games } = this.bay;
-    if (games.length === 0) this.close(); // the desk has chosen
-    rebuild(this.root, [games, this.busy, this.screen.fresh], () => games.map((game) =>
-      this.choice(`game-${game.id}`, game.name, game.balls_limit === 0 ? words.say("games.unlimited") : words.say("games.limit", { count: game.balls_limit }),
-        () => this.act("game", { game_id: game.id }))));
+    return this.bay.games.map(({ id, name, balls_limit: limit }) => ({
+      id: `game-${id}`,
+      label: name,
+      hint: limit === 0 ? words.say("games.unlimited") : words.say("games.limit", { count: limit }),
+      body: { game_id: id },
+    }));
   }
 }
 
 export class EndPanel extends Panel {
   constructor(screen, close) {
-    super(screen, close, screen.words.say("end.sure"));
-    this.root.classList.add("choices-question");
+    super(screen, close, "end.sure", "end");
+    this.root.classList.add("panel-question");
   }
 
-  redraw() {
+  offered() {
     const { words } = this.screen;
-    rebuild(this.root, [this.busy, this.screen.fresh], () => [
-      h("button.choice.main", { type: "button", "data-testid": "end-no", onclick: () => this.close() }, icon("check"), words.say("end.no")),
-      this.choice("end-yes", words.say("end.yes"), words.say("end.hint"), () => this.act("end")),
-    ]);
+    return [
+      { id: "end-no", style: "choice.main", sign: "check", label: words.say("end.no"), disabled: false, press: () => this.close() },
+      { id: "end-yes", label: words.say("end.yes"), hint: words.say("end.hint"), body: {} },
+    ];
   }
 }

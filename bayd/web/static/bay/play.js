@@ -1,11 +1,13 @@
 // Somebody plays: the time above all, then balls, and below them what can be done, one thing at a time.
 
 import { h, icon, rebuild, setText, show } from "../lib/dom.js";
+import { Buttons } from "./buttons.js";
 import { clockText, Countdown } from "./clock.js";
 import { Pad } from "./pad.js";
 import { BallsPanel, EndPanel, GamesPanel, PlayersPanel, TimePanel } from "./panels.js";
 
 const BACK_AFTER_MS = 30_000; // a panel that nobody uses any more
+const SETTLE_MS = 500; // longer than a double tap
 
 export class PlayScene {
   constructor(screen) {
@@ -17,9 +19,13 @@ export class PlayScene {
     this.bar = h("div.bar-left");
     this.state = h("p.time-state", { "data-testid": "time-state" });
     this.facts = h("dl.facts");
-    this.lower = h("div.lower");
+    this.lower = h("div.lower", { onpointerdown: () => this.keepOpen() });
+    this.tiles = new Buttons(h("div.tiles"));
+    this.note = h("p.note", { role: "status", "data-testid": "note" });
     this.panel = null;
     this.pad = null;
+    this.opened = "";
+    this.turning = false;
     this.root = h("section.play", {},
       h("div.time-panel", {},
         h("div.time-head", {}, this.label, this.state), this.time,
@@ -31,6 +37,7 @@ export class PlayScene {
   close() {
     this.pad?.close();
     clearTimeout(this.back);
+    clearTimeout(this.settled);
   }
 
   update(bay) {
@@ -117,40 +124,43 @@ export class PlayScene {
 
   showActions() {
     clearTimeout(this.back);
+    const focused = this.lower.contains(document.activeElement);
     this.pad?.close();
     this.pad = null;
     this.panel = null;
-    this.note = h("p.note", { role: "status", "data-testid": "note" });
-    this.tiles = h("div.tiles");
-    this.lower.replaceChildren(this.tiles, this.note);
-    if (this.bay !== undefined) {
-      this.tiles.dataset.key = "";
-      this.drawActions();
-    }
+    this.lower.replaceChildren(this.tiles.root, this.note);
+    this.settle();
+    if (this.bay !== undefined) this.drawActions();
+    if (focused) this.tiles.focus(this.opened);
   }
 
   drawActions() {
     if (this.panel !== null || this.pad !== null) return;
     const { words, fresh } = this.screen;
-    const { bay } = this;
-    const { session, extension, balls } = bay;
+    const { session, extension, balls, games, booked } = this.bay;
     const tiles = [];
-    if (balls.machine) tiles.push(["balls", "ball", words.say("act.balls"), this.ballsHint(), session.paused || this.ballsClosed()]);
-    tiles.push(["time", "plus", words.say("act.time"), this.timeHint(), extension.offers.length === 0 || extension.asked !== null]);
-    if (bay.games.length > 0) tiles.push(["game", "flag", words.say("act.game"), "", false]);
-    if ((session.players ?? []).length > 1) tiles.push(["players", "person", words.say("act.players"), this.playerName(), false]);
-    if (bay.booked > 0) tiles.push(["next", "lock", words.say("act.next"), words.say("act.next_hint"), false]);
+    const tile = (name, sign, label, hint = "", closed = false) => tiles.push({
+      id: `act-${name}`, style: name === "balls" ? "tile.main" : "tile", sign, label: words.say(label), hint, disabled: closed || !fresh, press: () => this.open(name),
+    });
+    if (balls.machine) tile("balls", "ball", "act.balls", this.ballsHint(), session.paused || this.ballsClosed());
+    tile("time", "plus", "act.time", this.timeHint(), extension.offers.length === 0 || extension.asked !== null);
+    if (games.length > 0) tile("game", "flag", "act.game");
+    if ((session.players ?? []).length > 1) tile("players", "person", "act.players", this.playerName());
+    if (booked > 0) tile("next", "lock", "act.next", words.say("act.next_hint"));
     const { may_pause: mayPause, may_resume: mayResume, minutes } = session.guest_pause;
-    if (mayPause) tiles.push(["pause", "pause", words.say("act.pause"), words.say("act.pause_hint", { count: minutes }), false]);
-    if (mayResume) tiles.push(["go_on", "clock", words.say("act.resume"), "", false]);
-    else if (session.paused) tiles.push(["resume", "lock", words.say("act.resume"), words.say("act.resume_hint"), false]);
-    tiles.push(["end", "stop", words.say("act.end"), "", false]);
-    rebuild(this.tiles, [tiles, fresh, words.language], () =>
-      tiles.map(([name, sign, label, hint, closed]) =>
-        h(`button.tile${name === "balls" ? ".main" : ""}`,
-          { type: "button", "data-testid": `act-${name}`, disabled: closed || !fresh, onclick: () => this.open(name) },
-          icon(sign), h("span.tile-label", {}, label), hint ? h("span.tile-hint", {}, hint) : null)));
+    if (mayPause) tile("pause", "pause", "act.pause", words.say("act.pause_hint", { count: minutes }), this.turning);
+    if (mayResume) tile("go_on", "clock", "act.resume", "", this.turning);
+    else if (session.paused) tile("resume", "lock", "act.resume", words.say("act.resume_hint"));
+    tile("end", "stop", "act.end");
+    if (this.tiles.draw(tiles)) this.settle();
     setText(this.note, this.noteText());
+  }
+
+  /** Nobody means what has just appeared under a finger: two quick taps are one press. */
+  settle() {
+    clearTimeout(this.settled);
+    this.lower.classList.add("settling");
+    this.settled = setTimeout(() => this.lower.classList.remove("settling"), SETTLE_MS);
   }
 
   ballsClosed() {
@@ -192,7 +202,11 @@ export class PlayScene {
 
   async turnClock(act) {
     const { screen } = this;
+    this.turning = true;
+    this.drawActions();
     const answer = await screen.act(act, { session_id: this.bay.session.id });
+    this.turning = false;
+    this.drawActions();
     if (!answer.ok) screen.tell(screen.words.refusal(answer.code), "alarm");
   }
 
@@ -200,6 +214,7 @@ export class PlayScene {
     const { screen } = this;
     if (name === "pause") return this.turnClock("pause");
     if (name === "go_on") return this.turnClock("resume");
+    this.opened = `act-${name}`;
     if (name === "next" || name === "resume") {
       const pad = new Pad(screen.words, async (pin) => {
         const answer = await screen.act("pin", { pin });
@@ -220,14 +235,14 @@ export class PlayScene {
       this.panel.update(this.bay);
       this.lower.replaceChildren(h("div.panel", {}, this.panelHead(this.panel.title), this.panel.root));
     }
+    this.settle();
     this.lower.querySelector("button:not(:disabled)")?.focus({ preventScroll: true, focusVisible: false });
     this.keepOpen();
-    this.lower.addEventListener("pointerdown", () => this.keepOpen());
   }
 
   keepOpen() {
     clearTimeout(this.back);
-    this.back = setTimeout(() => this.showActions(), BACK_AFTER_MS);
+    if (this.panel !== null || this.pad !== null) this.back = setTimeout(() => this.showActions(), BACK_AFTER_MS);
   }
 
   panelHead(title) {

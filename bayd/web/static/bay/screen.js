@@ -153,9 +153,10 @@ export class BayScreen {
       this.scene = new Scene(this);
       this.place.replaceChildren(this.scene.root);
     }
-    this.root.dataset.phase = this.bay.phase;
     this.scene.update(this.bay);
     this.drawHelp();
+    this.root.dataset.phase = this.bay.phase;
+    this.root.dataset.version = this.bay.version;
   }
 
   tick() {

@@ -1,6 +1,6 @@
 // Dialogs over the board: one bay with all that can be done there, one act with its reason, the screens.
 
-import { get, post, press } from "../lib/calls.js";
+import { get, post, Press } from "../lib/calls.js";
 import { h, icon, rebuild, setText } from "../lib/dom.js";
 import { ACTS } from "./acts.js";
 
@@ -63,6 +63,7 @@ export class ActDialog extends Dialog {
     this.name = name;
     this.number = number;
     this.state = state;
+    this.press = new Press(`/api/v1/bays/${encodeURIComponent(number)}/${name}`);
   }
 
   open(refused = null) {
@@ -117,7 +118,7 @@ export class ActDialog extends Dialog {
 
   async send(body) {
     const meant = ACTS[this.name].meant?.(this.state);
-    const answer = await press(`/api/v1/bays/${encodeURIComponent(this.number)}/${this.name}`, { ...meant, ...body });
+    const answer = await this.press.send({ ...meant, ...body });
     if (answer.ok) this.board.tell(this.words.say("act.done", { act: this.words.say(`act.${this.name}`), bay: this.number }));
     return answer;
   }

@@ -1,5 +1,5 @@
-// Calls of the API. One press is one idempotency key, kept through every repetition of that press: whatever
-// was lost on the way, what it asks for is done once.
+// Calls of the API. One press is one idempotency key, kept through every repetition of that press, also by hand:
+// whatever was lost on the way, what it asks for is done once.
 
 const TRIES = 4;
 const PAUSE_MS = 600;
@@ -16,6 +16,11 @@ export class Answer {
     return this.status >= 200 && this.status < 300;
   }
 
+  /** A yes or a no; what failed on the way or at the disk may have been done all the same. */
+  get isDefinite() {
+    return this.status > 0 && this.status < 500;
+  }
+
   get code() {
     return this.ok ? "" : this.document?.code ?? "unreachable";
   }
@@ -23,15 +28,30 @@ export class Answer {
 
 export const UNREACHABLE = new Answer(0, null);
 
-export async function press(path, body = {}) {
-  const key = crypto.randomUUID ? crypto.randomUUID() : freshKey();
-  for (let tried = 1; ; tried += 1) {
-    const answer = await post(path, body, key);
-    // Busy, restarting, or no answer: the same press again. The key says that it is the same.
-    const again = answer === UNREACHABLE || answer.code === "busy" || answer.code === "stopping";
-    if (!again || tried === TRIES) return answer;
-    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS * tried));
+/** What one panel or dialog asks for. Until the daemon has said yes or no, the same again is the same press. */
+export class Press {
+  constructor(path) {
+    this.path = path;
+    this.unanswered = null;
   }
+
+  async send(body = {}) {
+    const text = JSON.stringify(body);
+    if (this.unanswered?.text !== text) this.unanswered = { text, key: freshKey() };
+    const { key } = this.unanswered;
+    for (let tried = 1; ; tried += 1) {
+      const answer = await post(this.path, body, key);
+      if (answer.isDefinite) this.unanswered = null;
+      // Busy, restarting, or no answer: the same press again. The key says that it is the same.
+      const again = answer === UNREACHABLE || answer.code === "busy" || answer.code === "stopping";
+      if (!again || tried === TRIES) return answer;
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS * tried));
+    }
+  }
+}
+
+export async function press(path, body = {}) {
+  return new Press(path).send(body);
 }
 
 export async function post(path, body = {}, key = null) {
@@ -56,7 +76,8 @@ async function ask(path, options) {
   }
 }
 
-/** Where the page is served by plain HTTP on a LAN, `randomUUID` is missing. */
 function freshKey() {
+  if (crypto.randomUUID) return crypto.randomUUID();
+  // Where the page is served by plain HTTP on a LAN.
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -1,0 +1,53 @@
+// A row of large buttons that change in place: a finger that is down on one, and the focus, stay there.
+
+import { h, icon, setText } from "../lib/dom.js";
+
+class Button {
+  constructor({ id, sign, style }) {
+    this.label = h("span.label");
+    this.hint = h("span.hint");
+    this.root = h(`button.${style}`, { type: "button", "data-testid": id, onclick: () => this.press() },
+      sign ? icon(sign) : null, this.label, this.hint);
+  }
+
+  draw({ label, hint = "", disabled = false, pressed, press }) {
+    setText(this.label, label);
+    setText(this.hint, hint);
+    this.root.disabled = disabled;
+    if (pressed !== undefined) this.root.setAttribute("aria-pressed", String(pressed));
+    this.press = press;
+  }
+}
+
+export class Buttons {
+  constructor(root) {
+    this.root = root;
+    this.buttons = new Map();
+  }
+
+  /** Each has `id`, `style`, `sign` for good, the rest as it is now. Tells whether other ones stand there than before. */
+  draw(wanted) {
+    const { root, buttons } = this;
+    let changed = false;
+    for (const [id, button] of buttons) {
+      if (wanted.some((one) => one.id === id)) continue;
+      button.root.remove();
+      buttons.delete(id);
+      changed = true;
+    }
+    wanted.forEach((one, place) => {
+      const button = buttons.get(one.id) ?? new Button(one);
+      if (root.children[place] !== button.root) {
+        root.insertBefore(button.root, root.children[place] ?? null);
+        buttons.set(one.id, button);
+        changed = true;
+      }
+      button.draw(one);
+    });
+    return changed;
+  }
+
+  focus(id) {
+    this.buttons.get(id)?.root.focus({ preventScroll: true, focusVisible: false });
+  }
+}
