@@ -77,9 +77,11 @@ async def _look_at_all(config: Path, url: str) -> "list[Finding]":
     )
 
     found = check_clock(sync_problem())
+    credentials = load_credentials(environment_with_credentials(config))
+    for wrong in credentials.complaints:
+        found += bad("credentials", str(wrong), f"correct it, then: bayd check-config {config}")
     try:
         settings = load(config).settings
-        credentials = load_credentials(environment_with_credentials(config))
     except ConfigurationError as error:
         step = f"correct it, then: bayd check-config {config}"
         return [

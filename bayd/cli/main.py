@@ -69,7 +69,6 @@ def run(config: Path, log_level: str) -> None:
     from bayd.journal import JournalError
     from bayd.runtime import logs
     from bayd.settings import ConfigurationError
-    from bayd.web.app import ListenRefusedError
     from bayd.wiring.daemon import run as run_daemon
 
     log_pipe = logs.configure(log_level)
@@ -80,10 +79,6 @@ def run(config: Path, log_level: str) -> None:
     except* ConfigurationError as wrong:
         for complaint in (each for error in _single(wrong) for each in error.complaints):
             log.error("configuration_wrong", setting=complaint.path, reason=complaint.text)
-        code = EX_CONFIG
-    except* ListenRefusedError as refused:
-        for each in _single(refused):
-            log.error("configuration_wrong", reason=str(each))
         code = EX_CONFIG
     except* (JournalError, OSError) as failed:
         for cause in _single(failed):
@@ -108,28 +103,18 @@ def check_config(file: Path, as_json: bool) -> None:
     from bayd.credentials import load_credentials
     from bayd.reconcile.qod_flow import missing_credentials
     from bayd.settings import Complaint, ConfigurationError, load
-    from bayd.web.app import ListenRefusedError, check_listen
 
     complaints: list[Complaint] = []
     missing: list[str] = []
     qod = None
     try:
-        settings = load(file).settings
-        trusted_lan = settings.http.allow_plain_http == "trusted-lan"
-        check_listen(settings.http.listen, trusted_lan=trusted_lan)
-        qod = settings.qod
-        if qod is not None and qod.webhook is not None:
-            check_listen([qod.webhook.listen], trusted_lan=trusted_lan, key="qod.webhook.listen")
+        qod = load(file).settings.qod
     except ConfigurationError as error:
         complaints += error.complaints
-    except ListenRefusedError as error:
-        key, _, text = str(error).partition(": ")
-        complaints.append(Complaint(key, text))
-    try:
-        credentials = load_credentials(environment_with_credentials(file))
-        missing = [] if qod is None else missing_credentials(qod, credentials)
-    except ConfigurationError as error:
-        complaints += error.complaints
+    credentials = load_credentials(environment_with_credentials(file))
+    complaints += credentials.complaints
+    if qod is not None and not credentials.complaints:
+        missing = missing_credentials(qod, credentials)
     if as_json:
         click.echo(json.dumps([{"path": c.path, "text": c.text} for c in complaints]))
     else:

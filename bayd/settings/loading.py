@@ -18,6 +18,7 @@ from bayd.settings.checks import TIME_SCALE_VARIABLE, cross_checks, time_scale
 from bayd.settings.complaints import Complaint, ConfigurationError
 from bayd.settings.configuration import Configuration, Settings
 from bayd.settings.dispensers import DRIVERS, WRONG_DRIVER
+from bayd.settings.listening import listen_complaints
 from bayd.settings.site import Site, State
 from bayd.settings.tables import Table
 
@@ -56,6 +57,8 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Configurat
     complaints += cross_checks(_merge(raw, environment_tables()))
     scale, scale_complaints = time_scale(environment, settings)
     complaints += scale_complaints
+    if settings is not None:
+        complaints += listen_complaints(settings)
     balls = None
     if settings is not None and settings.balls.registry is not None:
         try:

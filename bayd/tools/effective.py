@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from bayd.credentials import Credentials, origin_of
+from bayd.credentials import CREDENTIAL_NAMES, origin_of
 from bayd.settings import Configuration
 from bayd.settings.loading import environment_tables, files_of
 
@@ -45,8 +45,12 @@ def effective_credentials(environment: Mapping[str, str] | None = None) -> list[
     """Which of them are there, and from where; never what they are."""
     environment = os.environ if environment is None else environment
     rows = []
-    for name in Credentials.__dataclass_fields__:
-        origin = origin_of(name, environment)
+    for name in CREDENTIAL_NAMES:
+        try:
+            origin = origin_of(name, environment)
+        except PermissionError as error:
+            rows.append(Effective(name, None, f"not known: only root may look into {error.filename}"))
+            continue
         rows.append(Effective(name, None if origin is None else MASK, origin or "not set"))
     return rows
 

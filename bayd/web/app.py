@@ -10,11 +10,8 @@ from aiohttp import web
 from bayd.ports import Log
 from bayd.web.access import Access
 from bayd.web.bodies import BODY_LIMIT_BYTES
-from bayd.web.listener import ListenRefusedError, check_listen
 from bayd.web.problems import Problem, ProblemError, problem_response
 from bayd.web.routes import Handle, Route
-
-__all__ = ["HttpMeter", "ListenRefusedError", "check_listen", "complete_answer", "make_app"]
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

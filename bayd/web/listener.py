@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -21,7 +21,6 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
 from bayd.ports import Log
-from bayd.settings import is_loopback
 
 _STOP_WITHIN_S = 3.0
 _KEEP_ALIVE_S = 30.0  # also what a request may take until its head is complete
@@ -29,33 +28,9 @@ _SLOW_LINES = 5  # in the log, …
 _SLOW_LINES_S = 60.0  # … in so much time: whoever drips into many connections does not fill the disk
 _LINGER_S = 1.0  # for the rest of a body that was refused, so that its sender can read why
 _CONNECTIONS_LIMIT = 512  # descriptors are for readers and dispensers, too
-_HIGHEST_PORT = 65_535
 _RETRY_S = 5.0  # an address that was not there
 # None: asyncio has passed over every address of a name. EAFNOSUPPORT: IPv6 is off.
 _ABSENT = frozenset({errno.EADDRNOTAVAIL, errno.ENETDOWN, errno.ENETUNREACH, errno.EAFNOSUPPORT, None})
-
-
-class ListenRefusedError(Exception):
-    """An address beyond loopback without TLS; the message says what to do."""
-
-
-def check_listen(
-    listen: Sequence[str], *, trusted_lan: bool, key: str = "http.listen"
-) -> list[tuple[str, int]]:
-    """Host and port of each address. Raises ListenRefusedError."""
-    addresses: list[tuple[str, int]] = []
-    for text in listen:
-        host, _, port = text.rpartition(":")
-        host = host.removeprefix("[").removesuffix("]")
-        if not (port.isascii() and port.isdecimal() and host) or int(port) > _HIGHEST_PORT:
-            raise ListenRefusedError(f"{key}: {text!r} is not host:port")
-        if not is_loopback(host) and not trusted_lan:
-            raise ListenRefusedError(
-                f"{key}: {text} is beyond loopback and without TLS; put a TLS proxy in front, or set "
-                'http.allow_plain_http = "trusted-lan"'
-            )
-        addresses.append((host, int(port)))
-    return addresses
 
 
 class Listener:

@@ -39,9 +39,10 @@ from bayd.runtime.sd_notify import notify
 from bayd.runtime.upgrade import is_on_trial, take_over
 from bayd.runtime.watchdog import Watchdog
 from bayd.settings import Configuration, load
+from bayd.settings.listening import check_listen
 from bayd.settings.local_socket import socket_of
 from bayd.web.access import Access
-from bayd.web.app import check_listen, make_app
+from bayd.web.app import make_app
 from bayd.web.audit import AuditPage
 from bayd.web.bays import BayApi
 from bayd.web.browsers import WebSessions
@@ -544,7 +545,9 @@ async def run(config: Path, log_pipe: LogPipe) -> None:
         config=str(config),
         time_scale=configuration.time_scale,
     )
-    daemon = Daemon(config, configuration, credentials, log, [log_pipe])
+    for complaint in credentials.complaints:
+        log.error("credential_refused", setting=complaint.path, reason=complaint.text)
+    daemon = Daemon(config, configuration, credentials, log, [log_pipe, credentials])
     loop = asyncio.get_running_loop()
     async with asyncio.TaskGroup() as group:
         main = group.create_task(daemon.run(), name="daemon")

@@ -24,7 +24,8 @@ from bayd.reconcile.qod_keeper import Tools
 from bayd.reconcile.qod_purse import Purse
 from bayd.reconcile.qod_sink import EventSink, SinkTokens
 from bayd.settings import Configuration, Qod, QodWebhook
-from bayd.web.listener import Listener, check_listen
+from bayd.settings.listening import check_listen
+from bayd.web.listener import Listener
 from bayd.web.qod_events import make_webhook_app
 
 _SESSIONS_PER_BAY = 100  # a day; several times what a busy bay needs

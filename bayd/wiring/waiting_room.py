@@ -18,8 +18,9 @@ import bayd
 from bayd.ports import Clock, Log
 from bayd.runtime.sd_notify import notify
 from bayd.settings import Settings
+from bayd.settings.listening import check_listen
 from bayd.settings.local_socket import socket_of
-from bayd.web.app import check_listen, complete_answer
+from bayd.web.app import complete_answer
 from bayd.web.documents import (
     CentralSection,
     DevicesSection,

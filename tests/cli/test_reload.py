@@ -23,7 +23,11 @@ def test_readers_and_balls_change_and_a_mistake_changes_nothing(tmp_path: Path) 
         assert "setting=readers.west" in refused
         assert "33 dBm is more than the 26 dBm" in refused
         registry.write_text(f"epc,label,added_at,retired_at\n{EPC},new,2026-01-01T00:00:00Z,\n")
-        config.write_text(config.read_text().replace("power = 33", "power = 20"))
+        good = config.read_text().replace("power = 33", "power = 20")
+        config.write_text(good.replace(f'["127.0.0.1:{port}"]', f'["0.0.0.0:{port}"]'))
+        daemon.process.send_signal(signal.SIGHUP)
+        assert "beyond loopback and without TLS" in daemon.wait_for("setting=http.listen")
+        config.write_text(good)
         daemon.process.send_signal(signal.SIGHUP)
         reloaded = daemon.wait_for("event=reloaded")
         assert "readers" in reloaded

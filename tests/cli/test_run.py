@@ -172,11 +172,21 @@ def test_a_missing_configuration_is_78(tmp_path: Path) -> None:
     assert "cannot be read" in ran.err
 
 
-def test_a_wrong_credential_is_78_and_is_not_shown(tmp_path: Path) -> None:
-    ran = bayd("run", "--config", configuration(tmp_path, free_port()), env={"BAYD_SITE_KEY": "abcdef"})
-    assert ran.code == 78
-    assert "credential site_key" in ran.err
-    assert "abcdef" not in ran.err
+def test_a_wrong_credential_is_left_out_and_is_not_shown(tmp_path: Path) -> None:
+    """Nobody stands by when a restart takes it up: the bays start without."""
+    config = configuration(tmp_path, free_port())
+    secrets = {"BAYD_SITE_KEY": "abcdef", "BAYD_API_TOKENS": "abcde staff desk"}
+    assert bayd_here("check-config", config, env=secrets).code == 78
+    with started("run", "--config", config, env=secrets) as daemon:
+        daemon.wait_for(READY)
+        shown = bayd_here("status", "--config", config, "--json").out
+        codes = [warning["code"] for warning in json.loads(shown)["warnings"]]
+        daemon.stop()
+    assert codes.count("credential_refused") == 2
+    assert {"offline_pin_off", "staff_login_off"} <= set(codes)
+    said = "".join(daemon.said) + shown
+    assert "credential site_key" in said
+    assert "abcde" not in said
 
 
 def test_an_address_beyond_loopback_without_tls_is_78(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from bayd.settings.listening import ListenRefusedError, check_listen
 from bayd.web import listener as module
-from bayd.web.listener import Listener, ListenRefusedError, check_listen
+from bayd.web.listener import Listener
 from tests.web.house import SCREEN, House
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from bayd.settings import is_loopback
+from bayd.settings.listening import ListenRefusedError, check_listen
 from bayd.web import listener
-from bayd.web.app import ListenRefusedError, check_listen
 from tests.web.house import OTHER_SCREEN, SCREEN, STAFF, TECHNICIAN, House
 from tests.web.test_doors import head, raw, status_of
 
