@@ -53,6 +53,8 @@ def moved_away(bay: Bay, said: i.ServerMovedAway, now: Instant) -> Verdict:
     if bay.session is not None and bay.session.session_id == said.session_id:
         if said.to in bay.session.server_bays:
             return ()  # our own move is on its way there
+        if conflicts.is_moved_apart(bay, said.session_id):
+            return ()
         text = f"The server shows the session that plays here at bay {said.to}."
         return _conflict(bay, "moved_at_server", said.session_id, text, now)
     return ()
@@ -189,9 +191,14 @@ def _game(session: PlaySession, said: i.ServerSaid) -> tuple[e.Event, ...]:
 
 
 def _seen_here(bay: Bay, session: PlaySession, said: i.ServerSaid) -> tuple[e.Event, ...]:
-    """After a move of ours. Moved to and fro it may be an old picture: then nothing is concluded from it."""
+    """After a move of ours, or one of the desk's that could not be followed and was taken back.
+
+    Moved to and fro it may be an old picture: then nothing is concluded from it.
+    """
     here = bay.number
-    if said.shown_at != here or not session.server_bays or here in session.server_bays:
+    if said.shown_at != here or here in session.server_bays:
+        return ()
+    if not session.server_bays and not conflicts.is_moved_apart(bay, session.session_id):
         return ()
     return (e.ServerMoveSeen(session.session_id),)
 

@@ -21,13 +21,16 @@ OF_MONEY = frozenset(
         "walk_in_unclaimed",
     }
 )
-OF_MOVES = frozenset({"moved_at_server", "move_not_told"})  # over as soon as the server shows the move
+# Over as soon as the server shows the move, or the session ends. One of them at a time for a session.
+OF_MOVES = frozenset({"moved_at_server", "move_not_told"})
 
 _OTHERS_KEPT = 20
 
 
 def contradicted(bay: Bay, said: i.ServerContradicted, now: Instant) -> Verdict:
     if find(bay, said.code, said.session_id, said.key) is not None:
+        return ()
+    if said.code in OF_MOVES and is_moved_apart(bay, said.session_id):
         return ()
     return (e.ConflictSeen(said.code, said.session_id, said.text, now.wall_ms, said.key),)
 
@@ -42,6 +45,15 @@ def settle(bay: Bay, request: i.SettleConflict) -> Verdict:
 def find(bay: Bay, code: str, session_id: str, key: str = "") -> Conflict | None:
     name = Conflict(code, session_id, "", 0, key).name
     return next((c for c in bay.conflicts if c.name == name), None)
+
+
+def is_moved_apart(bay: Bay, session_id: str) -> bool:
+    """The server shows the session at another bay, and people know."""
+    return any(c.session_id == session_id and c.code in OF_MOVES for c in bay.conflicts)
+
+
+def without_moves(conflicts: tuple[Conflict, ...], session_id: str) -> tuple[Conflict, ...]:
+    return tuple(c for c in conflicts if c.session_id != session_id or c.code not in OF_MOVES)
 
 
 def remember(conflicts: tuple[Conflict, ...], new: Conflict) -> tuple[Conflict, ...]:

@@ -36,7 +36,7 @@ _READER = "reader"
 
 # Changes with every change of what `evolve` makes of the same events: a snapshot of another number is
 # not used, the events are read again.
-REDUCER_VERSION = 13
+REDUCER_VERSION = 14
 
 _ENDED_IDS_KEPT = 512  # more sessions than a bay can end within the booking horizon
 _NUMBERS_KEPT = 512
@@ -175,15 +175,15 @@ def _apply(bay: Bay, event: e.Event) -> Bay:
                 ended_ids=_remember(bay.ended_ids, event.session_id),
                 moved=None,
                 booked_till=False,
+                # Nobody can move it any more.
+                conflicts=conflicts.without_moves(bay.conflicts, event.session_id),
             )
         case e.SessionMovedAway():
             return _moved_away(bay, event)
         case e.SessionMovedIn():
             return _moved_in(bay, event)
         case e.ServerMoveSeen(session_id):
-            left = tuple(
-                c for c in bay.conflicts if c.session_id != session_id or c.code not in conflicts.OF_MOVES
-            )
+            left = conflicts.without_moves(bay.conflicts, session_id)
             return replace(_in_session(bay, server_bays=()), conflicts=left)
         case e.GraceEnded():
             return replace(bay, grace_until_ms=None)

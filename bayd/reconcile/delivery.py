@@ -77,9 +77,9 @@ class Deliveries:
         self._signed = SignedCalls(client, self._once, bays, password, self._extended_min)
         self._paging = PagingFacts()
 
-    async def send(self, record: Recorded[e.Event]) -> None:
-        """Raises CentralError, NotShownError, NotWrittenError and the like to be told again later;
-        ParkError and CentralRefused to be set aside."""
+    async def send(self, record: Recorded[e.Event], *, held_up: bool = False) -> None:
+        """Raises CentralError, NotShownError, NotWrittenError and the like to be told again later; ParkError and
+        CentralRefused to be set aside; NotNowError of a move that is held up: `held_up` if it was before."""
         match record.event:
             case e.WalkInSold() as sold:
                 await self._walk_ins.book(record, sold)
@@ -100,7 +100,8 @@ class Deliveries:
             case e.DueSettled(due_id, session_id, amount, payment):
                 await self._pay(record, due_id, session_id, amount, payment)
             case e.SessionMovedAway() as moved:
-                await self._signed.move(record, moved, self._server_id(record.bay, moved.session_id))
+                server_id = self._server_id(record.bay, moved.session_id)
+                await self._signed.move(record, moved, server_id, held_up=held_up)
             case e.BookingWithdrawn(session_id):
                 await self._end(record, session_id, self._server_id(record.bay, session_id))
             case e.SessionEnded() as ended:

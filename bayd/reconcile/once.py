@@ -52,6 +52,10 @@ class ParkError(Exception):
     """This item cannot be delivered; the message says why."""
 
 
+class NotNowError(Exception):
+    """Refused, so certainly not done, for a reason that passes: called again it is sent anew."""
+
+
 class NotShownError(Exception):
     """The server's list does not show what must be there. It proves nothing: look again later."""
 
@@ -93,7 +97,8 @@ class OnceCalls:
         self._unclear_since_ms: dict[str, int] = {}  # on the boot clock of this life
 
     async def carry_out(self, operation: Operation[T]) -> Settled:
-        """Raises CentralError, NotShownError or NotWrittenError to be called again, ParkError to give up."""
+        """Raises CentralError, NotShownError, NotNowError or NotWrittenError to be called again, ParkError to
+        give up."""
         call = await self._intend(operation)
         match call.state:
             case CallState.DONE:
@@ -132,6 +137,20 @@ class OnceCalls:
         call = await self.find(op_id)
         if call is not None and call.state is CallState.SENT and not self._client.idempotency_keys:
             await self._journal.update_call(replace(call, state=CallState.UNKNOWN))
+
+    async def ask_for(self, op_id: str, request: Facts) -> Facts:
+        """What to ask for: a repeat says what was said first, as its key stands for that. But after a
+        `NotNowError` it is what is wanted now, and something else has a key of its own."""
+        call = await self.find(op_id)
+        if call is None:
+            return request
+        book = _book(call)
+        asked: Facts = book.get("asks") or json.loads(call.request)
+        if call.state is not CallState.INTENDED or asked == request:
+            return asked
+        baseline = json.dumps({**book, "asks": request, "take": book["take"] + 1})
+        await self._journal.update_call(replace(call, baseline=baseline))
+        return request
 
     async def give_up(self, op_id: str) -> None:
         """Staff dropped it: whatever the server did, nothing follows from here."""
@@ -213,6 +232,9 @@ class OnceCalls:
         except (CentralUnauthorised, CapabilityMissing):
             await self._was_not_sent(call, sent)
             raise
+        except NotNowError:
+            await self._was_refused_for_now(call, sent)
+            raise
         except CentralRefused:
             await self._journal.update_call(replace(sent, state=CallState.REFUSED))
             raise
@@ -221,6 +243,13 @@ class OnceCalls:
         done = replace(sent, state=CallState.DONE, answer=_answer(facts, plainly=plainly))
         await self._journal.update_call(done)
         return _settled(done)
+
+    async def _was_refused_for_now(self, call: Call, sent: Call) -> None:
+        """The refusal is the answer that its key has from now on. Without keys an earlier sending may still
+        be unclear."""
+        state = CallState.INTENDED if self._client.idempotency_keys else call.state
+        baseline = json.dumps({**_book(call), "take": _book(call)["take"] + 1})
+        await self._journal.update_call(replace(sent, state=state, baseline=baseline))
 
     async def _was_not_sent(self, call: Call, sent: Call) -> None:
         """Back to where it was: an earlier sending may still be unclear."""

@@ -12,6 +12,8 @@ try, when to try again, and when to go on with the next.
   a move and a payment hold up nothing. Other sessions go on.
 - A session that was moved takes its place in its new bay's lane once the old one has told all of it; the
   move is told once the new one has told what came before: who played there is over for the server, too.
+- A move to a bay where for the server somebody else plays (the desk was quicker) is held up, and holds up
+  nothing: it is tried again while the session plays there, and forgotten when it is over or has moved on.
 - Staff's word (`DeliveryRetried`, `DeliveryDropped`) is in the journal too: a drop counts as soon as it is
   seen, a retry when its turn comes, with what was parked behind it.
 """
@@ -39,7 +41,7 @@ from bayd.core.model import Bay
 from bayd.journal import Journal, JournalUnavailableError, NotWrittenError, Parked, Recorded, Writer
 from bayd.ports import Clock, Log, Randomness
 from bayd.reconcile.delivery import Deliveries, is_deliverable, session_of
-from bayd.reconcile.once import SINK, NotShownError, ParkError
+from bayd.reconcile.once import SINK, NotNowError, NotShownError, ParkError
 from bayd.reconcile.pulse import ServerPulse, Solitude
 from bayd.reconcile.telling import NOT_TAKEN
 from bayd.reconcile.walk_ins import WalkInAccount
@@ -62,6 +64,9 @@ _ALONE_RETRY_S = 900.0
 # What the rest of a session waits for, and what is read for it: without limit while it fails for everybody.
 # Of all else, the payment of a due say, it is enough that the server writes at all.
 _WAITED_FOR = ("create_session", "verify", "add_session_time", "end_session", "get_session", "history")
+
+_HELD_UP = "central-held-up"  # where the journal keeps what is held up: it is not set aside for staff
+_HELD_UP_RETRY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,8 @@ class _Lane:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     reason: str = ""  # why the first one was not delivered yet
     again_at_s: float | None = None  # on the loop's clock: when what failed alone is tried once more
+    held_up: dict[int, Recorded[e.Event]] = field(default_factory=dict)  # moves, by seq
+    held_up_until_s: float = 0.0  # on the loop's clock
 
 
 class CentralOutbox:
@@ -141,6 +148,7 @@ class CentralOutbox:
         self._asking: _Lane | None = None  # while we are not let in: who tries
         self._let_in = asyncio.Event()
         self._let_in.set()
+        self._moving = asyncio.Lock()  # one move at a time, as they were made
 
     def bay_changed(self, bay: Bay, _wish: Desired) -> None:
         lane = self._lanes.get(bay.number)
@@ -181,7 +189,16 @@ class CentralOutbox:
             for lane in self._lanes.values()
             for position, record in enumerate(lane.queue)
         ]
-        return parked + waiting
+        return parked + await self._items_held_up() + waiting
+
+    async def _items_held_up(self) -> list[OutboxItem]:
+        """They wait, too, but for no turn."""
+        return [
+            OutboxItem(
+                one.seq, one.bay, one.session_id, "SessionMovedAway", one.at_wall_ms, one.reason, parked=False
+            )
+            for one in await self._journal.parked(_HELD_UP)
+        ]
 
     def is_walk_in(self, row: ServerSession) -> bool:
         """Sold by a bay, not booked at the desk."""
@@ -199,6 +216,10 @@ class CentralOutbox:
             lane.cursor = lane.scanned = await self._journal.cursor(SINK, lane.bay)
             await self._scan(lane)
             await self._plan_again(lane)
+        for one in await self._journal.parked(_HELD_UP):
+            record = await self._find(one.bay, one.seq)
+            if record is not None and one.bay in self._lanes:
+                self._lanes[one.bay].held_up[one.seq] = record
 
     async def run(self) -> None:
         await self._bays.ready.wait()
@@ -222,9 +243,54 @@ class CentralOutbox:
             elif lane.scanned - lane.cursor > _CURSOR_LAG:
                 await self._advance(lane, lane.scanned)
             else:
-                await self._sleep_until(lane, lane.again_at_s)
-            if lane.again_at_s is not None and asyncio.get_running_loop().time() >= lane.again_at_s:
+                await self._sleep_until(lane, self._next_try_s(lane))
+            now_s = asyncio.get_running_loop().time()
+            if lane.again_at_s is not None and now_s >= lane.again_at_s:
                 await self._try_again(lane)
+            if lane.held_up and now_s >= lane.held_up_until_s:
+                await self._try_held_up(lane)
+                lane.held_up_until_s = asyncio.get_running_loop().time() + _HELD_UP_RETRY_S
+
+    def _next_try_s(self, lane: _Lane) -> float | None:
+        due = (lane.again_at_s, lane.held_up_until_s if lane.held_up else None)
+        return min((at_s for at_s in due if at_s is not None), default=None)
+
+    async def _try_held_up(self, lane: _Lane) -> None:
+        """Once each. Nothing that fails here fails anything else."""
+        for seq, record in list(lane.held_up.items()):
+            if self._asking is not None:
+                return
+            try:
+                reason = await self._send_held_up(record)
+            except (CentralError, NotShownError, NotNowError, *NOT_TAKEN) as error:
+                self._log.debug("central_retry", bay=lane.bay, seq=seq, reason=str(error))
+                continue
+            if reason is not None:
+                await self._park(record, reason)
+            await self._durably(partial(self._journal.unpark, _HELD_UP, seq))
+            lane.held_up.pop(seq, None)
+
+    async def _send_held_up(self, record: Recorded[e.Event]) -> str | None:
+        """None: the server has been told, or does not need it any more. Or why it has to be parked."""
+        if isinstance(record.event, e.SessionMovedAway) and not self._plays_at(record.event):
+            return None
+        try:
+            await self._send(record, held_up=True)
+        except (ParkError, CentralRefused, ValueError) as error:
+            return str(error)
+        return None
+
+    def _plays_at(self, moved: e.SessionMovedAway) -> bool:
+        session = self._bays.get(moved.to).session
+        return session is not None and session.session_id == moved.session_id
+
+    async def _send(self, record: Recorded[e.Event], *, held_up: bool = False) -> None:
+        """Raises as `Deliveries.send`."""
+        if isinstance(record.event, e.SessionMovedAway):
+            async with self._moving:
+                await self._deliveries.send(record, held_up=held_up)
+        else:
+            await self._deliveries.send(record)
 
     async def _scan(self, lane: _Lane) -> None:
         """What the journal has that is not in the queue yet. Drops count from here on."""
@@ -364,7 +430,10 @@ class CentralOutbox:
                 retry_s = _RETRY_S[min(attempt, len(_RETRY_S) - 1)]
                 pause_s = retry_s * (0.5 + 0.5 * self._randomness.jitter())
                 try:
-                    await self._deliveries.send(record)
+                    await self._send(record)
+                except NotNowError as error:
+                    await self._hold_up(record, str(error))
+                    return None
                 except (ParkError, CentralRefused) as error:
                     return str(error)
                 except ValueError as error:  # what no request can be made of; the text repeats no value
@@ -457,6 +526,15 @@ class CentralOutbox:
         if lane is not None and lane.again_at_s is None:
             await self._plan_again(lane)
 
+    async def _hold_up(self, record: Recorded[e.Event], reason: str) -> None:
+        session_id = session_of(record.event)
+        self._log.warning("move_held_up", bay=record.bay, session=session_id, reason=reason)
+        held_up = Parked(_HELD_UP, record.bay, session_id, record.seq, reason, self._clock.now().wall_ms)
+        await self._durably(lambda: self._journal.park(held_up))
+        lane = self._lanes[record.bay]
+        lane.held_up[record.seq] = record
+        lane.held_up_until_s = asyncio.get_running_loop().time() + _HELD_UP_RETRY_S
+
     async def _unpark(self, seq: int) -> None:
         await self._durably(lambda: self._journal.unpark(SINK, seq))
         await self._count_parked()
@@ -468,6 +546,8 @@ class CentralOutbox:
             return
         await self._deliveries.give_up(record)
         await self._journal.unpark(SINK, seq)
+        await self._journal.unpark(_HELD_UP, seq)
+        lane.held_up.pop(seq, None)
         lane.dropped.add(seq)
         lane.again_at_s = 0.0  # what waited for it need not wait any more
         self._log.warning("delivery_dropped", bay=lane.bay, seq=seq)

@@ -2,7 +2,8 @@
 
 Neither needs an answer to be certain of: the server shows where a session is, and whether a due is paid.
 Where the password is not configured, or the server does not have the call, or shows nothing to do it to, the
-desk has to do it: a conflict says so, and nothing is parked.
+desk has to do it: a conflict says so, and nothing is parked. The same where the desk has moved another
+session to the same bay in the same moment; but then ours is told by itself, once that bay is free.
 """
 
 import json
@@ -21,10 +22,15 @@ from bayd.core import inputs as i
 from bayd.core.bookings import granted_minutes
 from bayd.core.model import Payment
 from bayd.journal import Recorded
-from bayd.reconcile.once import Effect, Finding, OnceCalls, Operation
+from bayd.reconcile.once import Effect, Finding, NotNowError, OnceCalls, Operation
 from bayd.runtime.range import Range
 
 _UNSIGNED = "no central_admin_password is set"
+_AT_THE_DESK = "Move it at the desk, too."
+_TAKEN = (
+    "it shows somebody else in play there. Move one of the two, here or at the desk: it is told by itself"
+    " once the bay is free for the server."
+)
 _DUE, _PAID = "DUE", "PAID"
 _PAY = "pay"  # the kind of such a call
 
@@ -47,37 +53,64 @@ class SignedCalls:
         self._bays = bays
         self._password = password
 
-    async def move(self, record: Recorded[e.Event], event: e.SessionMovedAway, server_id: int) -> None:
-        """Raises as `OnceCalls.carry_out`.
+    async def move(
+        self, record: Recorded[e.Event], event: e.SessionMovedAway, server_id: int, *, held_up: bool
+    ) -> None:
+        """Raises as `OnceCalls.carry_out`; NotNowError while for the server somebody else plays there.
 
         `newDuration` is all the time that the session was granted, here and at the desk: with less a server
         would end it early.
         """
         password = self._password
         if password is None:
-            await self._not_moved(event, _UNSIGNED)
+            await self._not_moved(event, f"{_UNSIGNED}. {_AT_THE_DESK}")
             return
         shown = await self._client.get_session(server_id)
-        if shown.bay_number not in (record.bay, event.to) or not shown.active:
-            # The call names bays, not sessions: it would move another one.
-            await self._not_moved(event, f"it does not show it in play at bay {record.bay}")
+        if shown.bay_number == event.to:
             return
+        left = self._left(record.bay, event.session_id)
+        if shown.bay_number not in left or not shown.active:
+            # The call names bays, not sessions: it would move another one.
+            text = f"it does not show it in play at bay {record.bay}. {_AT_THE_DESK}"
+            await self._not_moved(event, text)
+            return
+        operation = await self._moving(record, event, server_id, shown, password)
+        late = held_up or shown.bay_number != record.bay
+        if late and not await self._is_clear(event.to, server_id, shown.bay_number):
+            await self._hold_up(event, flagged=held_up)
+            return
+        try:
+            await self._once.carry_out(operation)
+        except CapabilityMissing:
+            await self._not_moved(event, f"it does not have the call. {_AT_THE_DESK}")
+        except NotNowError:
+            await self._hold_up(event, flagged=held_up)
 
+    async def _moving(
+        self,
+        record: Recorded[e.Event],
+        event: e.SessionMovedAway,
+        server_id: int,
+        shown: ServerSession,
+        password: Secret,
+    ) -> Operation[ServerSession]:
+        # The desk may have given time that we have not heard of yet.
+        added = await self._extended_min(server_id)
+        granted = granted_minutes(event.first_minutes, shown.duration_min, added)
+        wanted = {"from": shown.bay_number, "to": event.to, "minutes": max(event.minutes, granted)}
         op_id = op_id_of_move(event)
-        call = await self._once.find(op_id)
-        minutes: int
-        if call is None:
-            # The desk may have given time that we have not heard of yet.
-            added = await self._extended_min(server_id)
-            minutes = max(event.minutes, granted_minutes(event.first_minutes, shown.duration_min, added))
-        else:
-            # A repeat says what was said first: its key stands for that.
-            minutes = json.loads(call.request)["minutes"]
+        request = await self._once.ask_for(op_id, wanted)
+        source, minutes = request.get("from", record.bay), request["minutes"]
 
         async def send(key: str) -> None:
-            await self._client.session_bay_change(
-                record.bay, event.to, password, minutes, idempotency_key=key
-            )
+            try:
+                await self._client.session_bay_change(
+                    source, event.to, password, minutes, idempotency_key=key
+                )
+            except CentralRefused as refusal:
+                if await self._is_clear(event.to, server_id, source):
+                    raise
+                raise NotNowError(str(refusal)) from refusal
 
         async def look() -> ServerSession:
             return await self._client.get_session(server_id)
@@ -85,26 +118,57 @@ class SignedCalls:
         def effect(_before: object, row: ServerSession) -> Finding:
             if row.bay_number == event.to:
                 return Finding(Effect.DONE)
-            return Finding(Effect.ABSENT if row.bay_number == record.bay and row.active else Effect.UNKNOWN)
+            return Finding(Effect.ABSENT if row.bay_number == source and row.active else Effect.UNKNOWN)
 
-        if shown.bay_number == event.to:
-            return
-        operation = Operation(
+        return Operation(
             op_id,
             "move",
             record.bay,
             event.session_id,
             record.seq,
-            {"to": event.to, "minutes": minutes},
+            request,
             send,
             look,
             lambda _row: {},
             effect,
         )
+
+    async def _is_clear(self, number: str, server_id: int, source: str) -> bool:
+        """Whether the call would move our session: for the server nobody else plays where it goes, nor where
+        it is shown. A server that does not say is just asked to do it."""
+        there = self._bays.bays.get(source)
+        if there is not None and there.bay.session is not None:
+            return False
         try:
-            await self._once.carry_out(operation)
+            shown = [
+                one for bay in (number, source) for one in (await self._client.bays(bay_number=bay)).items
+            ]
         except CapabilityMissing:
-            await self._not_moved(event, "it does not have the call")
+            return True
+        return all(
+            one.active_session_id in (None, server_id) for one in shown if one.number in (number, source)
+        )
+
+    async def _hold_up(self, event: e.SessionMovedAway, *, flagged: bool) -> None:
+        """Raises NotNowError while it plays there. Over, or moved on, it needs no other try."""
+        number = self._plays_at(event.session_id)
+        if number in (event.to, None) and not flagged:
+            await self._not_moved(event, _TAKEN)
+        if number == event.to:
+            raise NotNowError(_TAKEN)
+
+    def _plays_at(self, session_id: str) -> str | None:
+        """Our bay; None: it is over."""
+        for number, task in self._bays.bays.items():
+            if task.bay.session is not None and task.bay.session.session_id == session_id:
+                return number
+        return None
+
+    def _left(self, number: str, session_id: str) -> tuple[str, ...]:
+        """Where the server may still show it: an earlier move may not have been told."""
+        plays_at = self._plays_at(session_id)
+        session = None if plays_at is None else self._bays.get(plays_at).session
+        return (number,) if session is None else (number, *session.server_bays)
 
     async def pay(
         self,
@@ -176,10 +240,11 @@ class SignedCalls:
         return min(set(fits) - set(chosen.values()), default=None)
 
     async def _not_moved(self, event: e.SessionMovedAway, why: str) -> None:
-        text = f"The server was not told of the move to bay {event.to}: {why}. Move it at the desk, too."
+        text = f"The server was not told of the move to bay {event.to}: {why}"
         fact = i.ServerContradicted("move_not_told", event.session_id, text)
-        if event.to in self._bays.bays:
-            await self._bays.submit(event.to, fact)
+        number = self._plays_at(event.session_id) or event.to
+        if number in self._bays.bays:
+            await self._bays.submit(number, fact)
 
     async def _not_paid(self, number: str, session_id: str, due_id: str, amount: int, why: str) -> None:
         text = f"The server was not told that {amount} were paid at the bay: {why}. Enter it at the desk."

@@ -111,6 +111,7 @@ class Seen:
     path: str
     body: bytes | None = None
     key: str | None = None
+    answered: int | None = None  # with which status, where a whole answer came back
 
 
 class Wire:
@@ -147,7 +148,8 @@ class Wire:
         path = url.removeprefix(self._url)
         hear("address asked", f"{method} {url}\n")
         key = (headers or {}).get("Idempotency-Key")
-        self.seen.append(Seen(asyncio.get_running_loop().time(), method, path, body, key))
+        seen = Seen(asyncio.get_running_loop().time(), method, path, body, key)
+        self.seen.append(seen)
         if self.down:
             raise TransportError("no connection: Connection refused", sent=False)
         fault = next((f for f in self.faults if f.fits(method, path)), None)
@@ -160,6 +162,8 @@ class Wire:
         response = await (forward() if fault is None else self._act(fault, forward, timeout_s))
         if self.dead:
             await asyncio.Event().wait()
+        if fault is None or fault.kind != "garbled":
+            seen.answered = response.status
         return response
 
     async def _act(self, fault: Fault, forward: "_Forward", timeout_s: float) -> HttpResponse:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from bayd.core import events as e
 from bayd.core import inputs as i
 from bayd.core.model import EndReason, Payment, Phase
 from bayd.core.rules import ExtensionPolicy, Rules
@@ -335,3 +336,22 @@ async def crashed_once(path: Path, crash_at: int, *, after: bool) -> bool:
             extended = world.play(places[0]).minutes > 60
             assert paid == ([("PAID", 150, "CASH")] if extended else [])
     return survived
+
+
+async def test_a_sale_under_way_that_the_server_shows_elsewhere_is_not_unclaimed(quick_path: Path) -> None:
+    """The desk moved it before the bay had the answer with its number."""
+    async with central_world(quick_path, idempotency_keys=True) as world, world.up():
+        await world.until(lambda: world.parts.poller.view.online)
+        world.wire.order("unanswered", "/session")
+        world.wire.order("status", "/session", times=3)  # until then its number is not known
+        await world.submit(i.WalkIn("wabc", 30, 500, STAFF, "cash"))
+        await world.until(lambda: len(world.wire.sent("POST", "/session")) > 1)
+        await desk_moves(world, "101", "102")
+        await world.parts.poller.poll()
+        assert world.parts.outbox.view().waiting, "the sale is still under way"
+        await world.delivered()
+        await world.parts.poller.poll()
+        (row,) = await world.history()
+        assert row["bay"]["number"] == "102"
+        seen = [event for event in await world.events() if isinstance(event, e.ConflictSeen)]
+        assert [event for event in seen if event.code == "walk_in_unclaimed"] == []

@@ -1,35 +1,109 @@
 """Thousands of operations over a network that drops, doubles and delays: both sides' books in the end."""
 
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bayd.core.rules import Rules
+from tests.conftest import VirtualTimeLoop
 from tests.reconcile.central_world import ADMIN_PASSWORD, central_world
 from tests.simulation.central_season import DOUBLING, LAWFUL, LAWLESS, Audit, Season, Weather
 
-pytestmark = pytest.mark.virtual_time
 BAYS = ("101", "102", "103", "104")
 RULES = Rules(
     grace_minutes=1, booking_horizon_minutes=100 * 24 * 60
 )  # the small server's calendar stands still
-_LONG = 500
+
+
+@dataclass
+class Soak:
+    """So many seasons of so many operations; what is met in them is counted over all."""
+
+    operations: int
+    seeds: range
+    done: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+    crashes: int = 0
+    moves: Counter[str] = field(default_factory=Counter)
+    flagged: int = 0
+
+    def each(self, path: Path, judge: Callable[[Season, Audit], None], **options: Any) -> None:
+        """Every season has a loop and a range of its own, so each can be had again by its seed."""
+        failed = []
+        first_seed = options.pop("first_seed")
+        for seed in self.seeds:
+            directory = path / str(seed)
+            directory.mkdir()
+            with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+                season, audit = runner.run(
+                    season_of(directory, self.operations, seed=first_seed + seed, **options)
+                )
+            self._count(season, audit)
+            try:
+                judge(season, audit)
+            except AssertionError as error:
+                error.add_note(f"season {seed}")
+                failed.append(error)
+        print(f"\n{self.figures()}")  # noqa: T201
+        if failed:
+            raise ExceptionGroup(f"{len(failed)} of {len(self.seeds)} seasons", failed)
+
+    def _count(self, season: Season, audit: Audit) -> None:
+        self.done += season.done
+        self.faults += season.faults
+        self.crashes += season.crashes
+        self.flagged += sum(one.flagged for one in audit.given_here())
+        self.moves += Counter(
+            here=audit.move_count(),
+            desk=len(season.desk_moves),
+            refused=audit.moves.refusals(),
+            flagged=len(audit.moves.flagged),
+            differ=len(audit.moves_that_differ()),
+        )
+
+    def figures(self) -> str:
+        return (
+            f"{len(self.seeds)} seasons, {self.done.total()} operations {dict(self.done)},"
+            f" {self.crashes} crashes, faults {dict(self.faults)}, moves {dict(self.moves)},"
+            f" flagged extensions {self.flagged}"
+        )
+
+    def assert_all_was_met(self, weather: Weather, *, moves: bool = True) -> None:
+        """What met no fault, or no crash, shows nothing."""
+        assert self.crashes
+        assert len(self.faults) > 2
+        if len(self.seeds) == 1:
+            return
+        assert set(self.faults) == set(weather.kinds)
+        acts = {"extend", "end", "book", "pin", "walk_in", "staff_start", "game", "desk_extend"}
+        assert acts | ({"move", "desk_move"} if moves else set()) <= set(self.done)
+        if moves:
+            assert all(self.moves[kind] for kind in ("here", "desk", "refused", "flagged", "differ"))
+            assert self.moves["flagged"] > self.moves["differ"], "none was mended by itself"
+
+
 # 10,000 operations are twenty ranges of their own: a year's list of sessions shows nothing more, only later.
-SEASONS = [
-    (60, 1),
-    *(
-        pytest.param(_LONG, seed, marks=[pytest.mark.soak, pytest.mark.timeout(0)], id=f"season-{seed}")
-        for seed in range(1, 21)
-    ),
-]
-each_season = pytest.mark.parametrize(("operations", "seed"), SEASONS)
+@pytest.fixture(
+    params=[
+        pytest.param((60, 1), id="small"),
+        pytest.param((500, 20), marks=[pytest.mark.soak, pytest.mark.timeout(0)], id="whole"),
+    ]
+)
+def soak(request: pytest.FixtureRequest) -> Soak:
+    operations, seasons = request.param
+    return Soak(operations, range(1, seasons + 1))
 
 
 async def season_of(
     path: Path,
     operations: int,
-    weather: Weather,
     *,
+    weather: Weather,
     server: str = "reference",
     keys: bool = False,
     seed: int = 1,
@@ -42,48 +116,48 @@ async def season_of(
             audit = await season.settle()
     print(  # noqa: T201 # a figure of the soak
         f"\n{sum(season.done.values())} operations {dict(season.done)}, {len(audit.sessions())} sessions,"
-        f" {audit.moves()} moves, {season.crashes} crashes, faults {dict(season.faults)}"
+        f" {audit.move_count()} moves, {season.crashes} crashes, faults {dict(season.faults)}"
     )
     return season, audit
 
 
-def assert_all_was_met(season: Season) -> None:
-    """A run that met no fault, or no crash, shows nothing."""
-    assert season.crashes
-    assert len(season.faults) > 2
-    if season.operations >= _LONG:
-        assert set(season.faults) == set(season.weather.kinds)
-        acts = {"extend", "end", "book", "pin", "walk_in", "staff_start", "game", "desk_extend"}
-        if season.world.minimal is None:
-            acts |= {"move", "desk_move"}
-        assert acts <= set(season.done)
-
-
-@each_season
-async def test_with_idempotency_keys_there_is_no_difference_at_all(
-    quick_path: Path, operations: int, seed: int
+def test_with_idempotency_keys_only_moves_that_the_desk_forestalled_differ(
+    quick_path: Path, soak: Soak
 ) -> None:
-    season, audit = await season_of(quick_path, operations, DOUBLING, keys=True, seed=100 + seed)
-    assert_all_was_met(season)
-    audit.assert_no_difference()
+    soak.each(
+        quick_path,
+        lambda _, audit: audit.assert_no_difference(),
+        weather=DOUBLING,
+        keys=True,
+        first_seed=100,
+    )
+    soak.assert_all_was_met(DOUBLING)
 
 
-@each_season
 @pytest.mark.parametrize("server", ["reference", "minimal"])
-async def test_with_the_eight_calls_there_is_none_when_commits_land_in_time(
-    quick_path: Path, operations: int, seed: int, server: str
+def test_with_the_eight_calls_the_same_when_commits_land_in_time(
+    quick_path: Path, soak: Soak, server: str
 ) -> None:
-    season, audit = await season_of(quick_path, operations, LAWFUL, server=server, seed=200 + seed)
-    assert_all_was_met(season)
-    audit.assert_no_difference()
+    soak.each(
+        quick_path,
+        lambda _, audit: audit.assert_no_difference(),
+        weather=LAWFUL,
+        server=server,
+        first_seed=200,
+    )
+    soak.assert_all_was_met(LAWFUL, moves=server == "reference")
 
 
-@each_season
-async def test_what_differs_in_lawless_weather_is_what_the_daemon_has_flagged(
-    quick_path: Path, operations: int, seed: int
-) -> None:
-    season, audit = await season_of(quick_path, operations, LAWLESS, seed=300 + seed)
-    assert_all_was_met(season)
+def test_what_differs_in_lawless_weather_is_what_the_daemon_has_flagged(quick_path: Path, soak: Soak) -> None:
+    soak.each(
+        quick_path, lambda _, audit: assert_flagged_is_what_differs(audit), weather=LAWLESS, first_seed=300
+    )
+    soak.assert_all_was_met(LAWLESS)
+    if len(soak.seeds) > 1:
+        assert soak.flagged, "otherwise nothing was shown"
+
+
+def assert_flagged_is_what_differs(audit: Audit) -> None:
     given = audit.given_here()
     alone = [one for one in given if not one.desk]
     assert [one for one in alone if one.flagged != (one.shown != 1)] == [], "flagged are those that differ"
@@ -103,5 +177,3 @@ async def test_what_differs_in_lawless_weather_is_what_the_daemon_has_flagged(
     assert {one.session for one in audit.ends_that_differ()} <= parked
     assert {one.session for one in audit.games_that_differ()} <= parked
     assert {one.session for one in audit.walk_ins_that_differ()} <= parked
-    if operations >= _LONG:
-        assert any(one.flagged for one in given), "otherwise nothing was shown"

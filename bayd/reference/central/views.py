@@ -289,7 +289,8 @@ def bays(ledger: Ledger, rows: list[Row]) -> list[answers.Bay]:
     antennas: dict[int, Row] = {}
     for one in ledger.rows("SELECT * FROM antennas WHERE bay_id IS NOT NULL ORDER BY id DESC"):
         antennas[one["bay_id"]] = one  # the first antenna of a bay stands for it
-    playing = {one["bay_id"]: one for one in ledger.rows(SESSIONS + "WHERE s.active = 1 ORDER BY s.id")}
+    # Of two at one bay the oldest, as a move takes it.
+    playing = {one["bay_id"]: one for one in ledger.rows(SESSIONS + "WHERE s.active = 1 ORDER BY s.id DESC")}
     found: list[answers.Bay] = []
     for row in rows:
         floor, spot, now = floors[row["floor_id"]], antennas.get(row["id"]), playing.get(row["id"])
