@@ -78,8 +78,8 @@ class Deliveries:
         self._paging = PagingFacts()
 
     async def send(self, record: Recorded[e.Event], *, held_up: bool = False) -> None:
-        """Raises CentralError, NotShownError, NotWrittenError and the like to be told again later; ParkError and
-        CentralRefused to be set aside; NotNowError of a move that is held up: `held_up` if it was before."""
+        """Raises CentralError, NotShownError, NotWrittenError and the like to be told again later; ParkError
+        and CentralRefused to be set aside; NotNowError for a move to be held up: `held_up`, if it is."""
         match record.event:
             case e.WalkInSold() as sold:
                 await self._walk_ins.book(record, sold)
