@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -373,8 +373,11 @@ async def test_a_refusal_parks_the_rest_of_its_session_but_not_its_end_nor_the_n
         assert "extensions_differ" not in world.conflicts()
 
 
-async def test_a_refused_payment_holds_up_nothing(quick_path: Path) -> None:
-    async with central_world(quick_path) as world:
+@pytest.mark.parametrize("status", [422, 401, 403])
+async def test_a_refused_payment_holds_up_nothing(quick_path: Path, status: Literal[401, 403, 422]) -> None:
+    """A no to the password is no no to the daemon, whatever the status."""
+    settings = CentralSettings(password_refusal=status)
+    async with central_world(quick_path, settings=settings) as world:
         world.admin_password = "rotated-password"
         async with world.up():
             session = await playing(world)
@@ -389,6 +392,7 @@ async def test_a_refused_payment_holds_up_nothing(quick_path: Path) -> None:
             first, second = await items(world)
             assert "adminPassword" in first.reason
             assert "adminPassword" in second.reason
+            assert world.parts.outbox.view().alarm == ""
         world.admin_password = ADMIN_PASSWORD
         async with world.up():
             await world.submit(i.RetryDelivery(second.seq, STAFF, "the new password is set"))

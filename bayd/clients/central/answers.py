@@ -8,7 +8,8 @@ the body tells.
 - 2xx in the envelope with `success` not false: done. `success` may be missing beside `data`. A 2xx outside
   the envelope, an empty one too, is no answer: nobody knows whether the request was carried out.
 - `success` false with 2xx or 4xx: a refusal. 401 and 403 are about us and 408 and 429 about the moment,
-  never about the item.
+  never about the item. But in the envelope, and to a request that carries a person's password, 401 and 403
+  may be about that: whoever made the request tells (`Unauthorised.message`).
 - 404 and 405 outside the envelope, or a 404 with Express's own "Cannot POST /…": the route is missing. Any
   other 404 in the envelope is about the object.
 - Redirects are never followed: they are no answer.
@@ -43,6 +44,7 @@ class Refusal:
 @dataclass(frozen=True, slots=True)
 class Unauthorised:
     status: int
+    message: str | None = None  # redacted; None: outside the envelope
 
     @property
     def reason(self) -> str:
@@ -88,7 +90,9 @@ def judge(response: HttpResponse, sent_texts: Iterable[str] = ()) -> Verdict:
             return Done(envelope.data)
         return Refusal(status, redact(envelope.message, sent_texts))
     if status in (401, 403):
-        return Unauthorised(status)
+        if envelope is None or envelope.success:
+            return Unauthorised(status)
+        return Unauthorised(status, redact(envelope.message, sent_texts))
     if status in (408, 429):
         return _no_answer(response, Cause.BUSY, f"the server is busy ({status})")
     if status >= 500:

@@ -275,6 +275,9 @@ class CentralClient:
                 return data
             case Refusal(status=status, message=message):
                 raise CentralRefused(request.operation, status=status, message=message)
+            case Unauthorised(status=status, message=str(message)) if request.signed:
+                # Our own credentials were good for the other calls: it is the password in this one.
+                raise CentralRefused(request.operation, status=status, message=message)
             case Unauthorised(status=status, reason=reason):
                 raise CentralUnauthorised(request.operation, reason, status=status)
             case NoRoute(status=status, reason=reason):

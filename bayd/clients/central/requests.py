@@ -29,6 +29,7 @@ class Request:
     body: bytes | None = field(default=None, repr=False)
     idempotency_key: str | None = None
     secrets: tuple[Secret, ...] = ()  # what is in the body and must not come back in a message
+    signed: bool = False  # with the password of somebody who may do that: a no may be about it
 
     @property
     def changes(self) -> bool:
@@ -50,7 +51,8 @@ def create_session(new: NewSession, *, idempotency_key: str | None = None) -> Re
         **_discount(new.discount),
     }
     secrets = (Secret(new.customer_name), new.phone_number, *_passwords(new.discount))
-    return _post("create_session", "/session", body, key=idempotency_key, secrets=secrets)
+    signed = new.discount is not None
+    return _post("create_session", "/session", body, key=idempotency_key, secrets=secrets, signed=signed)
 
 
 def verify(bay_number: str, pin: Secret) -> Request:
@@ -151,7 +153,12 @@ def session_bay_change(
         "newDuration": str(_whole(new_duration_min, "new_duration_min", 1, _LONGEST_MIN)),
     }
     return _post(
-        "session_bay_change", "/bay/sessionBayChange", body, key=idempotency_key, secrets=(admin_password,)
+        "session_bay_change",
+        "/bay/sessionBayChange",
+        body,
+        key=idempotency_key,
+        secrets=(admin_password,),
+        signed=True,
     )
 
 
@@ -217,7 +224,10 @@ def post_due(
         "status": "DUE",
         **_discount(discount),
     }
-    return _post("post_due", "/transaction", body, key=idempotency_key, secrets=_passwords(discount))
+    secrets = _passwords(discount)
+    return _post(
+        "post_due", "/transaction", body, key=idempotency_key, secrets=secrets, signed=discount is not None
+    )
 
 
 def mark_paid(
@@ -231,7 +241,7 @@ def mark_paid(
         "adminPassword": _text(admin_password.reveal(), "admin_password"),
         "reason": _text(reason, "reason"),
     }
-    return _patch("mark_paid", "/transaction", body, secrets=(admin_password,))
+    return _patch("mark_paid", "/transaction", body, secrets=(admin_password,), signed=True)
 
 
 def post_bay_state(bay_number: str, state: Mapping[str, object], seq: int) -> Request:
@@ -263,8 +273,9 @@ def _post(
     *,
     key: str | None = None,
     secrets: tuple[Secret, ...] = (),
+    signed: bool = False,
 ) -> Request:
-    return Request(operation, "POST", path, _encode(body), _key(key), secrets)
+    return Request(operation, "POST", path, _encode(body), _key(key), secrets, signed)
 
 
 def _patch(
@@ -274,8 +285,9 @@ def _patch(
     *,
     key: str | None = None,
     secrets: tuple[Secret, ...] = (),
+    signed: bool = False,
 ) -> Request:
-    return Request(operation, "PATCH", path, _encode(body), _key(key), secrets)
+    return Request(operation, "PATCH", path, _encode(body), _key(key), secrets, signed)
 
 
 def _key(key: str | None) -> str | None:

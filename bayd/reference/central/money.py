@@ -39,15 +39,15 @@ def charge(
 
 
 def _check_discount(ledger: Ledger, amount: int, discount: requests.Discount) -> None:
-    check_password(discount.password, ledger.settings.discount_password, "discount.password")
+    check_password(ledger, discount.password, ledger.settings.discount_password, "discount.password")
     if discount.value > amount:
         raise RefusalError(422, "discount.value: is more than the amount", "discount.value")
 
 
-def check_password(given: str, wanted: str, field: str) -> None:
-    """Raises RefusalError that names `field`. 422, not 403: the caller's own credentials are not in doubt."""
+def check_password(ledger: Ledger, given: str, wanted: str, field: str) -> None:
+    """Raises RefusalError that names `field`, with the status that the settings want."""
     if not hmac.compare_digest(given.encode(), wanted.encode()):
-        raise RefusalError(422, f"{field}: this is not the password", field)
+        raise RefusalError(ledger.settings.password_refusal, f"{field}: this is not the password", field)
 
 
 # --- POST /transaction ---
@@ -95,7 +95,7 @@ def pending_due(ledger: Ledger, params: requests.BayNumberPart, _: None) -> list
 
 
 def pay(ledger: Ledger, _: None, body: requests.Payment) -> answers.TransactionOfUser:
-    check_password(body.admin_password, ledger.settings.admin_password, "adminPassword")
+    check_password(ledger, body.admin_password, ledger.settings.admin_password, "adminPassword")
     found = _rows(ledger, "t.id = :id", id=body.transcation_id)
     if not found:
         raise RefusalError(

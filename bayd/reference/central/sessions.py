@@ -215,7 +215,7 @@ def change_bay(ledger: Ledger, _: None, body: requests.BayChange) -> answers.Ses
     `newDuration` is read as the session's new `duration`, extensions included; without it the session
     keeps its time. The session keeps its id, and its PIN unless one at the new bay has the same.
     """
-    money.check_password(body.admin_password, ledger.settings.admin_password, "adminPassword")
+    money.check_password(ledger, body.admin_password, ledger.settings.admin_password, "adminPassword")
     old = views.get_bay(ledger, body.current_bay, "currentBay")
     new = views.get_bay(ledger, body.new_bay, "newBay")
     if old["id"] == new["id"]:

@@ -49,6 +49,10 @@ class CentralSettings:
     discount_password: str = field(default="demo-discount", repr=False)
     """`discount.password` of a booking and of POST /transaction."""
 
+    password_refusal: Literal[401, 403, 422] = 422
+    """The status of the answer to a wrong `adminPassword` or `discount.password`. Not documented: a client
+    may take 401 and 403 for a no to its own credentials."""
+
     def __post_init__(self) -> None:
         if self.end_grace_min < 0:
             raise ValueError(f"end_grace_min is {self.end_grace_min:g}: give 0 or more booked minutes")

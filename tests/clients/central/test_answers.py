@@ -14,6 +14,7 @@ from bayd.clients.central import (
     CentralRefused,
     CentralUnauthorised,
     CentralUnavailable,
+    Secret,
     VerifyAccepted,
     VerifyAnswer,
     VerifyRefused,
@@ -122,6 +123,23 @@ async def test_other_calls_raise_by_what_to_do(name: str) -> None:
     assert str(caught.value).startswith("end_session: ")
     if isinstance(caught.value, CentralUnavailable):
         assert caught.value.sent is (name != "refused")
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_no_to_a_password_in_the_request_is_no_no_to_us(status: int) -> None:
+    """But only in the server's own envelope, and only where there was one."""
+    refusing = answer({"success": False, "message": "wrong password: s3cret-of-the-desk"}, status)
+    password = Secret("s3cret-of-the-desk")
+    with pytest.raises(CentralRefused) as caught:
+        await client_of(ScriptedTransport(refusing)).mark_paid(7, password, "paid at the bay")
+    assert caught.value.status == status
+    assert password.reveal() not in str(caught.value)
+    with pytest.raises(CentralRefused):
+        await client_of(ScriptedTransport(refusing)).session_bay_change("101", "102", password, 60)
+    with pytest.raises(CentralUnauthorised):
+        await client_of(ScriptedTransport(answer(HTML, status))).mark_paid(7, password, "paid at the bay")
+    with pytest.raises(CentralUnauthorised):
+        await client_of(ScriptedTransport(refusing)).post_due("104", 100)
 
 
 @pytest.mark.parametrize("data", [{"id": 24}, {"affected": 1}, None, "done", [], item(bay=None)])
