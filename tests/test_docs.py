@@ -18,6 +18,7 @@ from bayd.settings import (
     BaySettings,
     Central,
     Http,
+    Log,
     Play,
     Qod,
     QodWebhook,
@@ -56,6 +57,7 @@ TABLES: dict[tuple[str, ...], type[BaseModel]] = {
     ("bays", "101", "qod"): BayQod,
     ("play",): Play,
     ("balls",): Balls,
+    ("log",): Log,
 }
 
 

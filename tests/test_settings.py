@@ -384,9 +384,11 @@ def test_without_a_list_it_is_not_an_empty_one(tmp_path: Path) -> None:
     ],
 )
 def test_a_faulty_list_is_named_with_the_place(tmp_path: Path, csv: str | None, expected: str) -> None:
-    (found,) = complaints(tmp_path, with_balls(tmp_path, csv))
-    assert found.startswith(f"balls.registry: {tmp_path / 'balls.csv'}: ")
-    assert expected in found
+    found = read(tmp_path, with_balls(tmp_path, csv))
+    assert found.registered_balls is None
+    assert found.registry_problem is not None
+    assert found.registry_problem.startswith(f"{tmp_path / 'balls.csv'}: ")
+    assert expected in found.registry_problem
 
 
 # What the rules of a bay get.

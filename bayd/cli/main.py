@@ -61,8 +61,10 @@ main.add_command(migrate)
 
 @main.command()
 @click.option("--config", type=_CONFIG, default=_CONFIG_DEFAULT, envvar="BAYD_CONFIG", show_default=True)
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info")
-def run(config: Path, log_level: str) -> None:
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="[default: log.level]"
+)
+def run(config: Path, log_level: str | None) -> None:
     """Run the daemon."""
     import structlog
 
@@ -71,11 +73,11 @@ def run(config: Path, log_level: str) -> None:
     from bayd.settings import ConfigurationError
     from bayd.wiring.daemon import run as run_daemon
 
-    log_pipe = logs.configure(log_level)
+    log_pipe = logs.configure(log_level or "info")
     log = structlog.get_logger("bayd")
     code = 0
     try:
-        asyncio.run(run_daemon(config, log_pipe))
+        asyncio.run(run_daemon(config, log_pipe, log_level))
     except* ConfigurationError as wrong:
         for complaint in (each for error in _single(wrong) for each in error.complaints):
             log.error("configuration_wrong", setting=complaint.path, reason=complaint.text)
@@ -108,7 +110,10 @@ def check_config(file: Path, as_json: bool) -> None:
     missing: list[str] = []
     qod = None
     try:
-        qod = load(file).settings.qod
+        configuration = load(file)
+        qod = configuration.settings.qod
+        if configuration.registry_problem is not None:
+            complaints.append(Complaint("balls.registry", configuration.registry_problem))
     except ConfigurationError as error:
         complaints += error.complaints
     credentials = load_credentials(environment_with_credentials(file))

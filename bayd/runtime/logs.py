@@ -46,7 +46,7 @@ def configure(level: str = "info", environment: Mapping[str, str] | None = None)
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level.upper())
+    set_level(level)
     structlog.configure(
         processors=[
             *shared,
@@ -58,6 +58,10 @@ def configure(level: str = "info", environment: Mapping[str, str] | None = None)
         cache_logger_on_first_use=True,
     )
     return pipe
+
+
+def set_level(level: str) -> None:
+    logging.getLogger().setLevel(level.upper())
 
 
 class _PipedHandler(logging.Handler):

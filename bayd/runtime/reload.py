@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,58 +11,67 @@ from bayd.ports import Log
 from bayd.runtime.range import Range
 from bayd.runtime.sd_notify import notify
 from bayd.settings import BaySettings, Complaint, Configuration, ConfigurationError, Settings, load
+from bayd.settings.loading import with_registry
 
 _SHOWN_COMPLAINTS = 3
+_REGISTRY_AGAIN_S = 30.0
 
-_AT_ONCE = frozenset({"play", "balls", "readers"})
-_RULES = frozenset({"play", "balls"})  # from which the rules of a bay are made
-
-
-@dataclass(frozen=True, slots=True)
-class Reloaded:
-    applied: tuple[str, ...]  # sections that are in force now
-    needs_restart: tuple[str, ...]  # sections that changed and are not
+_AT_ONCE = frozenset({"play", "balls", "readers", "log"})
 
 
-def apply(old: Configuration, new: Configuration, bays: Range) -> Reloaded:
-    """The rules of play change at once for every bay that stays; readers and balls are the caller's, and so
-    are the switches and limits of QoS sessions.
+def apply_rules(new: Configuration, bays: Range) -> None:
+    """The rules of play change at once for every bay that stays."""
+    for number, task in bays.bays.items():
+        if number in new.settings.bays:
+            # The dispenser of a bay is wired at the start: the rules keep naming that one.
+            task.change_rules(new.rules(number), dispenser=task.rules.dispenser)
 
-    Other wires, and doors, want a restart.
-    """
-    applied: list[str] = []
-    needs_restart: list[str] = []
-    for section in type(new.settings).model_fields:
-        if getattr(old.settings, section) != getattr(new.settings, section):
-            at_once = section in _AT_ONCE or _wired(old.settings, section) == _wired(new.settings, section)
-            (applied if at_once else needs_restart).append(section)
+
+def changed(old: Configuration, new: Configuration) -> tuple[str, ...]:
+    """The keys that are not as they were, as in the file."""
+    keys = list(_differing(old.settings.model_dump(), new.settings.model_dump(), ()))
     if old.registered_balls != new.registered_balls:
-        applied.append("ball registry")
-    if old.time_scale != new.time_scale:
-        needs_restart.append("time scale")
-    if _RULES.intersection(applied) or "ball registry" in applied:
-        for number, task in bays.bays.items():
-            if number in new.settings.bays:
-                # The dispenser of a bay is wired at the start: the rules keep naming that one.
-                task.change_rules(new.rules(number), dispenser=task.rules.dispenser)
-    return Reloaded(tuple(applied), tuple(needs_restart))
+        keys.append("ball registry")
+    return tuple(keys)
+
+
+def needs_restart(started: Configuration, new: Configuration) -> tuple[str, ...]:
+    """The keys that are not as they were at the start, and are wired there: doors, lines, other bays."""
+    keys: list[str] = []
+    for section in type(new.settings).model_fields:
+        if section not in _AT_ONCE:
+            keys += _differing(_wired(started.settings, section), _wired(new.settings, section), (section,))
+    if started.time_scale != new.time_scale:
+        keys.append("time scale")
+    return tuple(keys)
 
 
 def _wired(settings: Settings, section: str) -> object:
     """The part of a section that is wired at the start."""
     match section:
         case "qod" if settings.qod is not None:
-            return settings.qod.model_copy(update={"max_sessions_per_day": None, "max_minutes_per_day": None})
+            free: dict[str, Any] = {"max_sessions_per_day": None, "max_minutes_per_day": None}
+            return settings.qod.model_copy(update=free).model_dump()
         case "bays":
-            return {number: _without_switch(bay) for number, bay in settings.bays.items()}
+            return {number: _wired_bay(bay) for number, bay in settings.bays.items()}
         case _:
-            return getattr(settings, section)
+            return settings.model_dump(include={section})[section]
 
 
-def _without_switch(bay: BaySettings) -> BaySettings:
-    if bay.qod is None:
-        return bay
-    return bay.model_copy(update={"qod": bay.qod.model_copy(update={"enabled": True})})
+def _wired_bay(bay: BaySettings) -> object:
+    qod = None if bay.qod is None else bay.qod.model_copy(update={"enabled": True})
+    return bay.model_copy(update={"mode": None, "rfid": True, "qod": qod}).model_dump()
+
+
+def _differing(old: object, new: object, at: tuple[str, ...]) -> Iterator[str]:
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in (*old, *(key for key in new if key not in old)):
+            if key not in old or key not in new:
+                yield ".".join((*at, str(key)))
+            else:
+                yield from _differing(old[key], new[key], (*at, str(key)))
+    elif old != new:
+        yield ".".join(at)
 
 
 class Reloader:
@@ -72,13 +81,14 @@ class Reloader:
         self,
         path: Path,
         configuration: Configuration,
-        take: Callable[[Configuration, Configuration], Reloaded],
+        take: Callable[[Configuration], None],
         asked: asyncio.Event,
         environment: Mapping[str, str],
         log: Log,
     ) -> None:
-        """`take` gives the daemon's parts what changed from the old configuration to the new."""
+        """`take` gives the daemon's parts the new configuration; they take from it what they can."""
         self._path = path
+        self._started = configuration
         self._configuration = configuration
         self._take = take
         self._asked = asked
@@ -87,27 +97,38 @@ class Reloader:
         self._complaints: tuple[Complaint, ...] = ()
 
     async def run(self) -> None:
+        if self._configuration.registry_problem is not None:
+            self._log.error("ball_registry_unusable", reason=self._configuration.registry_problem)
         while True:
-            await self._asked.wait()
+            try:
+                async with asyncio.timeout(self._next_look_s()):
+                    await self._asked.wait()
+            except TimeoutError:
+                self._look_for_registry()
+                continue
             self._asked.clear()
             self._tell(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
             try:
-                new = load(self._path)
+                new = self._load()
             except ConfigurationError as error:
                 self._complaints = error.complaints
                 for complaint in error.complaints:
                     self._log.error("reload_refused", setting=complaint.path, reason=complaint.text)
-                self._tell(f"READY=1\nSTATUS=the old configuration stays: {_short(error.complaints)}")
+                self._tell(f"READY=1\nSTATUS={self.refusal}")
                 continue
             self._complaints = ()
-            reloaded = self._take(self._configuration, new)
-            self._configuration = replace(
-                self._configuration, settings=new.settings, registered_balls=new.registered_balls
-            )
-            self._log.info("reloaded", applied=list(reloaded.applied))
-            if reloaded.needs_restart:
-                self._log.warning("restart_needed", sections=list(reloaded.needs_restart))
+            self._take_over(new)
             self._tell("READY=1")
+
+    @property
+    def refusal(self) -> str | None:
+        """Why the last reload changed nothing."""
+        return f"the old configuration stays: {_short(self._complaints)}" if self._complaints else None
+
+    @property
+    def needs_restart(self) -> tuple[str, ...]:
+        """The keys that hold in the file and not here."""
+        return needs_restart(self._started, self._configuration)
 
     def find_obstacle(self) -> str | None:
         """What a start would stumble over now."""
@@ -118,10 +139,40 @@ class Reloader:
         return None
 
     def warnings(self) -> list[dict[str, Any]]:
-        if not self._complaints:
-            return []
-        text = f"The configuration is wrong and the old one stays: {_short(self._complaints)}."
-        return [{"code": "configuration_refused", "since": None, "text": text}]
+        found: list[dict[str, Any]] = []
+        if self._complaints:
+            text = f"The configuration is wrong and the old one stays: {_short(self._complaints)}."
+            found.append({"code": "configuration_refused", "since": None, "text": text})
+        if keys := self.needs_restart:
+            text = f"The configuration says otherwise than what runs, until a restart: {', '.join(keys)}."
+            found.append({"code": "restart_needed", "since": None, "text": text})
+        return found
+
+    def _load(self) -> Configuration:
+        """Raises ConfigurationError."""
+        new = load(self._path)
+        if new.registry_problem is not None and self._configuration.registered_balls is not None:
+            # The list that runs is better than none.
+            raise ConfigurationError((Complaint("balls.registry", new.registry_problem),))
+        return new
+
+    def _take_over(self, new: Configuration) -> None:
+        new = replace(new, time_scale=self._started.time_scale)
+        restart, before = needs_restart(self._started, new), self.needs_restart
+        applied = [key for key in changed(self._configuration, new) if key not in restart]
+        self._take(new)
+        self._configuration = new
+        self._log.info("reloaded", applied=applied)
+        if restart and restart != before:
+            self._log.warning("restart_needed", keys=list(restart))
+
+    def _next_look_s(self) -> float | None:
+        return None if self._configuration.registry_problem is None else _REGISTRY_AGAIN_S
+
+    def _look_for_registry(self) -> None:
+        new = with_registry(self._configuration)
+        if new.registry_problem is None:
+            self._take_over(new)
 
     def _tell(self, state: str) -> None:
         notify(state, self._environment)

@@ -5,6 +5,7 @@ from bayd.settings.checks import is_loopback
 from bayd.settings.complaints import Complaint, ConfigurationError
 from bayd.settings.configuration import Configuration, Settings
 from bayd.settings.loading import load
+from bayd.settings.log import Log
 from bayd.settings.play import Balls, BaySettings, Play
 from bayd.settings.qod import BayQod, Qod, QodWebhook
 from bayd.settings.screens import Screens
@@ -20,6 +21,7 @@ __all__ = [
     "Configuration",
     "ConfigurationError",
     "Http",
+    "Log",
     "Play",
     "Qod",
     "QodWebhook",

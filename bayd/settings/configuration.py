@@ -10,6 +10,7 @@ from bayd.core.model import Mode
 from bayd.core.rules import Rules, Timetable
 from bayd.settings.central import Central
 from bayd.settings.dispensers import Dispenser
+from bayd.settings.log import Log
 from bayd.settings.play import Balls, BaySettings, Play, lines_of, spans_of
 from bayd.settings.qod import Qod
 from bayd.settings.readers import Reader
@@ -37,6 +38,7 @@ class Settings(BaseSettings):
     bays: Mapping[str, BaySettings] = Field({}, description="By the bay's number at the central server.")
     play: Play = Play()
     balls: Balls = Balls()
+    log: Log = Log()
 
     @classmethod
     def settings_customise_sources(
@@ -56,7 +58,8 @@ class Configuration:
     settings: Settings
     time_scale: float  # 1 in production; more lets a booked minute pass faster
 
-    registered_balls: frozenset[str] | None  # EPCs; None: the range has no list of its balls
+    registered_balls: frozenset[str] | None  # EPCs; None: there is no list of the range's balls
+    registry_problem: str | None = None  # why the list that is configured cannot be used
 
     @property
     def minute_ms(self) -> int:

@@ -7,6 +7,7 @@ Order of precedence: command line, environment (`BAYD_`, `__` between levels), t
 import os
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -43,7 +44,10 @@ _CREDENTIALS = frozenset(
 
 
 def load(path: Path, environment: Mapping[str, str] | None = None) -> Configuration:
-    """Read and check everything. Raises ConfigurationError with all complaints."""
+    """Read and check everything. Raises ConfigurationError with all complaints.
+
+    Only the list of balls may be wrong: see `registry_problem`.
+    """
     environment = os.environ if environment is None else environment
     raw, complaints = _read_files(path)
     complaints += _unknown_variables(environment)
@@ -59,15 +63,21 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Configurat
     complaints += scale_complaints
     if settings is not None:
         complaints += listen_complaints(settings)
-    balls = None
-    if settings is not None and settings.balls.registry is not None:
-        try:
-            balls = registered_epcs(parse_balls(settings.balls.registry.read_text()))
-        except (OSError, UnicodeDecodeError, BallListError) as error:
-            complaints.append(Complaint("balls.registry", f"{settings.balls.registry}: {error}"))
     if settings is None or complaints:
         raise ConfigurationError(tuple(complaints))
-    return Configuration(settings, scale, balls)
+    return with_registry(Configuration(settings, scale, None))
+
+
+def with_registry(configuration: Configuration) -> Configuration:
+    """With the list of balls as it is now. One that cannot be used stops no bay: nothing is counted."""
+    registry = configuration.settings.balls.registry
+    if registry is None:
+        return replace(configuration, registered_balls=None, registry_problem=None)
+    try:
+        balls = registered_epcs(parse_balls(registry.read_text()))
+    except (OSError, UnicodeDecodeError, BallListError) as error:
+        return replace(configuration, registered_balls=None, registry_problem=f"{registry}: {error}")
+    return replace(configuration, registered_balls=balls, registry_problem=None)
 
 
 def files_of(path: Path) -> tuple[Path, ...]:

@@ -31,10 +31,11 @@ from bayd.runtime.clock import SystemClock
 from bayd.runtime.housekeeping import Housekeeping
 from bayd.runtime.idle_restart import IdleRestart
 from bayd.runtime.log_pipe import LogPipe
+from bayd.runtime.logs import set_level
 from bayd.runtime.loop_lag import watch_loop
 from bayd.runtime.randomness import SystemRandomness
 from bayd.runtime.range import Range
-from bayd.runtime.reload import Reloaded, Reloader, apply
+from bayd.runtime.reload import Reloader, apply_rules
 from bayd.runtime.sd_notify import notify
 from bayd.runtime.upgrade import is_on_trial, take_over
 from bayd.runtime.watchdog import Watchdog
@@ -109,13 +110,17 @@ class Daemon:
         credentials: Credentials,
         log: Log,
         warners: Sequence[Warner],
+        log_level: str | None = None,
     ) -> None:
+        """`log_level` outranks the configuration's."""
         self.reload_asked = asyncio.Event()
         self._path = path
         self._configuration = configuration
         self._credentials = credentials
         self._log = log
         self._warners = warners
+        self._log_level = log_level
+        self._set_log_level(configuration)
         self._clock = SystemClock(os.environ.get("BAYD_BOOT_ID"))
         self._clock.now()
         log.info("clock_read", problem=self._clock.problem)
@@ -151,11 +156,11 @@ class Daemon:
                 meter=counts,
             )
 
-            def take(old: Configuration, new: Configuration) -> Reloaded:
-                reloaded = apply(old, new, bays)
+            def take(new: Configuration) -> None:
+                apply_rules(new, bays)
                 parts.readers.reload(ReaderPlan.of(new))
                 parts.qod.reload(new)
-                return reloaded
+                self._set_log_level(new)
 
             reloader = Reloader(
                 self._path, self._configuration, take, self.reload_asked, os.environ, self._log
@@ -203,7 +208,7 @@ class Daemon:
                         "bay-modes": BayModes(bays, settings.site.zone, self._clock, self._log).run(),
                         "qod": parts.qod.run(),
                         "loop-lag": watch_loop(counts.loop_turned),
-                        "watchdog": self._watchdog(journal, bays, restart).run(),
+                        "watchdog": self._watchdog(journal, bays, restart, reloader).run(),
                         "web-sessions": parts.sessions.run(),
                         "reload": reloader.run(),
                         "housekeeping": Housekeeping(
@@ -227,6 +232,9 @@ class Daemon:
                     parts.local_socket.close()
                     await listener.aclose()
 
+    def _set_log_level(self, configuration: Configuration) -> None:
+        set_level(self._log_level or configuration.settings.log.level)
+
     def _keep_dispensers(self) -> None:
         """For make-safe, which must stop them also when nobody can read the configuration any more."""
         place = driven_dispensers.place_of(self._path, os.environ)
@@ -237,11 +245,17 @@ class Daemon:
         except OSError as error:
             self._log.warning("dispensers_not_kept", file=str(place), reason=error.strerror)
 
-    def _watchdog(self, journal: Journal[e.Event], bays: Range, restart: IdleRestart) -> Watchdog:
+    def _watchdog(
+        self, journal: Journal[e.Event], bays: Range, restart: IdleRestart, reloader: Reloader
+    ) -> Watchdog:
         def status() -> str:
             playing = sum(task.bay.session is not None for task in bays.bays.values())
-            pending = "" if restart.pending is None else f"; restart pending: {restart.pending}"
-            return f"{len(bays.bays)} bays, {playing} playing{pending}"
+            said = [f"{len(bays.bays)} bays, {playing} playing"]
+            if restart.pending is not None:
+                said.append(f"restart pending: {restart.pending}")
+            if reloader.refusal is not None:
+                said.append(reloader.refusal)
+            return "; ".join(said)
 
         return Watchdog(
             stalled_since=lambda: journal.stalled_since,
@@ -531,7 +545,7 @@ async def _for_ever(name: str, root: Awaitable[None]) -> None:
     raise RootTaskEndedError(f"the task {name} has ended")
 
 
-async def run(config: Path, log_pipe: LogPipe) -> None:
+async def run(config: Path, log_pipe: LogPipe, log_level: str | None = None) -> None:
     """Run the daemon until SIGTERM or SIGINT. Raises ConfigurationError, JournalError, OSError."""
     configuration = load(config)
     credentials = load_credentials()
@@ -547,7 +561,7 @@ async def run(config: Path, log_pipe: LogPipe) -> None:
     )
     for complaint in credentials.complaints:
         log.error("credential_refused", setting=complaint.path, reason=complaint.text)
-    daemon = Daemon(config, configuration, credentials, log, [log_pipe, credentials])
+    daemon = Daemon(config, configuration, credentials, log, [log_pipe, credentials], log_level)
     loop = asyncio.get_running_loop()
     async with asyncio.TaskGroup() as group:
         main = group.create_task(daemon.run(), name="daemon")

@@ -99,6 +99,7 @@ class ReaderPlan:
 
     readers: Mapping[str, Reader]
     registered_balls: frozenset[str] | None  # None: no registry
+    registry_problem: str | None = None  # why there is none, though one is configured
     recount_after_s: int = 120
     unread_balls: int = 10
     unread_after_s: float = 180
@@ -109,6 +110,7 @@ class ReaderPlan:
         return cls(
             settings.readers,
             configuration.registered_balls,
+            configuration.registry_problem,
             settings.play.recount_after_s,
             settings.balls.unread_warning_balls,
             settings.balls.unread_warning_s,
@@ -302,7 +304,8 @@ class ReaderParts:
         warnings: list[dict[str, Any]] = []
         registry_missing = self._plan.registered_balls is None
         if registry_missing and self._plan.readers:
-            text = "No ball registry: balls that are read are not counted."
+            why = self._plan.registry_problem or "balls.registry names none"
+            text = f"No ball registry ({why}): balls that are read are not counted."
             warnings.append({"code": "no_ball_registry", "since": None, "text": text})
         for name, settings in self._plan.readers.items():
             warnings += _reader_warnings(name, self.antennas.view(name), settings)

@@ -43,11 +43,14 @@ class Service:
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
-    def wait_for(self, text: str) -> str:
-        """The first line with `text`, as soon as it is said; fails when the process ends without it."""
+    def wait_for(self, text: str, *, after: int = 0) -> str:
+        """The first line with `text`, as soon as it is said; fails when the process ends without it.
+
+        `after` so many lines.
+        """
         with self._more:
             while True:
-                for line in self.said:
+                for line in self.said[after:]:
                     if text in line:
                         return line
                 assert not self._over, f"ended without saying {text!r}:\n" + "".join(self.said)

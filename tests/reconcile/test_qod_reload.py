@@ -6,7 +6,7 @@ import pytest
 
 from bayd.core.rules import Rules
 from bayd.credentials import Credentials
-from bayd.runtime.reload import apply
+from bayd.runtime.reload import changed, needs_restart
 from bayd.settings import Configuration, load
 from bayd.wiring.qod import QodParts
 from tests.simulation.world import World
@@ -26,22 +26,29 @@ def configure(directory: Path, *, qod: str = "", bay: str = "") -> Configuration
 
 
 @pytest.mark.parametrize(
-    ("changed", "applied", "needs_restart"),
+    ("written", "differs", "wants_restart"),
     [
         ({}, (), ()),
-        ({"bay": "enabled = false"}, ("bays",), ()),
-        ({"qod": "max_minutes_per_day = 7"}, ("qod",), ()),
-        ({"qod": 'max_sessions_per_day = 7\nprofile = "QOS_M"'}, (), ("qod",)),
-        ({"qod": '[qod.webhook]\nurl = "https://bay.example.com/qod"'}, (), ("qod",)),
+        ({"bay": "enabled = false"}, ("bays.101.qod.enabled",), ()),
+        ({"qod": "max_minutes_per_day = 7"}, ("qod.max_minutes_per_day",), ()),
+        (
+            {"qod": 'max_sessions_per_day = 7\nprofile = "QOS_M"'},
+            ("qod.profile", "qod.max_sessions_per_day"),
+            ("qod.profile",),
+        ),
+        (
+            {"qod": '[qod.webhook]\nurl = "https://bay.example.com/qod"'},
+            ("qod.webhook",),
+            ("qod.webhook",),
+        ),
     ],
 )
 async def test_what_holds_at_once_and_what_wants_a_restart(
-    tmp_path: Path, changed: dict[str, str], applied: tuple[str, ...], needs_restart: tuple[str, ...]
+    tmp_path: Path, written: dict[str, str], differs: tuple[str, ...], wants_restart: tuple[str, ...]
 ) -> None:
-    world = World(tmp_path / "journal.db", {"101": Rules()})
-    async with world.up() as bays:
-        reloaded = apply(configure(tmp_path), configure(tmp_path, **changed), bays)
-    assert (reloaded.applied, reloaded.needs_restart) == (applied, needs_restart)
+    before, after = configure(tmp_path), configure(tmp_path, **written)
+    assert set(changed(before, after)) == set(differs)
+    assert needs_restart(before, after) == wants_restart
 
 
 async def test_switch_and_limits_hold_at_once(tmp_path: Path) -> None:
