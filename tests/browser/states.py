@@ -52,8 +52,9 @@ async def let_in(house: House, context: BrowserContext, bay: str = "109") -> Non
     )
 
 
-async def sign_in(house: House, context: BrowserContext) -> None:
-    _, token = house.sessions.begin_until_idle(Actor(Role.STAFF, "asha"), 900_000)
+async def sign_in(house: House, context: BrowserContext, role: Role = Role.STAFF) -> None:
+    name = "asha" if role is Role.STAFF else "bo"
+    _, token = house.sessions.begin_until_idle(Actor(role, name), 900_000)
     await context.add_cookies([{"name": COOKIE, "value": token, "url": house.url("")}])
 
 

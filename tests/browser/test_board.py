@@ -1,10 +1,12 @@
 """What staff do at the board."""
 
+import re
+
 import pytest
 from playwright.async_api import BrowserContext, Page, Route, expect
 
-from bayd.core.inputs import Actor, Role, ServerSaid
-from bayd.core.model import Mode
+from bayd.core.inputs import Actor, DeviceReported, Role, ServerContradicted, ServerSaid
+from bayd.core.model import DeviceState, Mode
 from tests.browser import states
 from tests.browser.states import prepare
 from tests.browser.test_pairing import code_on
@@ -105,6 +107,7 @@ async def test_the_mode_of_a_bay_is_set_with_a_reason_and_shown(
     row = page.locator("#bay-109")
     await act(page, "109", "mode", mode="configured", reason="as ever")
     await expect(page.get_by_test_id("refused")).to_contain_text("follows the hours of the site already")
+    assert await violations_of(page) == []
     await page.get_by_test_id("field-mode").select_option("free_play")
     await page.get_by_test_id("go").click()
     await expect(row).to_contain_text("free play, set by staff for today")
@@ -183,47 +186,41 @@ async def test_a_request_for_time_is_declined_with_a_reason(house: House, contex
     assert session.extension_declined == "a group comes"
 
 
-async def test_an_answer_that_comes_late_is_not_given_to_the_next_request(
-    house: House, context: BrowserContext
-) -> None:
-    await house.play()
-    await house.press("extend", {"minutes": 15})
-    page = await sign_in(house, context)
-    await page.get_by_test_id("extend/approve-109").click()
-    await house.press("extend/decline", {"reason": "a group comes"}, token=STAFF)
-    await house.press("extend", {"minutes": 30})
-    await expect(page.get_by_test_id("call-time-109")).to_contain_text("30")
-    await page.get_by_test_id("field-amount").fill("100")
-    await page.get_by_test_id("go").click()
-    await expect(page.get_by_test_id("refused")).to_contain_text("Another request for time waits now")
-    session = house.bays.get("109").session
-    assert session is not None
-    assert (session.minutes, session.extension_asked is None) == (60, False)
-
-
-async def test_a_press_is_for_whom_the_board_showed(house: House, context: BrowserContext) -> None:
+async def test_a_dialog_closes_when_whom_it_is_for_is_gone(house: House, context: BrowserContext) -> None:
+    gone = "Closed: bay 109 has changed meanwhile"
     await house.book(session_id="7")
     page = await sign_in(house, context)
+    dialog, told = page.get_by_test_id("dialog"), page.get_by_test_id("toast")
     await page.get_by_test_id("open-109").click()
     await page.get_by_test_id("do-start").click()
     await house.bays.submit("109", ServerSaid("7", 60, 0, 0, cancelled=True, active=False, released=True))
     await house.book(session_id="8")
-    await page.get_by_test_id("field-reason").fill("forgot the PIN")
-    await page.get_by_test_id("go").click()
-    await expect(page.get_by_test_id("refused")).to_contain_text("Another booking is the next of this bay")
-    assert house.bays.get("109").session is None
-    await page.keyboard.press("Escape")
-    await act(page, "109", "start", reason="forgot the PIN")
+    await expect(told).to_contain_text(gone)
+    await expect(dialog).to_have_count(0)
+    async with page.expect_request("**/start") as sent:
+        await act(page, "109", "start", reason="forgot the PIN")
+    body = (await sent.value).post_data_json or {}
+    assert body["session_id"] == "8"
     await expect(page.get_by_test_id("phase-109")).to_have_text("Playing")
-    # The same with who plays.
+    # The same with a request, …
+    await house.press("extend", {"minutes": 15})
+    await page.get_by_test_id("extend/approve-109").click()
+    await house.press("extend/decline", {"reason": "a group comes"}, token=STAFF)
+    await house.press("extend", {"minutes": 30})
+    await expect(told).to_contain_text(gone)
+    await page.get_by_test_id("extend/approve-109").click()
+    async with page.expect_request("**/approve") as sent:
+        await page.get_by_test_id("go").click()
+    body = (await sent.value).post_data_json or {}
+    assert (body["session_id"], bool(body["request_id"])) == ("8", True)
+    await expect(told).to_contain_text("Done: Approve")
+    # … and with who plays.
     await page.get_by_test_id("open-109").click()
     await page.get_by_test_id("do-end").click()
     await house.press("end", {"reason": "somebody was quicker"}, token=STAFF)
     await house.play(session_id="9")
-    await expect(page.get_by_test_id("phase-109")).to_have_text("Playing")
-    await page.get_by_test_id("field-reason").fill("lightning")
-    await page.get_by_test_id("go").click()
-    await expect(page.get_by_test_id("refused")).to_contain_text("That session is over")
+    await expect(told).to_contain_text(gone)
+    await expect(dialog).to_have_count(0)
     session = house.bays.get("109").session
     assert session is not None
     assert session.session_id == "9"
@@ -274,18 +271,6 @@ async def test_an_end_needs_its_reason_and_stands_in_the_audit(house: House, con
     assert (row.note.who, row.note.act, row.note.reason) == ("asha", "End", "lightning")
 
 
-async def test_a_refusal_says_why(house: House, context: BrowserContext) -> None:
-    await house.play()
-    page = await sign_in(house, context)
-    await page.get_by_test_id("open-109").click()
-    await page.get_by_test_id("do-pause").click()
-    await page.get_by_test_id("field-reason").fill("rain")
-    await house.press("end", {"reason": "somebody was quicker"}, token=STAFF)
-    await page.get_by_test_id("go").click()
-    await expect(page.get_by_test_id("refused")).not_to_be_empty()
-    assert await violations_of(page) == []
-
-
 async def test_a_screen_is_paired_and_put_out_at_the_board(house: House, context: BrowserContext) -> None:
     assert context.browser is not None
     kiosk = await context.browser.new_context()
@@ -314,6 +299,20 @@ async def test_a_screen_is_paired_and_put_out_at_the_board(house: House, context
     ]
 
 
+async def test_a_technician_sees_what_a_technician_may(house: House, context: BrowserContext) -> None:
+    await house.play()
+    await house.press("help")
+    await states.sign_in(house, context, Role.TECHNICIAN)
+    page = await context.new_page()
+    await page.goto(house.url("/"))
+    await expect(page.get_by_test_id("call-help-109")).to_be_visible()
+    await expect(page.locator("#who")).to_have_text(
+        re.compile("^Sound is (on|off: switch it on)Signed in as boSign out$")
+    )
+    await expect(page.get_by_test_id("help/acknowledge-109")).to_have_count(0)
+    await expect(page.locator("#bay-109")).not_to_contain_text("Test Person")
+
+
 async def test_the_first_paint_needs_no_script(house: House, context: BrowserContext) -> None:
     assert context.browser is not None
     await house.play()
@@ -328,19 +327,50 @@ async def test_the_first_paint_needs_no_script(house: House, context: BrowserCon
     await bare.close()
 
 
-async def test_what_is_out_of_date_is_called_so(house: House, context: BrowserContext) -> None:
+async def test_what_is_out_of_date_is_called_so_and_cannot_be_pressed(
+    house: House, context: BrowserContext
+) -> None:
     await house.play()
+    await house.press("help")
     page = await sign_in(house, context)
-    await expect(page.get_by_test_id("left-109")).to_be_visible()
+    await page.get_by_test_id("open-109").click()
+    await page.get_by_test_id("do-extend").click()
+    await expect(page.get_by_test_id("go")).to_be_enabled()
     await context.set_offline(True)
     for viewer in tuple(house.streams._viewers):
         viewer.cut_off()
     await expect(page.get_by_test_id("stale")).to_be_visible()
-    await expect(page.get_by_test_id("open-109")).to_be_enabled()
+    await expect(page.get_by_test_id("dialog-stale")).to_be_visible()
+    await expect(page.get_by_test_id("go")).to_be_disabled()
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_test_id("help/acknowledge-109")).to_be_disabled()
+    await page.get_by_test_id("open-109").click()
+    await expect(page.get_by_test_id("do-pause")).to_be_disabled()
     await house.press("pause", {"reason": "rain"}, token=STAFF)
     await context.set_offline(False)
     await expect(page.get_by_test_id("stale")).to_be_hidden()
     await expect(page.get_by_test_id("phase-109")).to_have_text("Paused")
+    await expect(page.get_by_test_id("do-resume")).to_be_enabled()
+
+
+async def test_a_locked_pad_counts_down_and_its_lock_ends_by_the_clock(
+    house: House, context: BrowserContext
+) -> None:
+    await house.book()
+    for _ in range(5):
+        await house.press("pin", {"pin": "000000"})
+    await states.sign_in(house, context)
+    page = await context.new_page()
+    await page.clock.install()
+    await page.goto(house.url("/"))
+    row = page.locator("#bay-109")
+    await expect(row).to_contain_text("PIN pad locked for")
+    await page.clock.fast_forward(5_000)
+    await expect(row).to_contain_text(re.compile("PIN pad locked for 0:[1-5][0-9]"))
+    await expect(row).to_have_attribute("data-urgent", "1")
+    await page.clock.fast_forward(60_000)
+    await expect(row).not_to_contain_text("locked", timeout=2_000)
+    await expect(row).to_have_attribute("data-urgent", "0", timeout=2_000)
 
 
 async def test_who_is_locked_out_leaves_the_board_at_once(house: House, context: BrowserContext) -> None:
@@ -358,6 +388,17 @@ async def test_the_board_is_worked_by_keyboard(house: House, context: BrowserCon
     await expect(page.get_by_test_id("do-extend")).to_be_focused()
     await page.keyboard.press("Escape")
     await expect(page.get_by_test_id("open-109")).to_be_focused()
+    # Whatever is drawn anew, the focus stays where it was.
+    await house.bays.submit("109", DeviceReported("reader", DeviceState.LOST, "no answer"))
+    await expect(page.locator("#bay-109")).to_contain_text("no answer")
+    await expect(page.get_by_test_id("open-109")).to_be_focused()
+    await house.press("help", token=STAFF, bay="110")
+    await expect(page.locator("#bays tr").first).to_have_attribute("data-bay", "110")
+    await expect(page.get_by_test_id("open-109")).to_be_focused()
+    await page.get_by_test_id("help/acknowledge-110").focus()
+    await house.press("help")
+    await expect(page.get_by_test_id("call-help-109")).to_be_visible()
+    await expect(page.get_by_test_id("help/acknowledge-110")).to_be_focused()
 
 
 async def test_the_device_page_shows_what_readers_do(house: House, context: BrowserContext) -> None:
@@ -374,15 +415,34 @@ async def test_the_device_page_shows_what_readers_do(house: House, context: Brow
     assert await violations_of(page) == []
 
 
+OUTSIDE = """() => {
+  const found = [];
+  for (const box of document.querySelectorAll(".table-place, .plain")) {
+    if (box.scrollWidth > box.clientWidth) found.push(`a table of ${box.scrollWidth} in ${box.clientWidth}`);
+  }
+  for (const one of document.querySelectorAll("button, a, input")) {
+    const { left, right } = one.getBoundingClientRect();
+    if (left < 0 || right > innerWidth) found.push(`${one.textContent}: ${left} to ${right}`);
+  }
+  return found;
+}"""
+
+
 @pytest.mark.parametrize("path", ["/", "/day", "/handover", "/devices"])
 async def test_every_page_can_be_read_by_everybody(house: House, context: BrowserContext, path: str) -> None:
-    await house.play()
-    await house.press("pause", {"reason": "rain"}, token=STAFF)
+    """Also with long names, and with warnings that no line can be broken in."""
+    await house.play(player="Shri Venkatanarasimharajuvaripeta Subrahmanyam the Third")
+    await house.press("pause", {"reason": "rain" * 20}, token=STAFF)
     await house.press("help")
+    doubt = ServerContradicted("payment_not_told", "7", "Enter it: no central_admin_password_is_set_up_here.")
+    await house.bays.submit("109", doubt)
+    await house.bays.submit("109", DeviceReported("dispenser", DeviceState.LOST, f"/dev/{'tty-east' * 9}"))
+    house.reader["reason"] = f"/dev/serial/by-id/{'usb-adapter' * 9}"
     page = await sign_in(house, context, path)
     for width, height in ((1280, 800), (800, 1280)):
         await page.set_viewport_size({"width": width, "height": height})
         assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert await page.evaluate(OUTSIDE) == [], width
         for scheme in ("dark", "light"):
             await page.emulate_media(color_scheme=scheme)
             assert await violations_of(page) == [], (width, scheme)

@@ -557,16 +557,20 @@ class House:
             "POST", f"/api/v1/bays/{bay}/{act}", token=token, body=body, headers=headers, **more
         )
 
-    async def book(self, number: str = "109", session_id: str = "7", minutes: int = 60) -> None:
+    async def book(
+        self, number: str = "109", session_id: str = "7", minutes: int = 60, player: str = PLAYER
+    ) -> None:
         """A booking waits for its PIN."""
         said = i.ServerSaid(
-            session_id, minutes, 0, self.clock.now().wall_ms, False, False, False, player=PLAYER
+            session_id, minutes, 0, self.clock.now().wall_ms, False, False, False, player=player
         )
         await self.bays.submit(number, said)
 
-    async def play(self, number: str = "109", session_id: str = "7", minutes: int = 60) -> None:
+    async def play(
+        self, number: str = "109", session_id: str = "7", minutes: int = 60, player: str = PLAYER
+    ) -> None:
         """A session is booked and started."""
-        await self.book(number, session_id, minutes)
+        await self.book(number, session_id, minutes, player)
         attempt = self.randomness.new_id()
         await self.bays.submit(number, i.PinEntered(attempt, None))
         await self.bays.submit(number, i.PinWasRight(attempt, session_id, StartedBy.PIN_ONLINE))

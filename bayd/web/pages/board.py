@@ -242,11 +242,15 @@ class BoardPage:
                 *(_quiet(text) for text in self._state_texts(bay)),
             ),
             el("td", el("span", left, class_="left"), _quiet(ends)),
-            el("td", player, _quiet("" if game is None else game.name)),
+            el(
+                "td",
+                el("span", player, class_="name", title=player) if player else None,
+                _quiet("" if game is None else game.name),
+            ),
             el("td", balls, _quiet(level)),
             el("td", *self._devices(bay), class_="devices"),
-            el("td", *(el("p", warning.text, class_="look") for warning in bay.warnings)),
-            el("td"),
+            el("td", *(el("p", warning.text, class_="look") for warning in bay.warnings), class_="looks"),
+            el("td", class_="open-cell"),
             id=f"bay-{bay.number}",
             data_bay=bay.number,
         )

@@ -1,22 +1,15 @@
-// All bays at a glance. Who waits for staff stands on top, with a tone that grows urgent after two minutes.
+// All bays at a glance: who waits for staff, what concerns the whole range, and a row for each bay.
 
 import { get } from "../lib/calls.js";
-import { canSound, chime, allowSound } from "../lib/chime.js";
 import { h, icon, rebuild, setText, show } from "../lib/dom.js";
 import { Live } from "../lib/live.js";
-import { Countdown, clockText } from "../bay/clock.js";
-import { ACTS, actsOf } from "./acts.js";
-import { ActDialog, BayDialog, ScreensDialog } from "./dialogs.js";
+import { ACTS } from "./acts.js";
+import { ActDialog, ScreensDialog } from "./dialogs.js";
+import { Row } from "./row.js";
+import { Waits } from "./waits.js";
 
 const TICK_MS = 500;
 const RANGE_EVERY_MS = 3_000;
-const LATE_AFTER_S = 120;
-const CALM = { notes: [660, 880], everyMs: 20_000, loudness: 0.35 };
-const LATE = { notes: [988, 740, 988, 740, 988], everyMs: 5_000, loudness: 0.9 };
-const PHASE_ICONS = {
-  free: "check", booked: "clock", playing: "play", paused: "pause", grace: "flag", held: "lock", out_of_service: "stop",
-};
-const DEVICE_ICONS = { ok: "check", lost: "offline", fault: "warning", unknown: "wait", none: "none" };
 
 export class Board {
   /** `putOut()` is called when the daemon knows this browser no more. */
@@ -24,25 +17,17 @@ export class Board {
     this.words = words;
     this.page = page;
     this.putOut = putOut;
-    this.bays = new Map();
     this.rows = new Map();
     this.fresh = false;
-    this.calls = document.getElementById("calls");
+    this.waits = new Waits(words, page.currency, (call) => this.answers(call));
     this.range = document.getElementById("range");
     this.body = document.getElementById("bays");
     this.band = document.getElementById("band");
     this.said = document.getElementById("said");
-    this.sound = h("button.sound", { type: "button", "data-testid": "sound", onclick: () => { allowSound(); chime([660]); setTimeout(() => this.drawSound(), 200); } });
-    this.screensButton = page.me.role === "staff"
-      ? h("button", { type: "button", "data-testid": "screens", onclick: () => new ScreensDialog(this).open() }, words.say("screens.open"))
-      : null;
     this.today = this.dayOf(Date.now()); // until the daemon has said it
-    this.toldAt = -Infinity;
-    this.known = new Set();
   }
 
   begin() {
-    this.drawSound();
     show(document.getElementById("as-of"), false);
     this.band.replaceChildren(h("div.band", { role: "alert", hidden: true, "data-testid": "stale" },
       icon("offline"), h("p", {}, h("strong", {}, this.words.say("stale.title")), " ", this.words.say("stale.text"))));
@@ -55,12 +40,15 @@ export class Board {
     });
   }
 
+  /** Buttons for the head. */
+  headButtons() {
+    if (this.page.me.role !== "staff") return [];
+    return [h("button", { type: "button", "data-testid": "screens", onclick: () => new ScreensDialog(this).open() }, this.words.say("screens.open"))];
+  }
+
   changed(number, state) {
-    const kept = this.bays.get(number) ?? { time: new Countdown() };
-    kept.state = state;
-    kept.time.set(state.session?.remaining_s ?? 0, state.session !== null && !state.session.paused);
-    kept.at = performance.now();
-    this.bays.set(number, kept);
+    if (!this.rows.has(number)) this.rows.set(number, new Row(this, number));
+    this.rows.get(number).changed(state);
     if (!this.drawing) {
       this.drawing = true;
       requestAnimationFrame(() => { this.drawing = false; this.draw(); });
@@ -75,9 +63,9 @@ export class Board {
   }
 
   /** Told to those who hear the page, and shown for a moment. */
-  tell(text) {
+  tell(text, picture = "check") {
     setText(this.said, text);
-    const note = h("p.toast", { "data-testid": "toast" }, icon("check"), text);
+    const note = h("p.toast", { "data-testid": "toast" }, icon(picture), text);
     document.querySelector(".toast")?.remove();
     document.body.append(note);
     setTimeout(() => note.remove(), 5_000);
@@ -85,75 +73,20 @@ export class Board {
 
   // Who waits
 
-  waits() {
+  calls() {
     const found = [];
-    for (const [number, { state, at }] of this.bays) {
-      const passed = (performance.now() - at) / 1000;
-      if (state.help_called) found.push({ kind: "help", number, state, since: state.help_for_s + passed });
+    for (const [bay, { state, age }] of this.rows) {
+      if (state.help_called) found.push({ kind: "help", bay, minutes: null, amount: null, since: state.help_for_s + age });
       const { asked } = state.extension;
-      if (asked !== null) found.push({ kind: "time", number, state, since: asked.waits_s + passed });
+      if (asked !== null) found.push({ kind: "time", bay, minutes: asked.minutes, amount: asked.amount, request: asked.request_id, since: asked.waits_s + age });
     }
-    return found.sort((a, b) => b.since - a.since);
+    return found;
   }
 
-  drawCalls() {
-    const { words } = this;
-    const waits = this.waits();
-    const staff = this.page.me.role === "staff";
-    const key = [waits.map((one) => [one.kind, one.number, one.since >= LATE_AFTER_S, one.state.extension.asked?.minutes, one.state.extension.asked?.amount]), this.fresh];
-    rebuild(this.calls, key, () => {
-      if (waits.length === 0) return [h("p.quiet.nobody", { "data-testid": "no-calls" }, words.say("calls.none"))];
-      return [
-        h("h2.calls-title", {}, words.say("calls.title")),
-        h("ul", {}, ...waits.map((one) => {
-          const late = one.since >= LATE_AFTER_S;
-          const asked = one.state.extension.asked;
-          const acts = one.kind === "help" ? ["help/acknowledge"] : ["extend/approve", "extend/decline"];
-          const text = one.kind === "help" ? words.say("calls.help", { bay: one.number }) : this.asksText(one);
-          const since = h("span.since", {});
-          since.dataset.kind = one.kind;
-          since.dataset.bay = one.number;
-          return h(`li.call${late ? ".late" : ""}`, { "data-testid": `call-${one.kind}-${one.number}` },
-            icon(late ? "warning" : one.kind === "help" ? "hand" : "plus"),
-            h("div.call-text", {}, h("strong", {}, text),
-              one.kind === "time" && asked.amount !== null ? h("span", {}, words.say("calls.price", { price: words.price(asked.amount, this.page.currency) })) : null,
-              since),
-            ...(staff ? acts.map((name, place) => this.actButton(name, one.number, one.state, place === 0)) : []));
-        }))];
-    });
-    for (const one of waits) {
-      const since = this.calls.querySelector(`.since[data-kind="${one.kind}"][data-bay="${CSS.escape(one.number)}"]`);
-      if (since) setText(since, words.say(one.since >= LATE_AFTER_S ? "calls.late" : "calls.since", { time: clockText(Math.floor(one.since)) }));
-    }
-    this.ring(waits);
-  }
-
-  asksText(one) {
-    return this.words.say("calls.time", { bay: one.number, count: one.state.extension.asked.minutes });
-  }
-
-  ring(waits) {
-    const now = new Set(waits.map((one) => `${one.kind} ${one.number}`));
-    const fresh = waits.filter((one) => !this.known.has(`${one.kind} ${one.number}`));
-    this.known = now;
-    if (fresh.length > 0) {
-      setText(this.said, fresh.map((one) => this.words.say("calls.new", { what: one.kind === "help" ? this.words.say("calls.help", { bay: one.number }) : this.asksText(one) })).join(" "));
-    }
-    const late = waits.some((one) => one.since >= LATE_AFTER_S);
-    document.documentElement.dataset.calls = waits.length === 0 ? "none" : late ? "late" : "some";
-    if (waits.length === 0) {
-      this.toldAt = -Infinity;
-      return;
-    }
-    const { notes, everyMs, loudness } = late ? LATE : CALM;
-    if (fresh.length === 0 && performance.now() - this.toldAt < everyMs) return;
-    this.toldAt = performance.now();
-    chime(notes, loudness);
-  }
-
-  drawSound() {
-    const on = canSound();
-    rebuild(this.sound, on, () => [icon(on ? "check" : "warning"), h("span", {}, this.words.say(on ? "sound.on" : "sound.off"))]);
+  answers({ kind, bay }) {
+    if (this.page.me.role !== "staff") return [];
+    const acts = kind === "help" ? ["help/acknowledge"] : ["extend/approve", "extend/decline"];
+    return acts.map((name, place) => this.actButton(name, bay, this.rows.get(bay).state, place === 0));
   }
 
   /** Pressed for what it stands beside, though the bay may have changed since it was drawn. */
@@ -168,7 +101,7 @@ export class Board {
   }
 
   /** At once when there is nothing to say, else after the form. */
-  async beginAct(name, number, state = this.bays.get(number).state) {
+  async beginAct(name, number, state = this.rows.get(number).state) {
     const act = ACTS[name];
     const dialog = new ActDialog(this, name, number, state);
     if (act.fields(state, this).length === 0) {
@@ -205,113 +138,32 @@ export class Board {
   // The bays
 
   draw() {
-    const order = [...this.bays.keys()].sort((a, b) => this.urgency(b) - this.urgency(a) || a.localeCompare(b, "en", { numeric: true }));
-    for (const number of order) this.drawRow(number);
-    const shown = [...this.body.children].map((row) => row.dataset.bay);
-    if (order.join() !== shown.join()) {
+    if (this.rows.size === 0) return; // nothing is known yet: what was drawn with the page stays
+    const rows = [...this.rows.values()].sort((a, b) => b.urgency - a.urgency || a.number.localeCompare(b.number, "en", { numeric: true }));
+    for (const row of rows) row.draw();
+    const shown = this.body.children;
+    if (shown.length !== rows.length || rows.some((row, place) => shown[place] !== row.element)) {
       const focused = document.activeElement;
-      this.body.replaceChildren(...order.map((number) => this.rows.get(number)));
-      if (this.body.contains(focused)) focused.focus();
+      this.body.replaceChildren(...rows.map((row) => row.element));
+      if (this.body.contains(focused)) focused.focus({ preventScroll: true });
     }
-    this.drawCalls();
-    this.dialog?.changed?.();
+    this.dialog?.changed();
     this.tick();
   }
 
-  urgency(number) {
-    const { state } = this.bays.get(number);
-    if (state.help_called || state.extension.asked !== null) return 3;
-    if (state.warnings.length > 0) return 2;
-    return state.dues.length > 0 || state.pin.locked_for_s > 0 ? 1 : 0;
-  }
-
-  drawRow(number) {
-    let row = this.rows.get(number);
-    if (row === undefined) {
-      row = document.getElementById(`bay-${number}`) ?? h("tr", { id: `bay-${number}`, "data-bay": number });
-      this.rows.set(number, row);
-      this.body.append(row);
+  tick() {
+    const rows = [...this.rows.values()];
+    if (rows.some((row) => row.outdated)) {
+      this.draw();
+      return;
     }
-    const { state } = this.bays.get(number);
-    const still = { ...state, session: state.session && { ...state.session, remaining_s: 0 }, waiting: state.waiting && this.moment(state.waiting.since), help_for_s: 0, extension: { ...state.extension, asked: state.extension.asked && { ...state.extension.asked, waits_s: 0 } }, version: 0 };
-    rebuild(row, [still, this.fresh, this.today], () => this.cells(number, state));
-    row.dataset.urgent = String(this.urgency(number));
-  }
-
-  cells(number, state) {
-    const { words } = this;
-    const { session, balls } = state;
-    const small = (text) => h("span.quiet", {}, text);
-    const phase = h("span.phase", { "data-phase": state.phase, "data-testid": `phase-${number}` }, icon(PHASE_ICONS[state.phase]), words.say(`phase.${state.phase}`));
-    return [
-      h("th", { scope: "row" }, number),
-      h("td", {}, phase, state.booked > 0 ? small(words.say("bay.booked", { count: state.booked })) : null, ...this.stateTexts(state).map(small)),
-      h("td", {}, session ? h("span.left", { "data-testid": `left-${number}` }) : null,
-        session && !session.paused ? small(words.say("bay.ends", { time: this.timeOfDay(session.ends_at) })) : null),
-      h("td", {}, session ? session.player ?? words.say("bay.guest") : null, session?.game ? small(session.game.name) : null),
-      h("td", {}, session ? words.say("bay.balls", { counted: balls.counted, read: balls.read }) : null,
-        balls.balance > 0 ? small(words.say("bay.balance", { owed: balls.balance })) : null,
-        session && balls.left !== null && balls.limit !== null ? small(words.say("bay.left", { left: balls.left, limit: balls.limit })) : null,
-        balls.machine && balls.level !== "unknown" ? small(words.say("bay.level", { level: words.say(`level.${balls.level}`) })) : null),
-      h("td.devices", {}, ...this.devices(state)),
-      h("td", {}, ...this.looks(state)),
-      h("td.open-cell", {}, h("button", {
-        type: "button", "data-testid": `open-${number}`, "aria-label": words.say("bays.open", { bay: number }),
-        onclick: () => new BayDialog(this, number).open(),
-      }, words.say("bays.open_short"))),
-    ];
-  }
-
-  /** Why and since when it is so; its mode where that is not the usual one. */
-  stateTexts({ kept, waiting, mode }) {
-    const { words } = this;
-    const texts = [];
-    if (kept !== null) texts.push(kept.since && words.say("bay.since", { time: this.moment(kept.since) }), kept.reason);
-    if (waiting !== null) texts.push(words.say("bay.ready", { time: this.moment(waiting.since) }));
-    const name = words.say(`mode.${mode.name}`);
-    if (mode.by_staff) texts.push(words.say(mode.today ? "bay.mode_today" : "bay.mode_staff", { mode: name }), mode.reason);
-    else if (mode.name !== "locked") {
-      texts.push(mode.until === null ? words.say("bay.mode", { mode: name }) : words.say("bay.mode_until", { mode: name, time: this.moment(mode.until) }));
-    }
-    return texts.filter(Boolean);
-  }
-
-  devices(state) {
-    const { words } = this;
-    const chips = [];
-    for (const name of ["reader", "dispenser", "screen"]) {
-      const { state: is, reason } = state.devices[name];
-      if (name === "screen" && is === "unknown") continue; // nobody reports of screens but those who pair them
-      chips.push(h("span.device", { "data-state": is, title: reason || null }, icon(DEVICE_ICONS[is]), `${words.say(`device.${name}`)}: ${words.say(`device_state.${is}`)}`));
-    }
-    if (state.qod.state !== "off") chips.push(h("span.device", { "data-state": "plain" }, icon("clock"), `${words.say("device.qod")}: ${state.qod.state.replaceAll("_", " ")}`));
-    return chips;
-  }
-
-  looks(state) {
-    const { words } = this;
-    const found = state.warnings.map(({ text, since }) => this.look(text, since));
-    if (state.pin.locked_for_s > 0) found.push(this.look(words.say("bay.pad", { time: clockText(state.pin.locked_for_s) })));
-    const due = state.dues.reduce((sum, one) => sum + one.amount, 0);
-    if (state.dues.length > 0) found.push(h("p.due", {}, words.say("bay.due", { price: words.price(due, this.page.currency) })));
-    return found;
+    for (const row of rows) row.tick();
+    if (rows.length > 0) this.waits.draw(this.calls(), this.words.say("calls.none"), this.fresh);
   }
 
   look(text, since = null) {
     const when = since === null ? null : h("span.quiet", {}, ` ${this.words.say("bay.since", { time: this.moment(since) })}`);
     return h("p.look", {}, icon("warning"), h("span", {}, text, when));
-  }
-
-  tick() {
-    for (const [number, { time, state }] of this.bays) {
-      const left = this.rows.get(number)?.querySelector(".left");
-      if (left && state.session) {
-        setText(left, clockText(time.left));
-        left.dataset.near = String(time.left < 300 && !state.session.paused);
-      }
-    }
-    this.drawCalls();
-    this.drawSound();
   }
 
   timeOfDay(text) {
@@ -330,10 +182,6 @@ export class Board {
   }
 
   freeBays() {
-    return [...this.bays].filter(([, { state }]) => state.session === null && state.booked === 0).map(([number]) => number);
-  }
-
-  acts(number) {
-    return actsOf(this.bays.get(number).state, this.page.me.role);
+    return [...this.rows].filter(([, { state }]) => state.session === null && state.booked === 0).map(([number]) => number);
   }
 }

@@ -1,8 +1,8 @@
 // Dialogs over the board: one bay with all that can be done there, one act with its reason, the screens.
 
 import { get, post, Press } from "../lib/calls.js";
-import { h, icon, rebuild, setText } from "../lib/dom.js";
-import { ACTS } from "./acts.js";
+import { h, icon, rebuild, setText, show } from "../lib/dom.js";
+import { ACTS, actsOf } from "./acts.js";
 
 let made = 0;
 
@@ -12,13 +12,16 @@ class Dialog {
     this.words = board.words;
     made += 1;
     this.id = `dialog-${made}`;
+    this.busy = false;
   }
 
   /** A modal one: the browser keeps the focus inside and gives it back at the end. */
   show(title, ...children) {
+    this.away = h("p.refused", { hidden: true, role: "alert", "data-testid": "dialog-stale" }, this.words.say("stale.title"));
     this.root = h("dialog", { "aria-labelledby": this.id, "data-testid": "dialog" },
       h("div.dialog-head", {}, h("h2", { id: this.id }, title),
         h("button.close", { type: "button", "aria-label": this.words.say("act.close"), onclick: () => this.root.close() }, icon("clear"))),
+      this.away,
       ...children);
     this.root.addEventListener("close", () => {
       this.root.remove();
@@ -27,6 +30,23 @@ class Dialog {
     document.body.append(this.root);
     this.root.showModal();
     this.board.dialog = this;
+    this.changed();
+  }
+
+  /** Something happened at the bays, or the connection: what is out of date cannot be pressed. */
+  changed() {
+    show(this.away, !this.board.fresh);
+    for (const button of this.root.querySelectorAll(".press")) button.disabled = this.busy || !this.board.fresh;
+  }
+
+  /** One press at a time. */
+  async pressing(ask) {
+    this.busy = true;
+    this.changed();
+    const answer = await ask();
+    this.busy = false;
+    if (this.root?.open) this.changed();
+    return answer;
   }
 }
 
@@ -35,24 +55,24 @@ export class BayDialog extends Dialog {
   constructor(board, number) {
     super(board);
     this.number = number;
+    this.list = h("div.acts");
   }
 
   open() {
-    this.list = h("div.acts");
     this.show(`${this.words.say("bays.bay")} ${this.number}`, this.list);
-    this.changed();
     this.list.querySelector("button")?.focus();
   }
 
   changed() {
-    const names = this.board.acts(this.number);
-    rebuild(this.list, [names, this.board.fresh], () => {
+    const names = actsOf(this.board.rows.get(this.number).state, this.board.page.me.role);
+    rebuild(this.list, names, () => {
       if (names.length === 0) return [h("p", {}, this.words.say("act.none"))];
-      return names.map((name) => h(`button${ACTS[name].danger ? ".danger" : ""}`, {
-        type: "button", disabled: !this.board.fresh, "data-testid": `do-${name}`,
+      return names.map((name) => h(`button.press${ACTS[name].danger ? ".danger" : ""}`, {
+        type: "button", "data-testid": `do-${name}`,
         onclick: () => { this.root.close(); this.board.beginAct(name, this.number); },
       }, this.words.say(`act.${name}`)));
     });
+    super.changed();
   }
 }
 
@@ -64,23 +84,37 @@ export class ActDialog extends Dialog {
     this.number = number;
     this.state = state;
     this.press = new Press(`/api/v1/bays/${encodeURIComponent(number)}/${name}`);
+    this.act = ACTS[name];
+    this.meant = this.act.meant?.(state);
   }
 
   open(refused = null) {
-    const { words } = this;
-    const act = ACTS[this.name];
+    const { words, act } = this;
     const label = words.say(`act.${this.name}`);
     this.fields = act.fields(this.state, this.board).map((field) => [field, this.input(field)]);
     this.refused = h("p.refused", { role: "alert", "data-testid": "refused" });
-    this.go = h(`button.main${act.danger ? ".danger" : ""}`, { type: "submit", "data-testid": "go" }, words.say("act.do", { act: label }));
+    const go = h(`button.press.main${act.danger ? ".danger" : ""}`, { type: "submit", "data-testid": "go" }, words.say("act.do", { act: label }));
     const form = h("form", {},
       ...this.fields.map(([field, input]) => this.labelled(field, input)),
       this.refused,
-      h("div.buttons", {}, h("button", { type: "button", onclick: () => this.root.close() }, words.say("act.back")), this.go));
+      h("div.buttons", {}, h("button", { type: "button", onclick: () => this.root.close() }, words.say("act.back")), go));
     form.addEventListener("submit", (event) => { event.preventDefault(); this.submit(); });
     this.show(words.say("act.for", { act: label, bay: this.number }), form);
-    (this.fields[0]?.[1] ?? this.go).focus();
+    (this.fields[0]?.[1] ?? go).focus();
     if (refused !== null) this.tell(refused);
+  }
+
+  /** Closes when there is nobody any more for whom it was opened: the next guest has no part in it. */
+  changed() {
+    if (!this.root.open) return;
+    const { state } = this.board.rows.get(this.number);
+    const still = this.act.when(state) && JSON.stringify(this.act.meant?.(state)) === JSON.stringify(this.meant);
+    if (still || this.busy) {
+      super.changed();
+      return;
+    }
+    this.root.close();
+    this.board.tell(this.words.say("act.gone", { act: this.words.say(`act.${this.name}`), bay: this.number }), "warning");
   }
 
   input(field) {
@@ -109,17 +143,16 @@ export class ActDialog extends Dialog {
   }
 
   async submit() {
-    this.go.disabled = true;
-    const answer = await this.send(this.body());
-    this.go.disabled = false;
-    if (answer.ok) this.root.close();
-    else this.tell(answer);
+    const answer = await this.pressing(() => this.send(this.body()));
+    if (!answer.ok) this.tell(answer);
   }
 
   async send(body) {
-    const meant = ACTS[this.name].meant?.(this.state);
-    const answer = await this.press.send({ ...meant, ...body });
-    if (answer.ok) this.board.tell(this.words.say("act.done", { act: this.words.say(`act.${this.name}`), bay: this.number }));
+    const answer = await this.press.send({ ...this.meant, ...body });
+    if (answer.ok) {
+      this.root?.close();
+      this.board.tell(this.words.say("act.done", { act: this.words.say(`act.${this.name}`), bay: this.number }));
+    }
     return answer;
   }
 
@@ -135,7 +168,7 @@ export class ScreensDialog extends Dialog {
   async open() {
     const { words, board } = this;
     const code = h("input", { id: `${this.id}-code`, required: true, maxlength: 12, autocomplete: "off", autocapitalize: "characters", spellcheck: "false", "data-testid": "field-code" });
-    const bay = h("select", { id: `${this.id}-bay`, "data-testid": "field-bay" }, ...[...board.bays.keys()].map((number) => h("option", { value: number }, number)));
+    const bay = h("select", { id: `${this.id}-bay`, "data-testid": "field-bay" }, ...[...board.rows.keys()].map((number) => h("option", { value: number }, number)));
     const reason = h("input", { id: `${this.id}-reason`, maxlength: 200, autocomplete: "off", "data-testid": "field-reason" });
     const replace = h("input", { id: `${this.id}-replace`, type: "checkbox", "data-testid": "field-replace", onchange: () => { reason.required = replace.checked; } });
     this.refused = h("p.refused", { role: "alert", "data-testid": "refused" });
@@ -147,10 +180,10 @@ export class ScreensDialog extends Dialog {
       h("div.field.field-check", {}, replace, h("label", { for: replace.id }, words.say("screens.replace"))),
       h("div.field", {}, h("label", { for: reason.id }, words.say("screens.reason")), reason),
       this.refused,
-      h("div.buttons", {}, h("button.main", { type: "submit", "data-testid": "pair" }, words.say("screens.pair"))));
+      h("div.buttons", {}, h("button.press.main", { type: "submit", "data-testid": "pair" }, words.say("screens.pair"))));
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
-      const answer = await post("/api/v1/screens/pair", { code: code.value, bay: bay.value, replace: replace.checked, reason: reason.value });
+      const answer = await this.pressing(() => post("/api/v1/screens/pair", { code: code.value, bay: bay.value, replace: replace.checked, reason: reason.value }));
       this.tell(answer);
       if (!answer.ok) return;
       board.tell(words.say("screens.paired", { bay: bay.value }));
@@ -179,10 +212,10 @@ export class ScreensDialog extends Dialog {
       const form = h("form.unbind", {},
         h("p", {}, h("strong", {}, `${words.say("bays.bay")} ${screen.bay}`), ` ${words.say(screen.connected ? "screens.connected" : "screens.away")}, ${words.say("screens.since", { time: this.board.timeOfDay(screen.since) })}`),
         h("label", { for: reason.id }, words.say("field.reason")), reason,
-        h("button.danger", { type: "submit", "data-testid": `unbind-${screen.bay}`, "aria-label": words.say("screens.unbind_bay", { bay: screen.bay }) }, words.say("screens.unbind")));
+        h("button.press.danger", { type: "submit", "data-testid": `unbind-${screen.bay}`, "aria-label": words.say("screens.unbind_bay", { bay: screen.bay }) }, words.say("screens.unbind")));
       form.addEventListener("submit", async (event) => {
         event.preventDefault();
-        const answer = await post("/api/v1/screens/unbind", { id: screen.id, reason: reason.value });
+        const answer = await this.pressing(() => post("/api/v1/screens/unbind", { id: screen.id, reason: reason.value }));
         this.tell(answer);
         if (answer.ok) this.draw(answer.document.screens);
       });

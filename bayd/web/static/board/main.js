@@ -73,9 +73,8 @@ async function begin() {
     document.querySelector(".head nav").replaceChildren(way("board", "/"), way("day", "/day"), way("handover", "/handover"), way("devices", "/devices"));
     const board = new Board(words, { ...page, me: session }, () => location.reload());
     document.getElementById("who").replaceChildren(
-      board.sound, board.screensButton, h("span", {}, words.say("who", { name: session.name })),
+      board.waits.sound, ...board.headButtons(), h("span", {}, words.say("who", { name: session.name })),
       h("button", { type: "button", "data-testid": "sign-out", onclick: signOut }, words.say("sign_out")));
-    for (const kind of ["pointerdown", "keydown"]) document.addEventListener(kind, allowSound);
     board.begin();
   };
   if (me !== null) enter(me);

@@ -23,12 +23,14 @@ export function show(element, visible) {
   if (element.hidden === visible) element.hidden = !visible;
 }
 
-/** Rebuild the children when `key` says that they are other ones. */
+/** Rebuild the children when `key` says that they are other ones. The focus stays on what has the same name. */
 export function rebuild(element, key, make) {
   const text = JSON.stringify(key);
   if (element.dataset.key === text) return;
   element.dataset.key = text;
+  const focused = element.contains(document.activeElement) && element !== document.activeElement ? document.activeElement.dataset.testid : undefined;
   element.replaceChildren(...make());
+  if (focused !== undefined) element.querySelector(`[data-testid="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
 }
 
 const SVG = "http://www.w3.org/2000/svg";
