@@ -391,7 +391,7 @@ class PairingDocument(_Document):
     """How far a screen's pairing is."""
 
     state: Literal["waiting", "bound"]
-    bay: str | None = Field(description="Whose screen it is now.")
+    bay: str | None = Field(description="Whose screen it is, or will be once the browser has come for it.")
 
 
 class SessionDocument(_Document):

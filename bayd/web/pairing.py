@@ -5,14 +5,16 @@ secret, in an HttpOnly cookie of the browser that asked for the code: whoever re
 or types it again later, has nothing. A code is good for ten minutes and for one bay.
 
 The session of the screen begins when the browser comes for it, and only then does it take the place of
-another screen: a browser that was switched off meanwhile has replaced nobody. The audit has a row of it then,
-under the name of whoever entered the code.
+another screen: a browser that was switched off meanwhile has replaced nobody. It takes the place of that
+screen alone which staff had before them when they said so, and of one bay only one screen is awaited. The
+audit has a row of it then, under the name of whoever entered the code.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Literal
 
 from aiohttp import web
 from pydantic import Field, StringConstraints
@@ -62,6 +64,7 @@ class _Waiting:
     bay: str | None = None  # given by staff
     by: Actor | None = None
     reason: str = ""
+    replaces: WebSession | None = None  # with the consent of staff
     session: WebSession | None = None  # given to the browser
 
 
@@ -87,6 +90,7 @@ class Pairing:
         self._randomness = randomness
         self._log = log
         self._waiting: dict[str, _Waiting] = {}  # by secret
+        self._one_at_a_time = asyncio.Lock()  # what staff enter, and who comes for it
         self._asked = Buckets(limits.codes, clock)
         self._wrong = Buckets(limits.wrong_codes, clock)
 
@@ -207,31 +211,44 @@ class Pairing:
             self._wrong.take(caller.name)
             text = "No screen shows this code now: look again, a code lasts ten minutes."
             raise ProblemError(Problem(HTTPStatus.NOT_FOUND, "unknown_code", text, "code"))
+        async with self._one_at_a_time:
+            self._enter(waiting, body, caller.known)
+        state: Literal["waiting", "bound"] = "waiting" if waiting.session is None else "bound"
+        return _answer(PairingDocument(state=state, bay=waiting.bay).model_dump_json())
+
+    def _enter(self, waiting: _Waiting, body: PairBody, by: Actor) -> None:
+        """Raises ProblemError."""
         if waiting.bay not in (None, body.bay):
             text = "This code was used for another bay: the screen will show a new one."
             raise ProblemError(Problem(HTTPStatus.CONFLICT, "code_used", text, "code"))
         present = self._sessions.of_bay(body.bay)
-        if present is not None and present != waiting.session and not body.replace:
-            text = "This bay has a screen: send `replace` to put that one out."
+        own = present is not None and present == waiting.session
+        rivals = [w for w in self._waiting.values() if w.bay == body.bay and w is not waiting]
+        awaited = [rival for rival in rivals if rival.session is None]
+        if ((present is not None and not own) or awaited) and not body.replace:
+            text = "This bay has a screen, or waits for one: to put that one out, tick Replace (`replace`)."
             raise ProblemError(Problem(HTTPStatus.CONFLICT, "bay_has_screen", text, "bay"))
+        for rival in awaited:
+            del self._waiting[rival.secret]
+        waiting.replaces = None if own else present
         if waiting.bay is None:
-            waiting.bay, waiting.by, waiting.reason = body.bay, caller.known, body.reason
-            self._log.info("screen_code_entered", bay=body.bay, by=caller.known.name)
-        return _answer(PairingDocument(state="bound", bay=waiting.bay).model_dump_json())
+            waiting.bay, waiting.by, waiting.reason = body.bay, by, body.reason
+            self._log.info("screen_code_entered", bay=body.bay, by=by.name)
 
     async def claim(self, request: web.Request, _caller: Caller) -> web.StreamResponse:
         await read_body(request, NoBody)
-        self._forget_old()
-        waiting = self._waiting.get(request.cookies.get(PAIRING_COOKIE, ""))
-        if waiting is None or self._was_put_out(waiting):
-            text = "No code of this browser is known: ask for one."
-            raise ProblemError(Problem(HTTPStatus.CONFLICT, "no_code", text))
-        if waiting.bay is None:
-            return _answer(PairingDocument(state="waiting", bay=None).model_dump_json())
-        try:
-            token = await self._let_in(waiting, waiting.bay)
-        except JournalError:
-            raise _unrecorded() from None
+        async with self._one_at_a_time:
+            self._forget_old()
+            waiting = self._waiting.get(request.cookies.get(PAIRING_COOKIE, ""))
+            if waiting is None or not self._may_come(waiting):
+                text = "No code of this browser is known: ask for one."
+                raise ProblemError(Problem(HTTPStatus.CONFLICT, "no_code", text))
+            if waiting.bay is None:
+                return _answer(PairingDocument(state="waiting", bay=None).model_dump_json())
+            try:
+                token = await self._let_in(waiting, waiting.bay)
+            except JournalError:
+                raise _unrecorded() from None
         response = _answer(PairingDocument(state="bound", bay=waiting.bay).model_dump_json())
         let_in(request, response, token)
         return response
@@ -265,9 +282,16 @@ class Pairing:
         self._log.info("screen_paired", bay=bay, by=by.name, replaced=len(former))
         return token
 
-    def _was_put_out(self, waiting: _Waiting) -> bool:
-        """Staff have unbound the screen meanwhile: its old secret gives it nothing more."""
-        return waiting.session is not None and self._sessions.get(waiting.session.id) is None
+    def _may_come(self, waiting: _Waiting) -> bool:
+        """Staff may have unbound the screen meanwhile: its old secret gives it nothing more. Nor may it take
+        the place of a screen that nobody has spoken of.
+        """
+        if waiting.bay is None:
+            return True
+        present = self._sessions.of_bay(waiting.bay)
+        if waiting.session is not None:
+            return present == waiting.session
+        return present is None or present == waiting.replaces
 
     def _document(self) -> ScreensDocument:
         return ScreensDocument(

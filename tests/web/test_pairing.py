@@ -1,11 +1,14 @@
 """Screens without a bay: codes, thieves of codes, screens that are replaced and put out."""
 
+import asyncio
 from http.cookies import SimpleCookie
+from pathlib import Path
 
 import aiohttp
 import pytest
 
-from bayd.core.inputs import Role
+from bayd.core.inputs import Actor, Role
+from bayd.journal import ThreadJournalExecutor
 from bayd.web.browsers import COOKIE
 from bayd.web.limits import Rate, RateLimits
 from bayd.web.pairing import CODE_ALPHABET, CODE_LIFE_S, PAIRING_COOKIE
@@ -74,7 +77,7 @@ async def test_a_screen_is_let_in_to_the_bay_that_staff_named(house: House) -> N
     assert set(code) <= set(CODE_ALPHABET)
     assert (await browser.claim()).json == {"state": "waiting", "bay": None}
     reply = await pair(house, f" {code[:3].lower()} {code[3:].lower()} ")
-    assert (reply.status, reply.json) == (200, {"state": "bound", "bay": "109"})
+    assert (reply.status, reply.json) == (200, {"state": "waiting", "bay": "109"})
     assert (await browser.claim()).json == {"state": "bound", "bay": "109"}
     assert (await browser.get("/api/v1/session")).json == {"role": "screen", "name": "screen", "bay": "109"}
     assert (await browser.get(BAY)).status == 200
@@ -163,6 +166,49 @@ async def test_another_screen_takes_the_place_only_when_that_is_said(house: Hous
     assert (await old.get(BAY)).code == "token_missing"
     assert (await new.get(BAY)).status == 200
     assert len(await screens(house)) == 1
+
+
+async def test_of_two_codes_for_a_bay_the_second_is_refused_or_gives_up_the_first(house: House) -> None:
+    first, second = Browser(house), Browser(house)
+    assert (await pair(house, await first.code())).status == 200
+    code = await second.code()
+    assert (await pair(house, code)).code == "bay_has_screen"
+    assert (await pair(house, code, replace=True)).status == 200
+    assert (await second.claim()).json["state"] == "bound"
+    assert (await first.claim()).code == "no_code"
+    assert (await second.get(BAY)).status == 200
+    assert len(await screens(house)) == 1
+
+
+async def test_consent_is_for_the_screen_that_was_there(house: House) -> None:
+    """Whoever comes late takes no place of a screen that staff never spoke of."""
+    late, other = Browser(house), Browser(house)
+    await paired(house)
+    assert (await pair(house, await late.code(), replace=True)).status == 200
+    ((_, old),) = await screens(house)
+    body = {"id": old, "reason": "broken"}
+    assert (await house.ask("POST", "/api/v1/screens/unbind", token=STAFF, body=body)).status == 200
+    _, token = await house.sessions.begin(Actor(Role.SCREEN, "screen"), "109")  # by other means
+    other.cookies[COOKIE] = token
+    assert (await late.claim()).code == "no_code"
+    assert (await other.get(BAY)).status == 200
+
+
+async def test_claims_at_once_leave_one_session(tmp_path: Path) -> None:
+    house = House(tmp_path / "journal.db")
+    house.executor = ThreadJournalExecutor()
+    async with house.open():
+        browser = Browser(house)
+        await pair(house, await browser.code())
+        cookies = dict(browser.cookies)
+        twins = [Browser(house) for _ in range(4)]
+        for twin in twins:
+            twin.cookies = dict(cookies)
+        answers = await asyncio.gather(*(twin.claim() for twin in twins))
+        assert [answer.status for answer in answers] == [200] * 4
+        assert len(await screens(house)) == 1
+        assert [(await twin.get(BAY)).status for twin in twins].count(200) == 1
+    house.executor.close()
 
 
 async def test_a_screen_that_was_put_out_stays_out(house: House) -> None:
