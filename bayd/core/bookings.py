@@ -160,6 +160,8 @@ def _activity(
         return (e.ServerActivitySeen(True, now.boot_ms),)
     if not session.active_seen:
         return ()  # our verify may still be on its way
+    if bay.next_session_id is not None:
+        return ()  # a server that has one active session for each bay has begun the next one with its PIN
     if session.inactive_since_ms is None:
         return (e.ServerActivitySeen(False, now.boot_ms),)
     if now.boot_ms - session.inactive_since_ms < rules.end_proof_ms:

@@ -73,16 +73,20 @@ def _apply(bay: Bay, event: e.Event) -> Bay:
         case e.BookingWithdrawn(session_id, reason):
             # A session that was moved may come back; one that lapsed too, when a clock was wrong.
             over = reason not in (EndReason.MOVED, EndReason.LAPSED)
-            return replace(
+            withdrawn = bay.find_booking(session_id)
+            bay = replace(
                 bay,
-                bookings=tuple(b for b in bay.bookings if b.session_id != session_id),
-                ended_ids=_remember(bay.ended_ids, session_id) if over else bay.ended_ids,
+                bookings=tuple(b for b in bay.bookings if b is not withdrawn),
                 next_session_id=None if bay.next_session_id == session_id else bay.next_session_id,
             )
+            created_ms = None if withdrawn is None or withdrawn.sold_here else withdrawn.created_wall_ms
+            return _over(bay, session_id, created_ms) if over else bay
         case e.WalkInSold(session_id, minutes, wall_ms=wall_ms):
             return replace(
                 bay,
-                bookings=_with_booking(bay.bookings, Booking(session_id, minutes, minutes, wall_ms)),
+                bookings=_with_booking(
+                    bay.bookings, Booking(session_id, minutes, minutes, wall_ms, sold_here=True)
+                ),
             )
         case e.SessionNumbered(session_id, server_id):
             numbers = {**bay.numbers, server_id: session_id}
@@ -159,7 +163,7 @@ def _apply(bay: Bay, event: e.Event) -> Bay:
             moved = event.balls.commanded or event.balls.read
             reconcile_at_ms = max(event.grace_until_ms, event.at_ms + _LAST_READS_MS)
             return replace(
-                bay,
+                _over(bay, event.session_id, _session(bay).created_wall_ms),
                 session=None,
                 last=EndedSession(
                     event.session_id,
@@ -172,7 +176,6 @@ def _apply(bay: Bay, event: e.Event) -> Bay:
                     unread=_session(bay).unread,
                 ),
                 grace_until_ms=event.grace_until_ms,
-                ended_ids=_remember(bay.ended_ids, event.session_id),
                 moved=None,
                 booked_till=False,
                 # Nobody can move it any more.
@@ -302,11 +305,16 @@ def _with_booking(bookings: tuple[Booking, ...], booking: Booking) -> tuple[Book
     return tuple(sorted((*others, booking), key=lambda b: (b.created_wall_ms, b.session_id)))
 
 
-def _remember(ended_ids: tuple[str, ...], session_id: str) -> tuple[str, ...]:
-    return (*(i for i in ended_ids if i != session_id), session_id)[-_ENDED_IDS_KEPT:]
+def _over(bay: Bay, session_id: str, created_wall_ms: int | None) -> Bay:
+    ended = (*(i for i in bay.ended_ids if i != session_id), session_id)[-_ENDED_IDS_KEPT:]
+    created = {i: at_ms for i, at_ms in bay.ended_created_ms.items() if i in ended}
+    if created_wall_ms is not None:
+        created[session_id] = created_wall_ms
+    return replace(bay, ended_ids=ended, ended_created_ms=created)
 
 
 def _started(bay: Bay, event: e.SessionStarted) -> Bay:
+    booking = bay.find_booking(event.session_id)
     session = PlaySession(
         session_id=event.session_id,
         player=event.player,
@@ -324,6 +332,7 @@ def _started(bay: Bay, event: e.SessionStarted) -> Bay:
         active_seen=event.started_by is StartedBy.PIN_ONLINE,
         server_ahead_ms=event.server_ahead_ms,
         unread=bay.devices.get(_READER, DeviceFact()).state is not DeviceState.OK,
+        created_wall_ms=None if booking is None or booking.sold_here else booking.created_wall_ms,
     )
     return replace(
         bay,

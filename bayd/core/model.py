@@ -75,9 +75,10 @@ class Booking:
     session_id: str
     minutes: int  # granted so far, see `bookings.granted_minutes`
     first_minutes: int  # `duration` when it was first seen
-    created_wall_ms: int
+    created_wall_ms: int  # at the server; of one that was sold here when that was
     game: Game | None = None
     player: str | None = None  # a display name
+    sold_here: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +246,7 @@ class PlaySession:
     guest_paused_ms: int = 0  # pauses of the guest that are over
     overran_wall_ms: int | None = None  # since when staff are warned of the pause
     server_bays: tuple[str, ...] = ()  # where the server may still show it, since it was moved here
+    created_wall_ms: int | None = None  # at the server; None: sold at the bay
 
     @property
     def balls_left(self) -> int | None:
@@ -438,6 +440,7 @@ class Bay:
     kept_wall_ms: int | None = None  # … and since when; None: an older version did not say
     service_stop_pending: str | None = None  # out of service after the present session
     ended_ids: tuple[str, ...] = ()  # sessions that are over here, newest last
+    ended_created_ms: Mapping[str, int] = field(default_factory=dict)  # of these, when the server made them
     credits: tuple[Credit, ...] = ()  # balls that were counted lately
     conflicts: tuple[Conflict, ...] = ()
     dues: tuple[Due, ...] = ()  # oldest first

@@ -6,7 +6,9 @@ decided there. An absence, a 404 or an empty list proves nothing and is reported
 
 A session is told to the bay where it plays, wherever the server shows it: a move at the server ends no
 play. Where it was moved to another bay of this PC it is followed there, if that bay is free; else the two
-contradict each other. One that is over at any bay of this PC is not told to another.
+contradict each other. One that is over at any bay of this PC is not told to another. A number that comes
+again with another time of creation is another session, as after the server was set up anew: it gets an id
+of ours, by which the old one and the new are never taken for each other.
 """
 
 import asyncio
@@ -20,6 +22,7 @@ from bayd.clients.central import (
     CentralError,
     CentralMalformed,
     CentralRefused,
+    CentralUnavailable,
     PagingFacts,
     ServerSession,
     only_settled,
@@ -34,6 +37,8 @@ from bayd.reconcile.telling import NOT_TAKEN, tell
 from bayd.runtime.range import Range
 
 _BACK_OFF_MAX_S = 60.0
+_PAGES_UNANSWERED = 2  # of sessions, in one look: more would only cost time, and the list is enough
+_SAME_TIME_MS = 60_000  # pages of a server may round a time differently
 _DESK = i.Actor(i.Role.SYSTEM, "central")
 
 
@@ -86,6 +91,7 @@ class BookingPoller:
         self._log = log
         self._facts = PagingFacts()
         self._newest_created_ms: int | None = None  # of the server's newest session
+        self._unanswered = 0  # pages of sessions, in this look
         self._poked = asyncio.Event()
         self.view = CentralView(online=False, reason="not asked yet", ignored_old=0)
 
@@ -116,6 +122,7 @@ class BookingPoller:
     async def poll(self) -> int:
         """One look; answers how many old sessions were ignored. Raises CentralError."""
         before = dict(self._all_live())
+        self._unanswered = 0
         result, self._facts = await sweep(
             self._client.history,
             self._facts,
@@ -152,9 +159,10 @@ class BookingPoller:
         live = self._find_live(server_id)
         if live is None:
             row = await self._client.get_session(int(server_id))
-            if row.bay_number == number and not self._is_over_here(server_id) and not row.cancel:
+            if row.bay_number == number and not self._is_over_here(row) and not row.cancel:
                 # The answer does not say that it was not released; the server has just taken its PIN.
-                await tell(self._bays, number, self._said(server_id, row, row, released=False), self._log)
+                said = self._said(await self._name(row), row, row, released=False)
+                await tell(self._bays, number, said, self._log)
             live = self._find_live(server_id)
         return live.session_id if live is not None and live.bay == number else None
 
@@ -182,30 +190,51 @@ class BookingPoller:
         found = [live for known, live in self._all_live() if known == server_id]
         return max(found, key=lambda live: live.plays, default=None)
 
-    def _is_over_here(self, server_id: str) -> bool:
-        return any(
-            task.bay.numbers.get(server_id, server_id) in task.bay.ended_ids
-            for task in self._bays.bays.values()
-        )
+    def _is_over_here(self, row: ServerSession) -> bool:
+        return any(same for _, same in self._ended(row))
+
+    def _ended(self, row: ServerSession) -> Iterator[tuple[str, bool]]:
+        """Our sessions of this number that are over, and whether this is the same one."""
+        for task in self._bays.bays.values():
+            bay = task.bay
+            for session_id in {str(row.id), bay.numbers.get(str(row.id), str(row.id))}:
+                if session_id in bay.ended_ids:
+                    created_ms = bay.ended_created_ms.get(session_id, row.created_at_ms)
+                    yield session_id, abs(created_ms - row.created_at_ms) < _SAME_TIME_MS
+
+    async def _name(self, row: ServerSession) -> str:
+        """Our id of a session that is new here."""
+        if not any(self._ended(row)):
+            return str(row.id)
+        session_id = f"{row.id}-{row.created_at_ms // 1000}"
+        self._log.warning("central_number_reused", bay=row.bay_number, session=session_id, number=row.id)
+        await tell(self._bays, row.bay_number, i.ServerNumbered(session_id, str(row.id)), self._log)
+        return session_id
 
     # What is told
 
     async def _tell_live(self, live: _Live, row: ServerSession) -> None:
-        moved = row.bay_number != live.bay
-        if moved and live.plays and await self._follow(live, row.bay_number):
-            live, moved = _Live(row.bay_number, live.session_id, plays=True), False
-        if moved:
-            fact = i.ServerMovedAway(live.session_id, row.bay_number)
-            await tell(self._bays, live.bay, fact, self._log)
-        if moved and not live.plays:
+        there = await self._place(live, row)
+        if there is None:
             if row.bay_number in self._bays.bays and not self._is_settled(row):
                 await self._tell_new(row)
             return
+        live = there
         detail = await self._detail(live, row)
         released = row.released_at_ms is not None if row.released_known else None
         await tell(self._bays, live.bay, self._said(live.session_id, row, detail, released), self._log)
         if not live.plays:
             await self._keep_pin(live.bay, live.session_id, row)
+
+    async def _place(self, live: _Live, row: ServerSession) -> _Live | None:
+        """Where it is told; None: a booking that was moved away, which its bay has been told."""
+        if row.bay_number == live.bay:
+            return live
+        if live.plays and await self._follow(live, row.bay_number):
+            return _Live(row.bay_number, live.session_id, plays=True)
+        fact = i.ServerMovedAway(live.session_id, row.bay_number)
+        await tell(self._bays, live.bay, fact, self._log)
+        return live if live.plays else None
 
     async def _follow(self, live: _Live, to: str) -> bool:
         """The desk has moved a session that plays here. What was moved at the bay is on its way there."""
@@ -221,53 +250,48 @@ class BookingPoller:
         return outcome.decision.refusal is None
 
     async def _tell_new(self, row: ServerSession) -> None:
-        server_id = str(row.id)
-        if self._is_over_here(server_id):
+        if self._is_over_here(row):
             return
         if self._is_walk_in(row):
             if not self._is_selling():
                 text = "The server shows a walk-in that no bay of this PC knows to have sold."
-                fact = i.ServerContradicted("walk_in_unclaimed", server_id, text)
+                fact = i.ServerContradicted("walk_in_unclaimed", str(row.id), text)
                 await tell(self._bays, row.bay_number, fact, self._log)
             return
+        session_id = await self._name(row)
         detail = await self._detail(None, row)
         released = row.released_at_ms is not None if row.released_known else None
-        await tell(self._bays, row.bay_number, self._said(server_id, row, detail, released), self._log)
-        await self._keep_pin(row.bay_number, server_id, row)
+        await tell(self._bays, row.bay_number, self._said(session_id, row, detail, released), self._log)
+        await self._keep_pin(row.bay_number, session_id, row)
 
     async def _detail(self, live: _Live | None, row: ServerSession) -> ServerSession:
         """The session's own page, for the game and the players. The history alone has to do without it."""
-        if _is_over(row):
-            return row
-        try:
-            return await self._client.get_session(row.id)
-        except CentralRefused:
-            if live is not None:
-                await self._contradict(live)
-        except (CentralMalformed, CapabilityMissing) as error:
-            self._log.debug("session_page_not_read", session=str(row.id), reason=str(error))
-        return row
+        page = None if _is_over(row) else await self._page(row.id, live)
+        return row if page is None else page
 
     async def _look_again(self, server_id: str, live: _Live) -> None:
         """Live here and not in what was read: only its own page can tell more."""
-        try:
-            row = await self._client.get_session(int(server_id))
-        except CentralRefused:
-            await self._contradict(live)
-        except (CentralMalformed, CapabilityMissing) as error:
-            self._log.debug("session_page_not_read", session=server_id, reason=str(error))
-        else:
-            await self._tell_live_from_page(live, row)
+        row = await self._page(int(server_id), live)
+        there = None if row is None else await self._place(live, row)
+        if row is not None and there is not None:  # else its new bay learns it from the list
+            said = self._said(there.session_id, row, row, released=None)
+            await tell(self._bays, there.bay, said, self._log)
 
-    async def _tell_live_from_page(self, live: _Live, row: ServerSession) -> None:
-        if row.bay_number != live.bay and live.plays and await self._follow(live, row.bay_number):
-            live = _Live(row.bay_number, live.session_id, plays=True)
-        if row.bay_number != live.bay:
-            fact = i.ServerMovedAway(live.session_id, row.bay_number)
-            await tell(self._bays, live.bay, fact, self._log)
-            if not live.plays:
-                return  # its new bay learns it from the list
-        await tell(self._bays, live.bay, self._said(live.session_id, row, row, released=None), self._log)
+    async def _page(self, server_id: int, live: _Live | None) -> ServerSession | None:
+        """The page of one session. One that cannot be had costs that session its news, and no other."""
+        if self._unanswered >= _PAGES_UNANSWERED:
+            return None
+        try:
+            return await self._client.get_session(server_id)
+        except CentralRefused:
+            if live is not None:
+                await self._contradict(live)
+        except CentralUnavailable as error:
+            self._unanswered += 1
+            self._log.warning("session_page_not_read", session=str(server_id), reason=str(error))
+        except (CentralMalformed, CapabilityMissing) as error:
+            self._log.debug("session_page_not_read", session=str(server_id), reason=str(error))
+        return None
 
     async def _contradict(self, live: _Live) -> None:
         text = "The server does not know a session that is live here."
@@ -327,12 +351,12 @@ class BookingPoller:
         return self._as_of_ms() - row.created_at_ms > rules.booking_horizon_minutes * rules.minute_ms
 
     def _as_of_ms(self) -> int:
-        """How late it is at least. A clock that nobody keeps may be years behind: then the server's newest
-        session tells."""
+        """How late it is at least. A clock that nobody keeps may be years behind: then the server's answers
+        and its newest session tell."""
         now = self._clock.now()
-        if now.synchronised or self._newest_created_ms is None:
+        if now.synchronised:
             return now.wall_ms
-        return max(now.wall_ms, self._newest_created_ms)
+        return max(now.wall_ms, self._newest_created_ms or 0, self._client.server_wall_ms or 0)
 
     def _show(self, *, online: bool, reason: str, ignored_old: int) -> None:
         if online != self.view.online or (reason and not self.view.reason):

@@ -223,6 +223,20 @@ def test_what_proves_nothing_is_one_conflict_and_play_goes_on(code: str) -> None
     assert waiting.bay.phase is Phase.BOOKED
 
 
+def test_the_next_guests_pin_ends_nobodys_play() -> None:
+    """A server with one active session for each bay drops the present one when the next has begun."""
+    book = playing(30).at(60).when(booked("7", 30, active=True))
+    book.at(900).when(booked("8", 30, created_s=5))
+    book.at(25 * 60 + 10)
+    for request in (i.PinEntered("p1", None), i.PinWasRight("p1", "8", StartedBy.PIN_ONLINE)):
+        book.when(request)
+    assert book.bay.next_session_id == "8"
+    for second in range(25 * 60 + 15, 28 * 60, 5):
+        book.at(second).when(booked("7", 30, active=False))
+    assert book.bay.session is not None
+    assert book.bay.session.session_id == "7"
+
+
 def not_told(due: str) -> i.ServerContradicted:
     return i.ServerContradicted("payment_not_told", "7", "1000 were not told.", due)
 

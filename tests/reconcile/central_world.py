@@ -124,6 +124,7 @@ class Wire:
         self._real = AiohttpTransport()
         self.down = False
         self.dead = False
+        self.date: str | None = None  # what the server's answers say of the time
         self.faults: list[Fault] = []
         self.chance: Callable[[str, str], Fault | None] = lambda _method, _path: None
         self.seen: list[Seen] = []
@@ -218,7 +219,12 @@ class Wire:
 
     async def _carry(self, *args: Any, **options: Any) -> HttpResponse | TransportError:
         try:
-            return await self._real.request(*args, **options)
+            answer = await self._real.request(*args, **options)
+            # The server's own clock is the simulated one; only its HTTP library knows the real time.
+            told = {name: value for name, value in answer.headers.items() if name != "date"}
+            if self.date is not None:
+                told["date"] = self.date
+            return HttpResponse(answer.status, told, answer.body)
         except TransportError as error:
             return error
         finally:

@@ -1,7 +1,10 @@
 """Bookings by polling: against both servers, with the server away, broken, old and contradictory."""
 
+import asyncio
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -278,6 +281,22 @@ async def test_sessions_of_years_ago_arm_no_pin(quick_path: Path, synchronised: 
             assert world.parts.poller.view.ignored_old == 3
 
 
+async def test_the_servers_answers_tell_a_clock_that_woke_up_in_1970_how_late_it_is(quick_path: Path) -> None:
+    """Its one session is of years ago, and so it cannot tell."""
+    async with central_world(quick_path) as world:
+        world.wire.date = format_datetime(datetime.fromtimestamp(world.clock.now().wall_ms / 1000, UTC), True)
+        world.server_step["ms"] = -3 * 365 * 86_400_000
+        old = await world.book("101")
+        world.clock.synchronised = False
+        world.clock.wall_step_ms = -world.clock.now().wall_ms
+        async with world.up():
+            await world.until(lambda: world.parts.poller.view.ignored_old == 1, 60)
+            assert await world.journal.find_pins("101") == []
+            world.wire.down = True
+            await world.type_pin(old["pin"])
+            assert world.bay().phase is Phase.FREE
+
+
 @pytest.mark.parametrize("restart", [False, True])
 async def test_an_emptied_server_ends_nobodys_play(quick_path: Path, restart: bool) -> None:
     async with central_world(quick_path) as world:
@@ -391,3 +410,51 @@ def _intercept(world: CentralWorld, path: str, change: Callable[[HttpResponse], 
         return change(response) if method == "GET" and (asked == path or by_id) else response
 
     world.wire.exchange = exchange  # type: ignore[method-assign]
+
+
+async def test_a_number_that_comes_again_is_another_booking(quick_path: Path) -> None:
+    """The server was set up anew: its numbers begin at 1 once more, and people have paid."""
+    async with central_world(quick_path, "minimal") as world, world.up():
+        first = await world.book("101", 60)
+        await world.knows(first)
+        await world.call("POST", f"/session/{first['id']}/end")
+        await world.until(lambda: world.bay().phase is Phase.FREE, 15)
+        assert world.minimal is not None
+        world.minimal.bookings.clear()
+        world.minimal.began_s = 3600
+        await asyncio.sleep(3600)
+        again = await world.book("101", 30)
+        assert again["id"] == first["id"]
+        await world.until(lambda: bool(world.bay().bookings), 30)
+        await world.type_pin(again["pin"])
+        session = world.bay().session
+        assert session is not None
+        assert session.first_minutes == 30
+        await world.submit(i.End(STAFF, "done"))
+        await world.delivered()
+        assert (await world.row(again["id"]))["releaseTime"] is not None
+        await asyncio.sleep(600)
+        assert world.bay().phase is Phase.FREE
+        assert not world.bay().bookings
+
+
+async def test_pages_that_cannot_be_had_hide_no_other_booking(quick_path: Path) -> None:
+    async with central_world(quick_path, "reference") as world, world.up():
+        broken = await world.book("101", 60)
+        world.wire.order("status", f"/session/{broken['id']}", "GET", status=500, times=1_000_000)
+        fine = await world.book("102", 45)
+        await world.until(lambda: bool(world.bay("102").bookings), 30)
+        assert world.bay("102").bookings[0].session_id == str(fine["id"])
+        assert world.bay("101").bookings[0].session_id == str(broken["id"])
+        assert world.parts.poller.view.online
+
+
+async def test_a_session_without_a_number_costs_itself(quick_path: Path) -> None:
+    async with central_world(quick_path, "minimal") as world, world.up():
+        assert world.minimal is not None
+        fine = await world.book("102", 45)
+        await world.book("101", 60)
+        world.minimal.bookings[1].id = 0
+        await world.until(lambda: bool(world.bay("102").bookings), 30)
+        assert world.bay("102").bookings[0].session_id == str(fine["id"])
+        assert world.parts.poller.view.online

@@ -95,6 +95,11 @@ class CentralClient:
 
     # Session component, 1 to 8
 
+    @property
+    def server_wall_ms(self) -> int | None:
+        """What time it was at the server when it last said so."""
+        return self._connection.server_wall_ms
+
     async def create_session(
         self, new: NewSession, *, idempotency_key: str | None = None
     ) -> ServerSession | None:

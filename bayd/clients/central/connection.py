@@ -5,6 +5,7 @@ PIN pad, not three times two.
 """
 
 import asyncio
+from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 from bayd.ports import HttpTransport, Log, TransportError
@@ -26,6 +27,7 @@ class CentralConnection:
             raise ValueError("central token: visible ASCII without blanks is wanted")
         self._auth = auth
         self._tokens = StaffTokens(auth, self._send, log) if isinstance(auth, StaffLogin) else None
+        self.server_wall_ms: int | None = None  # by the last answer that said it
 
     async def call(self, request: Request, timeout_s: float) -> Verdict:
         deadline = asyncio.get_running_loop().time() + timeout_s
@@ -72,7 +74,16 @@ class CentralConnection:
         except TransportError as error:
             cause = Cause.NO_ANSWER if error.sent else Cause.NOT_REACHED
             return NoAnswer(cause, str(error), sent=error.sent)
+        self.server_wall_ms = _wall_ms(response.headers.get("date", "")) or self.server_wall_ms
         return judge(response, [secret.reveal() for secret in request.secrets])
+
+
+def _wall_ms(date: str) -> int | None:
+    """RFC 9110, 6.6.1."""
+    try:
+        return round(parsedate_to_datetime(date).timestamp() * 1000)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _checked(base_url: str) -> str:

@@ -55,7 +55,7 @@ def decode_session(fields: ObjectReader) -> ServerSession:
     last_player = fields.find_object("lastActiveSessionUser")
     customer = fields.find_object("billingUser")
     return ServerSession(
-        id=fields.get_whole("id"),
+        id=fields.get_id("id"),
         bay=decode_bay(fields.get_object("bay")),
         duration_min=fields.get_count("duration"),
         cancel=fields.get_flag("cancel"),

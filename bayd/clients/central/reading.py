@@ -113,6 +113,13 @@ class ObjectReader:
             raise FieldFault(self._at(keys))
         return count
 
+    def get_id(self, *keys: str) -> int:
+        """A whole number from 1 on, as ids in paths have to be."""
+        number = self.get_whole(*keys)
+        if number < 1:
+            raise FieldFault(self._at(keys))
+        return number
+
     def find_whole(self, *keys: str) -> int | None:
         return self._find(as_whole, keys)
 

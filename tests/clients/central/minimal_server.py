@@ -49,6 +49,7 @@ def _time(at: datetime) -> str:
 class MinimalServer:
     newest_first: bool = True
     page_cap: int = 1000
+    began_s: int = 0  # set up so long after the first time
     bookings: list[Booking] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)  # "METHOD path?query", as they came
 
@@ -90,7 +91,7 @@ class MinimalServer:
             pin=f"{(number * 7919 + 4321) % 1_000_000:06d}",
             bay=body["bayNumber"],
             duration=body["duration"],
-            created=_START + timedelta(seconds=number),
+            created=_START + timedelta(seconds=self.began_s + number),
             payer=body["billingUser"],
             paid=body["amount"],
         )
