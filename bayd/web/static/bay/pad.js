@@ -4,6 +4,7 @@ import { h, icon, setText, show } from "../lib/dom.js";
 import { clockText, Countdown } from "./clock.js";
 
 const DIGITS = 6;
+const FORGOTTEN_AFTER_MS = 15_000; // whoever began a PIN has gone
 const KEYS = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "clear", "0", "delete"];
 
 export class Pad {
@@ -30,6 +31,7 @@ export class Pad {
   }
 
   close() {
+    clearTimeout(this.forgotten);
     document.removeEventListener("keydown", this.onkey);
   }
 
@@ -54,10 +56,18 @@ export class Pad {
   pressed(name) {
     if (this.state !== "ready" || this.isLocked || !this.usable) return;
     this.refused = null;
+    clearTimeout(this.forgotten);
+    this.forgotten = setTimeout(() => this.forget(), FORGOTTEN_AFTER_MS);
     if (name === "clear") this.digits = "";
     else if (name === "delete") this.digits = this.digits.slice(0, -1);
     else if (this.digits.length < DIGITS) this.digits += name;
     if (this.digits.length === DIGITS) this.check();
+    this.draw();
+  }
+
+  forget() {
+    if (this.state !== "ready" || this.digits === "") return;
+    this.digits = "";
     this.draw();
   }
 
@@ -86,6 +96,7 @@ export class Pad {
   draw() {
     const { words } = this;
     const locked = this.isLocked;
+    if (locked) this.digits = "";
     this.cells.forEach((cell, place) => cell.classList.toggle("full", place < this.digits.length));
     this.entered.setAttribute("aria-label", words.say("pin.entered", { have: this.digits.length, of: DIGITS }));
     for (const button of this.keys) {

@@ -31,6 +31,7 @@ export class WelcomeScene {
     setText(this.result, over ? this.resultText(bay.balls) : "");
     show(this.result, over && this.result.textContent !== "");
     const open = !closed && (!over || waits);
+    if (!open) this.pad.forget();
     show(this.sign, !open);
     show(this.pad.top, open);
     show(this.pad.bottom, open);
