@@ -49,7 +49,11 @@ async def test_a_screen_waits_for_the_daemon_and_outlasts_it(tmp_path: Path, con
         await expect(stale).to_be_hidden(timeout=_SILENCE_MS)
         daemon.stop(signal.SIGKILL)
         await expect(stale).to_be_visible()
+    await page.evaluate("window.release = 'old'")
+    await page.route("**/icon.svg", lambda route: route.fulfill(status=404), times=1)
     with started("run", "--config", config, env=env):
+        # Its files are another release's: the page is loaded anew.
+        await page.wait_for_function("() => window.release === undefined", timeout=_SILENCE_MS)
         await expect(stale).to_be_hidden(timeout=_SILENCE_MS)
         await expect(page.get_by_test_id("help")).to_be_enabled()
         await page.get_by_test_id("help").click()

@@ -1,5 +1,7 @@
 """The pages' documents and files: what goes out, under which policy, and which tricks find nothing."""
 
+import base64
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -32,9 +34,15 @@ async def test_a_page_allows_only_its_own_files(house: House) -> None:
     assert (reply.status, reply.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     assert reply.headers["Content-Security-Policy"] == POLICY
     assert "unsafe" not in POLICY
+    (inline,) = re.findall(r"<script>(.*?)</script>", reply.text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()
+    assert f"script-src 'self' 'sha256-{digest}';" in POLICY
     assert reply.headers["Cache-Control"] == "no-store"
     assert reply.headers["X-Content-Type-Options"] == "nosniff"
-    assert not re.search(r"<script(?![^>]*src=)|<style|\son\w+=|\sstyle=", reply.text)
+    assert not re.search(
+        r"<script(?![^>]*src=)|<style|\son\w+=|\sstyle=",
+        reply.text.replace(inline, "", 1).replace("<script></script>", ""),
+    )
     named = re.findall(r'(?:src|href)="([^"]+)"', reply.text)
     assert len(named) >= 4
     for address in named:

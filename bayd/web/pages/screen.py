@@ -18,6 +18,7 @@ from bayd.web.access import Caller
 from bayd.web.pages.files import StaticFiles
 from bayd.web.pages.markup import el
 from bayd.web.pages.shell import Page, page_response
+from bayd.web.pages.words import Words
 from bayd.web.routes import Answer, Route
 
 LANGUAGES = get_args(Language)
@@ -75,17 +76,24 @@ class ScreenPages:
             "theme": settings.theme,
             "catalogues": json.dumps({code: files.url(f"i18n/bay.{code}.json") for code in LANGUAGES}),
         }
+        words = Words("bay", settings.language)
         title = f"{self._site_name}: {bay}" if bay else self._site_name
         page = Page(
             title or "bayd",
             [
-                el("main", id="screen", class_="screen"),
+                el(
+                    "main",
+                    el("p", words.say("connecting"), class_="connecting"),
+                    id="screen",
+                    class_="screen",
+                ),
                 el("div", id="said", class_="unseen", aria_live="polite"),
             ],
             settings.language,
             ("bay.css",),
             "bay/main.js",
-            data,
+            unattended=True,
+            data=data,
         )
         return page_response(page, files)
 

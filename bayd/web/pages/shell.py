@@ -1,19 +1,25 @@
 """The document around every page, and the security policy that goes with it."""
 
+import base64
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from aiohttp import web
 
-from bayd.web.pages.files import StaticFiles
+from bayd.web.pages.files import DIRECTORY, StaticFiles
 from bayd.web.pages.markup import Html, el, join
 
-# Everything from here and nothing inline. Trusted Types: no script can turn text into markup.
+# In the document itself: it is there when no other file comes.
+_UNATTENDED = (DIRECTORY / "lib/unattended.js").read_text()
+_UNATTENDED_HASH = base64.b64encode(hashlib.sha256(_UNATTENDED.encode()).digest()).decode()
+
+# Everything from here and nothing inline but that script. Trusted Types: no script can turn text into markup.
 POLICY = "; ".join(
     (
         "default-src 'none'",
-        "script-src 'self'",
+        f"script-src 'self' 'sha256-{_UNATTENDED_HASH}'",
         "style-src 'self'",
         "font-src 'self'",
         "img-src 'self'",
@@ -43,6 +49,7 @@ class Page:
     styles: Sequence[str] = ()  # names of static files, `base.css` before them
     module: str | None = None  # the script that it begins with
     data: Mapping[str, str] = field(default_factory=dict)
+    unattended: bool = False  # nobody stands there who would reload it
 
 
 def document(page: Page, files: StaticFiles) -> str:
@@ -53,6 +60,7 @@ def document(page: Page, files: StaticFiles) -> str:
         el("meta", name="viewport", content="width=device-width, initial-scale=1"),
         el("title", page.title),
         el("link", rel="icon", href=files.url("icon.svg"), type="image/svg+xml"),
+        Html(f"<script>{_UNATTENDED}</script>") if page.unattended else None,
         *(el("link", rel="stylesheet", href=files.url(name)) for name in ("base.css", *page.styles)),
         None if page.module is None else el("script", type="module", src=files.url(page.module)),
     )

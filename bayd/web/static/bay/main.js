@@ -37,6 +37,7 @@ async function words() {
 function pair(said) {
   const scene = new PairingScene(said, page.bay, (bay) => location.replace(`/bay/${encodeURIComponent(bay)}`));
   root.replaceChildren(scene.root);
+  document.documentElement.dataset.begun = "";
 }
 
 async function begin() {
@@ -47,6 +48,7 @@ async function begin() {
   }
   const screen = new BayScreen(root, said, page, () => location.reload());
   screen.begin();
+  document.documentElement.dataset.begun = "";
 }
 
 begin();

@@ -4,6 +4,7 @@ import { press } from "../lib/calls.js";
 import { allowSound, chime } from "../lib/chime.js";
 import { h, icon, rebuild, setText, show } from "../lib/dom.js";
 import { Live } from "../lib/live.js";
+import { isOutdated } from "../lib/release.js";
 import { PlayScene } from "./play.js";
 import { ClosedScene, WelcomeScene } from "./welcome.js";
 
@@ -33,6 +34,7 @@ export class BayScreen {
     this.bay = null;
     this.scene = null;
     this.fresh = false;
+    this.said = document.getElementById("said");
     this.path = `/api/v1/bays/${encodeURIComponent(page.bay)}`;
   }
 
@@ -55,7 +57,7 @@ export class BayScreen {
     this.language = h("button.head-button", { type: "button", "data-testid": "language", onclick: () => this.switchLanguage() });
     this.help = h("button.head-button.help", { type: "button", "data-testid": "help", onclick: () => this.callHelp() });
     this.stale = h("div.band.band-stale", { role: "alert", "data-testid": "stale", hidden: true });
-    this.told = h("div.band.band-told", { role: "status", "data-testid": "told", hidden: true });
+    this.told = h("div.band.band-told", { "data-testid": "told", hidden: true });
     this.place = h("div.place", {}, h("p.connecting", { role: "status" }, this.words.say("connecting")));
     this.root.replaceChildren(
       h("header.head", {},
@@ -119,7 +121,16 @@ export class BayScreen {
     this.told.dataset.tone = tone;
     this.told.replaceChildren(icon(tone === "alarm" ? "warning" : "check"), h("p", {}, text));
     show(this.told, true);
-    this.toldTimer = setTimeout(() => show(this.told, false), TOLD_MS);
+    this.hear(text);
+    this.toldTimer = setTimeout(() => {
+      show(this.told, false);
+      this.hear("");
+    }, TOLD_MS);
+  }
+
+  /** For who hears the page. */
+  hear(text) {
+    setText(this.said, text);
   }
 
   // What the daemon says
@@ -136,6 +147,7 @@ export class BayScreen {
     if (before?.help_called && !state.help_called) this.tell(this.words.say("help.seen"), "good");
     this.draw();
     if (began) this.scene.begin();
+    if (event?.kind === "WarningGiven") this.scene.warn?.();
   }
 
   linked(fresh) {
@@ -144,6 +156,12 @@ export class BayScreen {
     show(this.stale, !fresh);
     if (this.bay !== null) this.draw();
     else this.drawHelp();
+    if (fresh) this.renew();
+  }
+
+  /** After every break: the daemon may be of another release by then. */
+  async renew() {
+    if (await isOutdated(this.page.files)) location.reload();
   }
 
   draw() {
