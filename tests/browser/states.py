@@ -230,6 +230,8 @@ STATES = (
     State("paused", paused, "time-state"),
     State("help-called", helped, "help"),
     State("help-told", playing, "told", refused),
+    State("help-told-pad", booked, "told", refused),
+    State("help-told-next", next_waits, "told", press("act-next", "help"), reopens=True),
     State("grace", over, "bay-number"),
     State("grace-next", over_and_next, "keys"),
     State("held", held, "bay-number"),

@@ -393,3 +393,107 @@ async def test_no_game_is_offered_where_none_is_configured(screen: tuple[House, 
     await type_pin(page, PIN)
     await expect(page.get_by_test_id("act-end")).to_be_visible()
     await expect(page.get_by_test_id("act-game")).to_have_count(0)
+
+
+async def test_half_a_pin_is_forgotten(screen: tuple[House, Page]) -> None:
+    _, page = screen
+    await page.clock.install()
+    await page.reload()
+    await type_pin(page, "246")
+    await page.clock.fast_forward(9_000)
+    await expect(page.locator(".cell.full")).to_have_count(3)
+    await type_pin(page, "8")
+    await page.clock.fast_forward(9_000)  # since the last digit
+    await expect(page.locator(".cell.full")).to_have_count(4)
+    await page.clock.fast_forward(6_000)
+    await expect(page.locator(".cell.full")).to_have_count(0)
+
+
+_TONES = """
+window.tones = [];
+const silent = new Proxy({}, { get: () => () => {} });
+window.AudioContext = class {
+  state = "running";
+  currentTime = 0;
+  destination = null;
+  createGain = () => ({ gain: silent, connect: () => {} });
+  createOscillator = () => ({
+    frequency: { set value(hertz) { window.tones.push(hertz); } },
+    connect: (gain) => gain, start: () => {}, stop: () => {},
+  });
+};
+"""
+
+
+async def test_what_happens_is_heard(closed_house: House, context: BrowserContext) -> None:
+    """As tones, and as words for who hears the page instead of seeing it."""
+    async with closed_house.open() as house:
+        await house.book(minutes=11)
+        await let_in(house, context)
+        page = await context.new_page()
+        await page.add_init_script(_TONES)
+        await page.goto(house.url("/bay/109"))
+        told, said = page.get_by_test_id("told"), page.locator("#said[aria-live=polite]")
+
+        async def sounds(*hertz: int) -> None:
+            await expect(page.locator("#screen")).to_have_attribute(
+                "data-version", str(house.bays.get("109").version)
+            )
+            assert await page.evaluate("window.tones.splice(0)") == list(hertz)
+
+        await type_pin(page, PIN)
+        await phase(page, "playing")
+        await sounds(523, 784)
+        house.clock.go_on(65_000)
+        await expect(told).to_contain_text("Less than 10 minutes left")
+        await expect(said).to_have_text("Less than 10 minutes left")
+        await sounds(880, 880, 880)
+        house.clock.go_on(300_000)
+        await expect(said).to_have_text("Less than 5 minutes left")
+        await expect(page.get_by_test_id("time-state")).to_contain_text("Less than 5 minutes left")
+        await sounds(880, 880, 880)
+        await house.press("end", REASON, token=STAFF)
+        await phase(page, "grace")
+        await sounds(880, 660, 494)
+
+
+async def test_silence_is_called_so_after_twelve_seconds(
+    closed_house: House, context: BrowserContext
+) -> None:
+    closed_house.stream_limits = replace(StreamLimits(), heartbeat_s=600)
+    async with closed_house.open() as house:
+        await house.play()
+        await let_in(house, context)
+        page = await context.new_page()
+        await page.clock.install()
+        await page.goto(house.url("/bay/109"))
+        await expect(page.get_by_test_id("act-end")).to_be_enabled()
+        await page.clock.fast_forward(10_000)
+        await expect(page.get_by_test_id("stale")).to_be_hidden()
+        await house.press("help")
+        await expect(page.get_by_test_id("help")).to_contain_text("Staff called")
+        await page.clock.fast_forward(10_000)  # since the last word
+        await expect(page.get_by_test_id("stale")).to_be_hidden()
+        await page.route("**/api/v1/events*", lambda route: route.abort())
+        await page.clock.fast_forward(4_000)
+        await expect(page.get_by_test_id("stale")).to_be_visible()
+        await expect(page.get_by_test_id("act-end")).to_be_disabled()
+
+
+async def test_a_file_that_did_not_come_leaves_no_dead_screen(
+    closed_house: House, context: BrowserContext
+) -> None:
+    async with closed_house.open() as house:
+        await let_in(house, context)
+        page = await context.new_page()
+        lost: list[str] = []
+
+        async def lose_the_first(route: Route) -> None:
+            lost.append(route.request.url)
+            await (route.abort("connectionreset") if len(lost) == 1 else route.continue_())
+
+        await page.route("**/bay/screen.js", lose_the_first)
+        await page.goto(house.url("/bay/109"))
+        await expect(page.get_by_text("Connecting to the bay")).to_be_visible()
+        await expect(page.get_by_test_id("keys")).to_be_visible()
+        assert len(lost) == 2

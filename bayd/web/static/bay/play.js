@@ -13,7 +13,7 @@ export class PlayScene {
   constructor(screen) {
     this.screen = screen;
     this.clock = new Countdown();
-    this.label = h("p.time-label");
+    this.label = h("h1.time-label");
     this.time = h("p.time", { role: "timer", "data-testid": "time" });
     this.ends = h("p.time-ends");
     this.bar = h("div.bar-left");
@@ -198,6 +198,15 @@ export class PlayScene {
   /** A session has begun here just now. */
   begin() {
     if (this.bay.games.length > 0) this.open("game");
+  }
+
+  /** In words, where they are not seen already. */
+  warn() {
+    const { screen } = this;
+    const left = this.clock.left;
+    const text = screen.words.say("play.warning", { count: Math.ceil(this.minutesLeft(left) - 1e-6) });
+    if (this.nearness(left) === "far") screen.tell(text, "alarm");
+    else screen.hear(text);
   }
 
   async turnClock(act) {
