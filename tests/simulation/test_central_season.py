@@ -48,6 +48,7 @@ class Soak:
                 judge(season, audit)
             except AssertionError as error:
                 error.add_note(f"season {seed}")
+                print(f"\nseason {seed} failed: {error}")  # noqa: T201 # the last season may be far off
                 failed.append(error)
         print(f"\n{self.figures()}")  # noqa: T201
         if failed:
