@@ -14,6 +14,7 @@ A start with a PIN that the server verified needs no call. After the end the ser
 with ours: whatever differs is shown to staff.
 """
 
+from contextlib import suppress
 from functools import partial
 
 from bayd.clients.central import (
@@ -35,7 +36,7 @@ from bayd.core import inputs as i
 from bayd.core.extensions import is_taken_here
 from bayd.core.model import EndReason, Payment, StartedBy
 from bayd.journal import CallState, Journal, Recorded
-from bayd.ports import Clock, Log
+from bayd.ports import Clock
 from bayd.reconcile.bookings import find_server_id
 from bayd.reconcile.evidence import (
     baseline_of,
@@ -66,12 +67,10 @@ class Deliveries:
         password: Secret | None,
         settle_s: float,
         clock: Clock,
-        log: Log,
     ) -> None:
         self._client = client
         self._bays = bays
         self._clock = clock
-        self._log = log
         self._once = OnceCalls(client, journal, settle_s=settle_s, clock=clock)
         self._walk_ins = WalkIns(client, self._once, bays, walk_in, clock)
         self._signed = SignedCalls(client, self._once, bays, password, self._extended_min)
@@ -257,22 +256,26 @@ class Deliveries:
         await self._once.carry_out(operation)
 
     async def _compare(self, number: str, ended: e.SessionEnded, server_id: int) -> None:
-        """Nothing is added any more: are the server's extensions those that were delivered?"""
+        """Nothing is added any more: are the server's extensions those that were delivered?
+
+        Raises as `_row`: a list that does not show the session now may show it later.
+        """
         if not ended.own_extensions or self._client.idempotency_keys:
             return
-        try:
-            row = await self._row(server_id)
-        except (NotShownError, CentralMalformed) as error:
-            self._log.warning("extensions_not_compared", session=ended.session_id, reason=str(error))
-            return
-        if row.extensions is None:
+        extensions = None
+        with suppress(CentralMalformed):
+            extensions = (await self._row(server_id)).extensions
+        if extensions is None:
+            text = "The server does not show the session's extensions: compare them at the desk."
+            fact = i.ServerContradicted("extensions_not_compared", ended.session_id, text)
+            await self._bays.submit(number, fact)
             return
         delivered = [
             extension
             for extension in ended.own_extensions
             if (call := await self._once.find(extension.op_id)) is not None and call.state is CallState.DONE
         ]
-        if text := difference(delivered, row):
+        if text := difference(delivered, extensions):
             await self._bays.submit(number, i.ServerContradicted("extensions_differ", ended.session_id, text))
 
     # What all need

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from bayd.clients.central import ServerSession
+from bayd.clients.central import ServerExtension, ServerSession
 from bayd.core.model import OwnExtension
 from bayd.reconcile.once import Effect, Facts
 
@@ -48,12 +48,11 @@ def effect_of_end(row: ServerSession) -> Effect:
     return Effect.ABSENT if row.released_known else Effect.UNKNOWN
 
 
-def difference(delivered: list[OwnExtension], row: ServerSession) -> str:
+def difference(delivered: list[OwnExtension], extensions: tuple[ServerExtension, ...]) -> str:
     """Which of our extensions the server shows more or less often than they were given; "" for none."""
-    assert row.extensions is not None
     ours = Counter((x.minutes, x.amount) for x in delivered)
     theirs: Counter[tuple[int, int]] = Counter()
-    for shown in row.extensions:
+    for shown in extensions:
         for minutes, amount in ours:
             if shown.duration_min == minutes and shown.amount in (amount, None):
                 theirs[minutes, amount] += 1

@@ -3,7 +3,8 @@
 Each is an intent first: what the server shows before is journaled, then that the call goes out, then its
 answer. After an unclear answer, or a crash, the server is read back once it has had time to settle: nothing
 new means send again, one match means done, anything else is unknown and is left to people, never repeated.
-Where the server honours idempotency keys a repeat is harmless, and is just sent.
+Where the server honours idempotency keys a repeat is harmless, and is just sent; but not what went out
+without a key before.
 
 `Call.baseline` is JSON: `{"take": 1, "before": …}`. Staff who let a call be made once more start the next
 take, with a key and a baseline of its own.
@@ -107,13 +108,18 @@ class OnceCalls:
                 raise ParkError("the server has refused it")
             case CallState.UNKNOWN:
                 raise ParkError(UNCLEAR)
-            case CallState.SENT if not self._client.idempotency_keys:
+            case CallState.SENT if not self._may_repeat(call):
                 found = await self._read_back(operation, call)
                 if found is not None:
                     return found
             case _:
                 pass
         return await self._send(operation, call)
+
+    def _may_repeat(self, call: Call) -> bool:
+        """With a key, and not where a sending without one may have arrived: the setting may be new. What has
+        a `before` was intended without keys."""
+        return self._client.idempotency_keys and "before" not in _book(call)
 
     async def find(self, op_id: str) -> Call | None:
         return await self._journal.query(lambda reader: reader.find_call(op_id))
@@ -135,7 +141,7 @@ class OnceCalls:
     async def leave_unclear(self, op_id: str) -> None:
         """It is not read back any more. With keys nothing is unclear."""
         call = await self.find(op_id)
-        if call is not None and call.state is CallState.SENT and not self._client.idempotency_keys:
+        if call is not None and call.state is CallState.SENT and not self._may_repeat(call):
             await self._journal.update_call(replace(call, state=CallState.UNKNOWN))
 
     async def ask_for(self, op_id: str, request: Facts) -> Facts:
@@ -239,7 +245,7 @@ class OnceCalls:
             await self._journal.update_call(replace(sent, state=CallState.REFUSED))
             raise
         # With keys the server does it once, however often it is sent.
-        plainly = call.state is CallState.INTENDED or self._client.idempotency_keys
+        plainly = call.state is CallState.INTENDED or self._may_repeat(call)
         done = replace(sent, state=CallState.DONE, answer=_answer(facts, plainly=plainly))
         await self._journal.update_call(done)
         return _settled(done)

@@ -182,6 +182,40 @@ async def test_with_keys_it_is_just_sent_again(quick_path: Path, kind: str) -> N
         assert world.conflicts() == []
 
 
+@pytest.mark.parametrize("kind", ["unanswered", "lost"])
+async def test_what_went_out_without_a_key_is_read_back_after_keys_are_switched_on(
+    quick_path: Path, kind: str
+) -> None:
+    async with central_world(quick_path) as world:
+        async with world.up():
+            session = await playing(world)
+            world.wire.order(kind, "/session/addSessionTime")
+            await extend(world)
+            await asyncio.sleep(5)
+        world.options["idempotency_keys"] = True
+        async with world.up():
+            await world.delivered()
+            await end(world)
+            await world.delivered()
+            assert extensions(await world.row(session["id"])) == [(15, 1000)]
+            assert "extension_doubtful" in world.conflicts()
+            assert await world.parked() == []
+
+
+async def test_what_went_out_with_a_key_is_unknown_after_keys_are_switched_off(quick_path: Path) -> None:
+    async with central_world(quick_path, idempotency_keys=True) as world:
+        async with world.up():
+            session = await playing(world)
+            world.wire.order("unanswered", "/session/addSessionTime")
+            await extend(world)
+            await asyncio.sleep(0.3)
+        world.options["idempotency_keys"] = False
+        async with world.up():
+            await world.delivered()
+            assert extensions(await world.row(session["id"])) == [(15, 1000)]
+            assert ["staff decide" in reason for reason in await world.parked()] == [True]
+
+
 @pytest.mark.parametrize("server", SERVERS)
 async def test_two_like_ours_are_unknown_never_repeated_and_shown(quick_path: Path, server: str) -> None:
     async with central_world(quick_path, server) as world:
@@ -278,6 +312,37 @@ async def test_a_request_that_the_network_doubles_is_flagged_after_the_end(quick
         await end(world)
         await world.delivered()
         assert world.conflicts() == ["extensions_differ"]
+
+
+async def test_what_is_compared_after_the_end_is_looked_for_until_it_is_shown(quick_path: Path) -> None:
+    async with central_world(quick_path, poll_s=600) as world, world.up():
+        session = await playing(world)
+        world.wire.order("doubled", "/session/addSessionTime", delay_s=3)
+        await extend(world)
+        await asyncio.sleep(30)
+        ended = {"told": False, "empty": 3}
+
+        def shown(rows: list[Json]) -> list[Json]:
+            ended["told"] |= any(row["releaseTime"] for row in rows)
+            ended["empty"] -= ended["told"]
+            return [] if ended["told"] and ended["empty"] >= 0 else rows
+
+        rewrite(world, "/session/history", shown)
+        await end(world)
+        await world.delivered()
+        assert is_ended(await world.row(session["id"]))
+        assert world.conflicts() == ["extensions_differ"]
+
+
+async def test_what_cannot_be_compared_after_the_end_is_flagged(quick_path: Path) -> None:
+    async with central_world(quick_path) as world, world.up():
+        await playing(world)
+        rewrite(world, "/session/history", lambda rows: [{**row, "extenedSession": None} for row in rows])
+        await extend(world)
+        await end(world)
+        await world.delivered()
+        assert world.conflicts() == ["extensions_not_compared"]
+        assert await world.parked() == []
 
 
 @pytest.mark.parametrize("amount", [1000, 999])
