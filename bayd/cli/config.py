@@ -12,6 +12,7 @@ import click
 
 EX_CONFIG = 78
 CONFIG_DEFAULT = Path("/etc/bayd/bayd.toml")
+SERVICE_ENVIRONMENT = Path("/etc/default/bayd")  # as in systemd/bayd.service
 CREDENTIALS = "credentials"  # the directory beside the configuration that the unit hands over
 
 _CONFIG = click.option(
@@ -70,6 +71,7 @@ def show(config: Path, changed: bool, as_json: bool) -> None:
     from bayd.settings import ConfigurationError, load
     from bayd.tools.effective import DEFAULT, effective_credentials, effective_settings
 
+    take_service_environment(config)
     try:
         rows = effective_settings(load(config), config)
     except ConfigurationError as error:
@@ -106,6 +108,32 @@ def config_reference() -> None:
     from bayd.cli.config_schema import reference
 
     click.echo(reference(), nl=False)
+
+
+def take_service_environment(config: Path, file: Path | None = None) -> None:
+    """For a person at the shell: the settings that the unit reads from /etc/default/bayd hold here, too."""
+    file = SERVICE_ENVIRONMENT if file is None else file
+    if config != CONFIG_DEFAULT or "INVOCATION_ID" in os.environ:
+        return
+    try:
+        lines = file.read_text().splitlines()
+    except (OSError, UnicodeDecodeError):
+        return
+    for line in lines:
+        name, equals, value = line.strip().partition("=")
+        if equals and name.startswith("BAYD_"):
+            # systemd.exec(5), EnvironmentFile: one pair of quotes around the value is taken away.
+            quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+            os.environ.setdefault(name, value[1:-1] if quoted else value)
+
+
+def may_read_credentials(config: Path) -> bool:
+    directory = environment_with_credentials(config).get("CREDENTIALS_DIRECTORY")
+    return (
+        directory is None
+        or os.access(directory, os.R_OK | os.X_OK, effective_ids=True)
+        or not Path(directory).is_dir()
+    )
 
 
 def environment_with_credentials(config: Path) -> Mapping[str, str]:

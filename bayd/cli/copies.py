@@ -27,15 +27,16 @@ _CONFIG = click.option(
 @click.argument("file", type=_PATH)
 @_CONFIG
 def backup(file: Path, config: Path) -> None:
-    """Copy the journal into FILE, whether or not the daemon runs; without the hashes of PINs."""
-    from bayd.journal import copy_database
+    """Copy the journal into FILE, whether or not the daemon runs; without the hashes of PINs.
+
+    A FILE that exists is replaced only if it is such a copy.
+    """
+    from bayd.journal.keeping import back_up
 
     journal = _journal(config)
-    if not journal.is_file():
-        _fail(f"{journal} does not exist")
     if _same_owner(file.absolute().parent, journal.parent):
         _become_owner(journal.parent)
-    _tried(lambda: copy_database(journal, file))
+    _tried(lambda: back_up(journal, file))
     click.echo(f"{journal} -> {file}, {file.stat().st_size} bytes")
 
 

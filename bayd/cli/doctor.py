@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bayd.cli.config import CONFIG_DEFAULT, environment_with_credentials
+from bayd.cli.config import (
+    CONFIG_DEFAULT,
+    environment_with_credentials,
+    may_read_credentials,
+    take_service_environment,
+)
 
 if TYPE_CHECKING:
     from bayd.tools.doctor import Finding
@@ -37,6 +42,7 @@ def doctor(config: Path, url: str | None, udev: bool, as_json: bool) -> None:
     from bayd.settings.local_socket import url_of
     from bayd.tools.doctor import Grade, udev_page, udev_rules
 
+    take_service_environment(config)
     if udev:
         click.echo(udev_page(udev_rules(find_ports())))
         return
@@ -74,10 +80,14 @@ async def _look_at_all(config: Path, url: str) -> "list[Finding]":
         check_owners,
         check_socket_links,
         good,
+        look,
     )
 
     found = check_clock(sync_problem())
-    credentials = load_credentials(environment_with_credentials(config))
+    may_read = may_read_credentials(config)
+    if not may_read:
+        found += look("credentials", "not looked into: only root may", "sudo bayd doctor")
+    credentials = load_credentials(environment_with_credentials(config) if may_read else {})
     for wrong in credentials.complaints:
         found += bad("credentials", str(wrong), f"correct it, then: bayd check-config {config}")
     try:
@@ -89,7 +99,8 @@ async def _look_at_all(config: Path, url: str) -> "list[Finding]":
             *(f for complaint in error.complaints for f in bad("configuration", str(complaint), step)),
         ]
     found += good("configuration", f"{config} is good")
-    found += check_credentials(settings, credentials)
+    if may_read:
+        found += check_credentials(settings, credentials)
     found += await asyncio.to_thread(check_disk, settings.state.dir)
     found += check_owners(settings.state.dir)
     links = {f"readers.{name}.link": reader.link for name, reader in settings.readers.items()}

@@ -120,13 +120,17 @@ def dump(config: Path, url: str | None, out: Path | None, count: int, as_json: b
     """Write what a helper at the other end of a telephone needs to see: no names, numbers or secrets."""
     import asyncio
 
+    from bayd.cli.config import environment_with_credentials
     from bayd.settings.local_socket import url_of
     from bayd.tools.support_bundle import BundleError, write_bundle
 
     now = datetime.now(UTC)
     out = out or Path(f"bayd-dump-{now:%Y%m%d-%H%M%S}.tar.gz")
     try:
-        parts = asyncio.run(write_bundle(out, config, url or url_of(config), count, now.timestamp()))
+        environment = environment_with_credentials(config)
+        parts = asyncio.run(
+            write_bundle(out, config, url or url_of(config), count, now.timestamp(), environment)
+        )
     except BundleError as error:
         click.echo(str(error), err=True)
         sys.exit(1)

@@ -1,6 +1,6 @@
-"""The journal of a daemon that is down: migrated ahead of its start, or put back from a copy.
+"""The journal's copies: made at any time; of a daemon that is down, put back, or made before a migration.
 
-Both own the journal for as long as they work, so that no daemon can start in between.
+Whatever writes to the journal owns it for as long as it works, so that no daemon can start in between.
 """
 
 import contextlib
@@ -33,6 +33,35 @@ def migrate(path: Path, stamp: str, known: Migrations = migrations) -> Migrated:
     database.open(stamp)
     database.close()
     return Migrated(needed, next(iter(sorted(path.parent.glob(f"{path.name}.before-*-{stamp}"))), None))
+
+
+def back_up(path: Path, to: Path) -> None:
+    """Copy the journal, in use or not; of what exists only an older copy is replaced. Raises JournalError."""
+    _refuse_missing(path)
+    named = to.resolve()
+    if named.parent == path.resolve().parent and named.name in _files_of(path.resolve()):
+        raise JournalError(f"{to} is the journal itself, or a part of it: name another file")
+    if to.exists() and not _is_copy(to):
+        raise JournalError(f"{to} exists and is no backup of bayd: name another file")
+    disk.copy_database(path, to)
+
+
+def _files_of(path: Path) -> frozenset[str]:
+    return frozenset(f"{path.name}{end}" for end in ("", "-wal", "-shm", ".lock", ".ballast"))
+
+
+def _is_copy(file: Path) -> bool:
+    """A journal in one file. One that is, or was, a daemon's own has a log beside it (WAL)."""
+    try:
+        with file.open("rb") as opened:
+            head = opened.read(20)
+        # SQLite, "Database File Format", 1.3: the header string, then at 18 the write version: 2 is WAL.
+        if not head.startswith(b"SQLite format 3\0") or head[18:19] != b"\x01":
+            return False
+        with disk.open_reading(file) as reading:
+            return not schema.is_fresh(Database(reading, execute_plugins=False))
+    except (OSError, sqlite3.Error):
+        return False
 
 
 def restore(path: Path, backup: Path, stamp: str) -> Path | None:

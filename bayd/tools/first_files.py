@@ -91,8 +91,8 @@ def write_first_files(config: Path, credentials: Path, site: FirstSite) -> list[
     """Raises FirstFilesError."""
     example = example_file()
     try:
-        config.parent.mkdir(parents=True, exist_ok=True)
-        credentials.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_directory(config.parent, 0o755)
+        _make_directory(credentials, 0o700)
         staff, technician = (secrets.token_hex(TOKEN_BYTES) for _ in range(2))
         return [
             _write(config, first_configuration(example.read_text(), site), 0o640, "the configuration", GROUP),
@@ -114,17 +114,32 @@ def write_first_files(config: Path, credentials: Path, site: FirstSite) -> list[
 
 
 def _write(path: Path, text: str, mode: int, what: str, group: str | None = None) -> Written:
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    except FileExistsError:
+    """Whole or not at all, whatever umask, full disk or power cut. An empty file holds nothing to be kept."""
+    if path.exists() and path.stat().st_size:
         return Written(path, what, made=False)
-    with os.fdopen(descriptor, "w") as file:
-        if group is not None:
-            _hand_to(descriptor, group)
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    partial = path.with_name(f".{path.name}.new")
+    partial.unlink(missing_ok=True)
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            if group is not None:
+                _hand_to(descriptor, group)
+            os.fchmod(descriptor, mode)
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
     return Written(path, what, made=True)
+
+
+def _make_directory(path: Path, mode: int) -> None:
+    """With this mode whatever the umask; one that is there stays as it is."""
+    if not path.is_dir():
+        path.mkdir(parents=True)
+        path.chmod(mode)
 
 
 def _hand_to(descriptor: int, group: str) -> None:

@@ -47,11 +47,16 @@ class _LeftOutError(Exception):
 Part = Callable[[], Awaitable[str]]
 
 
-async def write_bundle(out: Path, config: Path, url: str, events: int, now_s: float) -> Mapping[str, str]:
-    """What became of each part: empty where it is in, else why it is not. Raises BundleError."""
+async def write_bundle(
+    out: Path, config: Path, url: str, events: int, now_s: float, environment: Mapping[str, str]
+) -> Mapping[str, str]:
+    """What became of each part: empty where it is in, else why it is not. Raises BundleError.
+
+    `environment` says where the credentials are.
+    """
     parts: Mapping[str, Part] = {
         "about.json": _about,
-        "configuration.json": lambda: _configuration(config),
+        "configuration.json": lambda: _configuration(config, environment),
         "status.json": lambda: _page(f"{url}/status"),
         "metrics.txt": lambda: _page(f"{url}/metrics"),
         "events.jsonl": lambda: _events(config, events),
@@ -67,7 +72,8 @@ async def write_bundle(out: Path, config: Path, url: str, events: int, now_s: fl
             problems[name] = str(error)
     texts["left-out.json"] = json.dumps({name: text for name, text in problems.items() if text}, indent=2)
     try:
-        with tarfile.open(out, "x:gz") as archive:
+        descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w:gz") as archive:
             for name, text in texts.items():
                 data = text.encode()
                 entry = tarfile.TarInfo(f"bayd-dump/{name}")
@@ -88,12 +94,12 @@ async def _about() -> str:
     return json.dumps({"bayd": bayd.__version__, **system, "packages": versions}, indent=2)
 
 
-async def _configuration(config: Path) -> str:
+async def _configuration(config: Path, environment: Mapping[str, str]) -> str:
     try:
         rows = effective_settings(load(config), config)
     except ConfigurationError as error:
         return json.dumps({"complaints": [str(complaint) for complaint in error.complaints]}, indent=2)
-    secrets = [{"name": row.path, "source": row.source} for row in effective_credentials(os.environ)]
+    secrets = [{"name": row.path, "source": row.source} for row in effective_credentials(environment)]
     return json.dumps({"settings": [asdict(row) for row in rows], "credentials": secrets}, indent=2)
 
 

@@ -1,13 +1,16 @@
 """`bayd init` and `bayd config show`: a first configuration that is good, and what holds where."""
 
 import json
+import os
 import stat
 from pathlib import Path
 
 import pytest
 
+from bayd.cli.config import CONFIG_DEFAULT, take_service_environment
 from bayd.devices.serial_ports import SerialPort
 from bayd.settings import load
+from bayd.tools.effective import effective_credentials
 from bayd.tools.first_files import (
     FirstFilesError,
     FirstSite,
@@ -137,3 +140,55 @@ def test_a_wrong_file_is_78_and_named(tmp_path: Path) -> None:
     shown = bayd_here("config", "show", "--config", config)
     assert shown.code == 78
     assert "site.nam" in shown.err
+
+
+def test_neither_umask_nor_a_cut_leaves_files_that_the_daemon_cannot_use(tmp_path: Path) -> None:
+    """An empty key that a cut left is made anew; what the daemon's group reads stays readable."""
+    config, credentials = tmp_path / "etc" / "bayd.toml", tmp_path / "etc" / "credentials"
+    credentials.mkdir(parents=True)
+    (credentials / "site_key").touch()
+    before = os.umask(0o077)
+    try:
+        assert bayd_here("init", "--config", config).code == 0
+        other = tmp_path / "new" / "bayd.toml"
+        assert bayd_here("init", "--config", other).code == 0
+    finally:
+        os.umask(before)
+    assert len((credentials / "site_key").read_text().strip()) == 64
+    modes = [path.stat().st_mode & 0o777 for path in (config, other.parent, credentials / "site_key")]
+    assert modes == [0o640, 0o755, 0o600]
+    assert not list(credentials.glob(".*"))
+    assert bayd_here("check-config", config).code == 0
+
+
+def test_a_directory_that_only_root_may_see_is_said_so(tmp_path: Path) -> None:
+    directory = tmp_path / "credentials"
+    directory.mkdir()
+    (directory / "site_key").write_text("5e" * 32)
+    directory.chmod(0)
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        rows = effective_credentials({"CREDENTIALS_DIRECTORY": str(directory)})
+    finally:
+        if root:
+            os.seteuid(0)
+        directory.chmod(0o700)
+    assert {row.source.partition(":")[0] for row in rows} == {"not known"}
+
+
+def test_the_shell_sees_the_environment_of_the_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "default"
+    file.write_text('# settings\nBAYD_SITE__NAME="The range"\nBAYD_PLAY__PIN_TRIES=3\nOTHER=1\n')
+    for name in ("BAYD_SITE__NAME", "INVOCATION_ID", "OTHER"):
+        monkeypatch.setenv(name, "")  # whatever is set below goes with the test
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("BAYD_PLAY__PIN_TRIES", "4")
+    take_service_environment(tmp_path / "elsewhere.toml", file)
+    assert "BAYD_SITE__NAME" not in os.environ, "another configuration is not the service's"
+    take_service_environment(CONFIG_DEFAULT, file)
+    assert (os.environ["BAYD_SITE__NAME"], os.environ["BAYD_PLAY__PIN_TRIES"]) == ("The range", "4")
+    assert "OTHER" not in os.environ

@@ -62,6 +62,29 @@ async def test_a_backup_is_taken_while_the_daemon_writes(tmp_path: Path, config:
     assert count(tmp_path / "copy.db", "events") == 1
 
 
+@pytest.mark.parametrize(
+    "name", ["journal.db", "journal.db-wal", "journal.db.lock", "link.db", "notes.txt", "live.db"]
+)
+async def test_a_backup_replaces_nothing_but_a_backup(
+    tmp_path: Path, config: Path, journal: Path, name: str
+) -> None:
+    """Least of all the journal that the daemon writes to."""
+    (journal.parent / "link.db").symlink_to(journal)
+    (journal.parent / "notes.txt").write_text("the codes of the hall")
+    await write(journal.parent / "live.db", "another daemon's")
+    async with opened(journal) as writing:
+        await writing.append(note("b1", "one"))
+        ran = bayd_here("backup", journal.parent / name, "--config", config)
+        assert ran.code == 1
+        assert "name another file" in ran.err
+        await writing.append(note("b2", "two"))
+    assert count(journal, "events") == 2
+    assert (journal.parent / "notes.txt").read_text() == "the codes of the hall"
+    assert count(journal.parent / "live.db", "pins") == 1
+    copy = tmp_path / "copy.db"
+    assert [bayd_here("backup", copy, "--config", config).code for _ in range(2)] == [0, 0]
+
+
 async def test_a_log_of_the_old_journal_never_reaches_the_restored_one(
     tmp_path: Path, config: Path, journal: Path
 ) -> None:

@@ -145,6 +145,7 @@ def test_the_bundle_has_everything_but_people_and_secrets(tmp_path: Path, config
             for member in archive.getmembers()
             if (file := archive.extractfile(member)) is not None
         }
+    assert out.stat().st_mode & 0o777 == 0o600
     assert len(texts["bayd-dump/events.jsonl"].splitlines()) == 121
     whole = "\n".join(texts.values())
     for secret in (CUSTOMER, CLERK, WORDS, "1555010001", "ab" * 32):
