@@ -337,6 +337,12 @@ async def test_the_screens_session_is_no_business_of_its_scripts(screen: tuple[H
     assert stored == [0, 0]
 
 
+async def test_no_menu_leads_out_of_the_screen(screen: tuple[House, Page]) -> None:
+    _, page = screen
+    press = "document.body.dispatchEvent(new MouseEvent('contextmenu', {bubbles: true, cancelable: true}))"
+    assert await page.evaluate(press) is False
+
+
 async def test_two_sizes_that_the_machine_cannot_pay_are_not_offered(
     closed_house: House, context: BrowserContext
 ) -> None:

@@ -51,4 +51,5 @@ async function begin() {
   document.documentElement.dataset.begun = "";
 }
 
+document.addEventListener("contextmenu", (event) => event.preventDefault()); // it leads out of the screen
 begin();
