@@ -3,7 +3,8 @@
 Whoever installs a release writes `restart-wanted` into the service's runtime directory and goes away. The
 daemon shows that, and once no bay has a session or a payout it ends; systemd starts it anew, and what runs
 before the start takes the file away and puts the new release in its place (`systemd/deb/release`). The
-directory is a tmpfs: to look there never waits for a disk.
+directory is a tmpfs: to look there never waits for a disk. A reload that adds or removes bays is taken up in
+the same way; only under systemd, since nobody else starts the daemon again.
 """
 
 import asyncio
@@ -31,12 +32,17 @@ class IdleRestart:
         *,
         find_obstacle: Callable[[], str | None],
         log: Log,
+        find_cause: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """`find_obstacle` says why a start would fail now, say for a wrong configuration."""
+        """`find_obstacle` says why a start would fail now, say for a wrong configuration.
+
+        `find_cause` says what else, beside the file, wants a restart now.
+        """
         directory = environment.get("RUNTIME_DIRECTORY", "").partition(":")[0]
         self._directory = Path(directory) if directory else None
         self._bays = bays
         self._find_obstacle = find_obstacle
+        self._find_cause = find_cause
         self._log = log
         self.pending: str | None = None  # why it is wanted
         self.obstacle: str | None = None
@@ -65,7 +71,7 @@ class IdleRestart:
         return found
 
     def _look(self) -> None:
-        wanted = self._read(WANTED)
+        wanted = None if self._directory is None else self._read(WANTED) or self._find_cause()
         if wanted is not None and self.pending is None:
             self._log.info("restart_wanted", reason=wanted)
         self.pending = wanted

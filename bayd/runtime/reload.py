@@ -130,6 +130,11 @@ class Reloader:
         """The keys that hold in the file and not here."""
         return needs_restart(self._started, self._configuration)
 
+    def find_restart_cause(self) -> str | None:
+        """What concerns bays is taken up as soon as nobody is disturbed."""
+        keys = [key for key in self.needs_restart if key.startswith("bays.")]
+        return f"the configuration of {', '.join(keys)}" if keys else None
+
     def find_obstacle(self) -> str | None:
         """What a start would stumble over now."""
         try:

@@ -165,7 +165,13 @@ class Daemon:
             reloader = Reloader(
                 self._path, self._configuration, take, self.reload_asked, os.environ, self._log
             )
-            restart = IdleRestart(bays, os.environ, find_obstacle=reloader.find_obstacle, log=self._log)
+            restart = IdleRestart(
+                bays,
+                os.environ,
+                find_obstacle=reloader.find_obstacle,
+                find_cause=reloader.find_restart_cause,
+                log=self._log,
+            )
             parts = _Parts(
                 self._configuration,
                 self._credentials,

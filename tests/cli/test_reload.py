@@ -69,6 +69,23 @@ def test_what_wants_a_restart_is_shown_until_it_holds(tmp_path: Path) -> None:
         assert daemon.stop() == 0
 
 
+def test_a_new_bay_is_taken_up_by_a_restart_while_nobody_plays(tmp_path: Path) -> None:
+    """Only where somebody starts it again: systemd gives its service a runtime directory."""
+    config = configuration(tmp_path, free_port())
+    more = config.read_text() + "[bays.110]\nrfid = false\n"
+    with started("run", "--config", config, env={"RUNTIME_DIRECTORY": str(tmp_path)}) as daemon:
+        daemon.wait_for("event=bayd_ready")
+        reload(daemon, config, config.read_text() + '[site]\nname = "Elsewhere"\n')
+        assert "restart_pending" not in warnings(config)
+        reload(daemon, config, more)
+        assert "bays.110" in daemon.wait_for("event=restarting_while_idle")
+        assert daemon.process.wait(30) == 0
+    with started("run", "--config", config, env={"RUNTIME_DIRECTORY": str(tmp_path)}) as daemon:
+        assert "bays=2" in daemon.wait_for("event=bayd_ready")
+        assert not {"restart_needed", "restart_pending"} & set(warnings(config))
+        assert daemon.stop() == 0
+
+
 def test_the_log_level_and_a_bays_own_settings_hold_at_once(tmp_path: Path) -> None:
     config = configuration(tmp_path, free_port())
     good = config.read_text()
