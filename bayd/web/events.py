@@ -36,6 +36,7 @@ LAST_ID_HEADER = "Last-Event-ID"
 _ID_PATTERN = "^[0-9]{1,18}$"
 _SEND_BUFFER_BYTES = 64 * 1024  # in the kernel; what a viewer does not read is to show soon
 _RETRY_MS = 2_000
+_TOLD_AT_ONCE = 25  # of what a viewer has missed: others have their turn in between
 
 _HEADERS = {
     "Content-Type": "text/event-stream",
@@ -175,8 +176,11 @@ class EventStreams:
     async def _catch_up(self, viewer: _Viewer, response: web.StreamResponse, after: int, until: int) -> None:
         bay = next(iter(viewer.bays)) if len(viewer.bays) == 1 else None
         while page := await self._feed.read(after, until, bay):
-            texts = [self._message(recorded, viewer) for recorded in page if recorded.bay in viewer.bays]
-            await self._write(viewer, response, b"".join(texts))
+            for first in range(0, len(page), _TOLD_AT_ONCE):
+                part = page[first : first + _TOLD_AT_ONCE]
+                texts = [self._message(recorded, viewer) for recorded in part if recorded.bay in viewer.bays]
+                await self._write(viewer, response, b"".join(texts))
+                await asyncio.sleep(0)
             after = page[-1].seq
 
     async def _follow(self, viewer: _Viewer, response: web.StreamResponse) -> None:

@@ -7,13 +7,14 @@ are counted from the journal's feed and begin at zero with the process.
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
-from prometheus_client.aiohttp import make_aiohttp_handler
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, exposition
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
 from bayd.core import events as e
@@ -25,6 +26,7 @@ from bayd.runtime.range import Range
 from bayd.web.access import Caller
 from bayd.web.documents import CentralSection, DevicesSection
 from bayd.web.routes import Answer, Route
+from bayd.web.sparing import Sparing
 
 _COMMIT_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _LATE_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # an end is late by 1 s at most
@@ -174,7 +176,9 @@ class Metrics:
         counts.begin(sources.bays.bays)
         counts.registry.register(_Findings(sources))
         ProcessCollector(registry=counts.registry)
-        self._handle = make_aiohttp_handler(counts.registry)
+        # Our names are plain: how others would have to be escaped makes no further format.
+        self._plain = Sparing(partial(exposition.generate_latest, counts.registry))
+        self._open = Sparing(partial(openmetrics.generate_latest, counts.registry))
 
     def routes(self) -> list[Route]:
         return [
@@ -188,8 +192,13 @@ class Metrics:
         ]
 
     async def show(self, request: web.Request, _caller: Caller) -> web.StreamResponse:
-        response = await self._handle(request)
-        response.headers["Cache-Control"] = "no-store"
+        _, wanted = exposition.choose_encoder(",".join(request.headers.getall("Accept", [])))
+        is_open = wanted.startswith("application/openmetrics-text")
+        made = self._open if is_open else self._plain
+        content_type = openmetrics.CONTENT_TYPE_LATEST if is_open else exposition.CONTENT_TYPE_LATEST
+        headers = {"Content-Type": content_type, "Cache-Control": "no-store"}
+        response = web.Response(body=made.get(), headers=headers)
+        response.enable_compression()
         return response
 
 

@@ -22,6 +22,7 @@ from bayd.web.documents import (
     VersionDocument,
 )
 from bayd.web.routes import Answer, Route
+from bayd.web.sparing import Sparing
 from bayd.web.tags import IF_NONE_MATCH, NOT_MODIFIED, TAG_HEADERS, tagged
 from bayd.web.views import BayViews, rfc3339
 
@@ -59,6 +60,7 @@ class StatusPages:
         self._views = views
         self._clock = clock
         self._started_wall_ms = clock.now().wall_ms
+        self._answer = Sparing(self._make_answer)
 
     def routes(self) -> list[Route]:
         return [
@@ -114,13 +116,17 @@ class StatusPages:
         ]
 
     async def status(self, request: web.Request, _caller: Caller) -> web.StreamResponse:
+        return tagged(request, *self._answer.get())
+
+    def _make_answer(self) -> tuple[str, str]:
+        """The body, and what of it stands still."""
         document = self.document()
         still = [document.model_dump_json(exclude=_MOVING)]
         still += [
             self._views.still_life(task.bay, document.bays[number])
             for number, task in self._bays.bays.items()
         ]
-        return tagged(request, document.model_dump_json(), "\n".join(still))
+        return document.model_dump_json(), "\n".join(still)
 
     async def show_range(self, request: web.Request, _caller: Caller) -> web.StreamResponse:
         document = self.range_document()

@@ -6,6 +6,7 @@ Whoever is not signed in sees what `/status` says to everybody, without a name, 
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, tzinfo
+from functools import partial
 from http import HTTPStatus
 
 from aiohttp import web
@@ -23,6 +24,7 @@ from bayd.web.pages.screen import LANGUAGES, to_bay
 from bayd.web.pages.shell import Page, page_response
 from bayd.web.pages.words import Words
 from bayd.web.routes import Answer, Route
+from bayd.web.sparing import Sparing
 from bayd.web.views import BayViews
 
 _COLUMNS = ("bay", "state", "time", "player", "balls", "devices", "look", "acts")
@@ -153,6 +155,7 @@ class BoardPage:
         self._views = views
         self._range_now = range_now
         self._clock = clock
+        self._for_strangers = Sparing(partial(self._body, names=False))
 
     def routes(self) -> list[Route]:
         answers = {HTTPStatus.OK: Answer("The page", media_types=("text/html",))}
@@ -161,28 +164,27 @@ class BoardPage:
     async def show(self, _request: web.Request, caller: Caller) -> web.StreamResponse:
         if caller.bay is not None:
             return to_bay(caller.bay)
+        body = self._for_strangers.get() if caller.actor is None else self._body(names=caller.sees_names)
+        return self._frame.page("board", body, caller, module="board/main.js")
+
+    def _body(self, *, names: bool) -> list[Html]:
         said = self._frame.words
-        documents = [self._views.show(task.bay, names=caller.sees_names) for task in self._bays.bays.values()]
+        documents = [self._views.show(task.bay, names=names) for task in self._bays.bays.values()]
         as_of = self._frame.time_of_day(self._clock.now().wall_ms)
-        return self._frame.page(
-            "board",
-            [
-                el("div", id="band"),
-                el(
-                    "main",
-                    el("h1", said.say("board.title"), class_="unseen"),
-                    el("div", id="entry"),
-                    el("noscript", el("p", said.say("login.script"), class_="note")),
-                    el("section", id="calls", class_="calls", aria_label=said.say("calls.title")),
-                    self._range_part(),
-                    self._table(documents),
-                    el("p", said.say("stale.page", time=as_of), id="as-of", class_="as-of"),
-                    id="board",
-                ),
-            ],
-            caller,
-            module="board/main.js",
-        )
+        return [
+            el("div", id="band"),
+            el(
+                "main",
+                el("h1", said.say("board.title"), class_="unseen"),
+                el("div", id="entry"),
+                el("noscript", el("p", said.say("login.script"), class_="note")),
+                el("section", id="calls", class_="calls", aria_label=said.say("calls.title")),
+                self._range_part(),
+                self._table(documents),
+                el("p", said.say("stale.page", time=as_of), id="as-of", class_="as-of"),
+                id="board",
+            ),
+        ]
 
     def _range_part(self) -> Html:
         """What concerns all bays; the script draws the same."""

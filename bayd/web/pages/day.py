@@ -1,5 +1,6 @@
 """`/day`: one day as a line for each bay, with what staff did. Drawn here whole; it needs no script."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import date, datetime
@@ -65,15 +66,11 @@ class DayPage:
         for recorded in happened:
             by_bay[recorded.bay].append(recorded)
         until_ms = min(end_ms, max(begin_ms, now_ms))
-        lines = [
-            self._line(
-                number,
-                spans_of(by_bay[number], begin_ms, until_ms, task.bay if day == today else None),
-                begin_ms,
-                end_ms,
-            )
-            for number, task in self._bays.bays.items()
-        ]
+        lines = []
+        for number, task in self._bays.bays.items():
+            spans = spans_of(by_bay[number], begin_ms, until_ms, task.bay if day == today else None)
+            lines.append(self._line(number, spans, begin_ms, end_ms))
+            await asyncio.sleep(0)  # a day of a large range is much to draw: others have their turn
         log = self._log(acts, day) if caller.known.role is Role.STAFF else None
         said = self._frame.words
         body = el(
