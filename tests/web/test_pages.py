@@ -139,19 +139,6 @@ def test_every_language_says_the_same(page: str) -> None:
             assert places == set(re.findall(r"\{\w+\}", english[key])), f"{name}: {key}"
 
 
-@pytest.mark.parametrize(("folder", "page"), [("bay", "bay"), ("board", "board"), ("devices", "board")])
-def test_scripts_ask_for_texts_that_exist(folder: str, page: str) -> None:
-    english = json.loads((DIRECTORY / f"i18n/{page}.en.json").read_text())
-    asked = set()
-    for script in sorted((DIRECTORY / folder).glob("*.js")):
-        asked |= set(re.findall(r'\bsay\(\s*"([\w.]+)"(?:,\s*(\{[^}]*\bcount\b))?', script.read_text()))
-    assert len(asked) > 3
-    for key, counts in asked:
-        # Whatever is said with a count has its plural forms, and nothing else has.
-        wanted = {f"{key}.one", f"{key}.other"} if counts else {key}
-        assert wanted <= english.keys(), key
-
-
 def test_scripts_write_no_markup() -> None:
     for script in DIRECTORY.rglob("*.js"):
         assert not re.search(

@@ -1,0 +1,171 @@
+"""Every text that a script or a page asks for is in its catalogue; every text of a catalogue is asked for."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import bayd
+from bayd.core.model import DeviceState, Mode, Phase
+from bayd.web.day import What
+from bayd.web.pages import board, devices
+from bayd.web.pages.files import DIRECTORY
+
+_PACKAGE = Path(bayd.__file__).parent
+_KEY = r"[a-z_]+(?:\.[\w/-]+)+"
+_COMMENT = re.compile(r"^\s*(//|#|\*|/\*\*).*$", re.MULTILINE)
+
+
+def _acts() -> frozenset[str]:
+    text = (DIRECTORY / "board/acts.js").read_text().partition("export const ACTS")[2].partition("\n};")[0]
+    return frozenset(re.findall(r'^  "?([\w/-]+)"?: \{', text, re.MULTILINE))
+
+
+def _fields() -> frozenset[str]:
+    """A label stands for the name where there is one."""
+    text = (DIRECTORY / "board/acts.js").read_text()
+    labelled = dict(re.findall(r'NUMBER\("(\w+)", \{[^}]*label: "(\w+)"', text))
+    names = set(re.findall(r'(?:NUMBER\(|name: )"(\w+)"', text))
+    asked_without = set(re.findall(r'NUMBER\("(\w+)"(?:\)|, \{(?![^}]*label))', text)) | set(
+        re.findall(r'name: "(\w+)"', text)
+    )
+    return frozenset((names & asked_without) | set(labelled.values()))
+
+
+def _sections() -> frozenset[str]:
+    return frozenset(re.findall(r'_section\(\s*"(\w+)"', (_PACKAGE / "web/pages/handover.py").read_text()))
+
+
+# What a press at the screen may be answered with, and is said better than "not possible now".
+_GUESTS_REFUSALS = frozenset(
+    (
+        "already_asked", "already_playing", "cap_reached", "closed", "dispenser_fault", "limit_passed",
+        "limit_reached", "next_booking", "no_booking", "outcome_unknown", "paused", "pauses_used",
+        "payout_running", "pin_unavailable", "session_over", "too_early", "too_many_requests", "unknown_game",
+        "unreachable", "wrong_bay", "other",
+    )
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """`families`: what stands behind a prefix that is put together, `phase.${bay.phase}`."""
+
+    name: str
+    folders: tuple[str, ...]
+    modules: tuple[str, ...]
+    families: dict[str, frozenset[str]]
+
+    @property
+    def texts(self) -> set[str]:
+        return set(json.loads((DIRECTORY / f"i18n/{self.name}.en.json").read_text()))
+
+    @property
+    def keys(self) -> set[str]:
+        """As they are asked for: a plural by its stem."""
+        return {re.sub(r"\.(one|other)$", "", text) if self._is_plural(text) else text for text in self.texts}
+
+    def _is_plural(self, text: str) -> bool:
+        stem, _, form = text.rpartition(".")
+        return form in ("one", "other") and {f"{stem}.one", f"{stem}.other"} <= self.texts
+
+    @property
+    def plurals(self) -> set[str]:
+        return {
+            text.removesuffix(".one")
+            for text in self.texts
+            if text.endswith(".one") and self._is_plural(text)
+        }
+
+    def sources(self) -> Iterator[str]:
+        for folder in self.folders:
+            for script in sorted((DIRECTORY / folder).glob("*.js")):
+                if script.name != "uplot.js":
+                    yield _COMMENT.sub("", script.read_text())
+        for module in self.modules:
+            yield _COMMENT.sub("", (_PACKAGE / f"web/{module}.py").read_text())
+
+    @property
+    def source(self) -> str:
+        return "\n".join(self.sources())
+
+
+BAY = Catalogue("bay", ("bay", "lib"), ("pages/screen",), {"refusal": _GUESTS_REFUSALS})
+BOARD = Catalogue(
+    "board",
+    ("board", "devices"),
+    ("pages/board", "pages/day", "pages/devices", "pages/handover", "day"),
+    {
+        "act": _acts(),
+        "bays": frozenset(board._COLUMNS),
+        "day": frozenset((*What, "when", "who", "what", "why")),
+        "devices": frozenset(
+            (*devices._PLOTS, *devices._READER, *devices._PORT, *devices._MACHINE, "readers", "dispensers")
+        ),
+        "handover": _sections(),
+        "warning": frozenset(("disk_full", "journal_stalled", "qod_operator_away")),
+        "device": frozenset(("reader", "dispenser", "screen")),
+        "device_state": frozenset((*DeviceState, "none")),
+        "field": _fields(),
+        "level": frozenset(("ok", "low", "full", "empty", "unknown")),
+        "mode": frozenset((*Mode, "configured")),
+        "nav": frozenset(board._PAGES),
+        "pay": frozenset(("cash", "card", "desk", "on_account")),
+        "phase": frozenset(Phase),
+        "until": frozenset(("day_end", "revoked")),
+    },
+)
+CATALOGUES = pytest.mark.parametrize("catalogue", [BAY, BOARD], ids=lambda catalogue: catalogue.name)
+
+
+def _said(source: str) -> set[str]:
+    """Whole keys in `say(…)`, both of a choice."""
+    said = {"language.name"}
+    for first in re.findall(r"\bsay\(\s*([^`(),]*)", source):
+        chosen = re.sub(r"[!=]==?\s*[\"'][^\"']*[\"']", "", first)
+        said |= set(re.findall(r"(?<!f)[\"']([\w./-]+)[\"']", chosen))
+    return said
+
+
+def _shaped(source: str) -> set[str]:
+    """What looks like a key, wherever it stands."""
+    found = set(re.findall(rf"[\"'`]({_KEY})[\"'`]", source))
+    return {key for key in found if not key.endswith((".css", ".js", ".json"))}
+
+
+@CATALOGUES
+def test_every_text_that_is_asked_for_exists(catalogue: Catalogue) -> None:
+    keys = catalogue.keys
+    prefixes = {key.partition(".")[0] for key in keys}
+    source = catalogue.source
+    asked = _said(source) | {key for key in _shaped(source) if key.partition(".")[0] in prefixes}
+    asked |= {f"{prefix}.{name}" for prefix, names in catalogue.families.items() for name in names}
+    assert len(asked) > 50
+    assert asked - keys == set()
+
+
+@CATALOGUES
+def test_what_is_counted_has_its_plural(catalogue: Catalogue) -> None:
+    counted = set(re.findall(rf"say\(\s*\"({_KEY})\",\s*(?:\{{[^}}]*\bcount\b|count=)", catalogue.source))
+    assert len(counted) > 3
+    assert counted <= catalogue.plurals
+
+
+@CATALOGUES
+def test_every_text_that_exists_is_asked_for(catalogue: Catalogue) -> None:
+    source = catalogue.source
+    asked = _said(source) | _shaped(source)
+    prefixes = set(re.findall(r"[\"'`]([a-z_]+)\.\$?\{", source))
+    endings = set(re.findall(r"f[\"']\{\w+\}\.(\w+)[\"']", source))
+    assert catalogue.families.keys() <= prefixes
+    words = set(re.findall(r"[\"'`]([\w/-]+)[\"'`]", source))
+    unused = set()
+    for key in catalogue.keys - asked:
+        prefix, _, rest = key.partition(".")
+        known = catalogue.families.get(prefix, words)
+        if not (prefix in prefixes and rest in known) and rest not in endings:
+            unused.add(key)
+    assert unused == set()
