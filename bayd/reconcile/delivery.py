@@ -36,7 +36,7 @@ from bayd.core import inputs as i
 from bayd.core.extensions import is_taken_here
 from bayd.core.model import EndReason, Payment, StartedBy
 from bayd.journal import CallState, Journal, Recorded
-from bayd.ports import Clock
+from bayd.ports import Clock, Log
 from bayd.reconcile.bookings import find_server_id
 from bayd.reconcile.evidence import (
     baseline_of,
@@ -67,12 +67,13 @@ class Deliveries:
         password: Secret | None,
         settle_s: float,
         clock: Clock,
+        log: Log,
     ) -> None:
         self._client = client
         self._bays = bays
         self._clock = clock
         self._once = OnceCalls(client, journal, settle_s=settle_s, clock=clock)
-        self._walk_ins = WalkIns(client, self._once, bays, walk_in, clock)
+        self._walk_ins = WalkIns(client, self._once, bays, walk_in, clock, log)
         self._signed = SignedCalls(client, self._once, bays, password, self._extended_min)
         self._paging = PagingFacts()
 

@@ -140,6 +140,7 @@ class CentralOutbox:
             password=password,
             settle_s=settle_s,
             clock=clock,
+            log=log,
         )
         self._lanes = {number: _Lane(number, 0, 0) for number in bays.bays}
         self._parked = 0

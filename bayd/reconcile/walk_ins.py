@@ -2,7 +2,8 @@
 
 The booking gets a number there, which is kept with the bay: from then on both speak of the same session.
 Until the number is recorded a poll may show the booking as somebody's: it is told by its customer, an
-account that nobody else books under.
+account that nobody else books under. A server may keep another name for the phone number, or hide the number:
+either of the two is enough, and without both nothing is known.
 """
 
 import json
@@ -13,9 +14,11 @@ from bayd.clients.central import CentralClient, NewSession, PagingFacts, Secret,
 from bayd.core import events as e
 from bayd.core import inputs as i
 from bayd.journal import Recorded
-from bayd.ports import Clock
+from bayd.ports import Clock, Log
 from bayd.reconcile.once import Effect, Facts, Finding, OnceCalls, Operation, ParkError
 from bayd.runtime.range import Range
+
+_NATIONAL_DIGITS = 7  # a shorter number is compared whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,17 @@ class WalkInAccount:
 
     name: str
     phone_number: Secret = field(repr=False)
+
+    def has_booked(self, row: ServerSession) -> bool | None:
+        """None: the row does not say who has."""
+        if row.customer_name is not None and _folded(row.customer_name) == _folded(self.name):
+            return True
+        if row.customer_phone is None:
+            return None
+        ours, theirs = _digits(self.phone_number), _digits(row.customer_phone)
+        if min(len(ours), len(theirs)) < _NATIONAL_DIGITS:
+            return ours == theirs
+        return ours.endswith(theirs) or theirs.endswith(ours)  # one may have the country's code before it
 
 
 class WalkIns:
@@ -36,17 +50,19 @@ class WalkIns:
         bays: Range,
         account: WalkInAccount | None,
         clock: Clock,
+        log: Log,
     ) -> None:
         self._client = client
         self._once = once
         self._bays = bays
         self._account = account
         self._clock = clock
+        self._log = log
         self._paging = PagingFacts()
 
     def is_walk_in(self, row: ServerSession) -> bool:
         """Sold by a bay, not booked at the desk."""
-        return self._account is not None and row.customer_name == self._account.name
+        return self._account is not None and self._account.has_booked(row) is True
 
     async def book(self, record: Recorded[e.Event], sold: e.WalkInSold) -> None:
         """Raises as `OnceCalls.carry_out`, and what `Range.submit` raises, to be called again."""
@@ -58,7 +74,11 @@ class WalkIns:
 
         async def send(key: str) -> Facts | None:
             booked = await self._client.create_session(new, idempotency_key=key)
-            return None if booked is None else {"id": booked.id}
+            if booked is None:
+                return None
+            if account.has_booked(booked) is not True:
+                self._log.warning("walk_in_not_recognisable", bay=record.bay, session=str(booked.id))
+            return {"id": booked.id}
 
         op_id = op_id_of_walk_in(sold.session_id)
         effect = partial(self._effect, record.bay, sold.minutes)
@@ -71,7 +91,10 @@ class WalkIns:
             {"minutes": sold.minutes, "amount": sold.amount},
             send,
             partial(self._newest, op_id),
-            lambda rows: {"newest_id": max((row.id for row in rows), default=0)},
+            lambda rows: {
+                "newest_id": max((row.id for row in rows), default=0),
+                "newest_created_ms": max((row.created_at_ms for row in rows), default=None),
+            },
             effect,
         )
         settled = await self._once.carry_out(operation)
@@ -112,21 +135,36 @@ class WalkIns:
 
     def _effect(self, number: str, minutes: int, before: Facts, rows: tuple[ServerSession, ...]) -> Finding:
         taken = self._bays.get(number).numbers
-        like_ours = [
-            row
+        assert self._account is not None
+        booked_by_us = [
+            (row.id, booked)
             for row in rows
-            if row.id > before["newest_id"]
+            if _is_new(row, before)
             and str(row.id) not in taken
             and (row.bay_number, row.duration_min) == (number, minutes)
-            and self.is_walk_in(row)
+            and (booked := self._account.has_booked(row)) is not False
         ]
-        match like_ours:
+        match booked_by_us:
             case []:
                 return Finding(Effect.ABSENT)
-            case [row]:
-                return Finding(Effect.DONE, {"id": row.id})
-            case _:
+            case [(server_id, True)]:
+                return Finding(Effect.DONE, {"id": server_id})
+            case _:  # several, or one of nobody knows whom
                 return Finding(Effect.UNKNOWN)
+
+
+def _is_new(row: ServerSession, before: Facts) -> bool:
+    """Booked since. The server's numbers, or its clock, may have been set back; hardly both at once."""
+    newest_ms = before.get("newest_created_ms")  # not in journals of older versions
+    return row.id > before["newest_id"] or (newest_ms is not None and row.created_at_ms > newest_ms)
+
+
+def _folded(name: str) -> str:
+    return " ".join(name.split()).casefold()
+
+
+def _digits(phone_number: Secret) -> str:
+    return "".join(char for char in phone_number.reveal() if char.isdigit())
 
 
 def op_id_of_walk_in(session_id: str) -> str:

@@ -1,17 +1,24 @@
 """The site's central server, and what may be sold while it is away."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from bayd.settings.tables import Seconds, Table, WebAddress
 
 
+def _on_one_line(name: object) -> object:
+    """As a name is read from the server's answers."""
+    return " ".join(name.split()) if isinstance(name, str) else name
+
+
 class WalkIn(Table):
     """The customer under whom walk-ins are booked that staff sell at the bay. Nobody else may book under this
-    name: by it bayd tells its own bookings from others."""
+    number or name: by them bayd tells its own bookings from others."""
 
-    name: str = Field("Walk-in (bay)", min_length=1, max_length=100, description="Shown at the desk.")
+    name: Annotated[str, BeforeValidator(_on_one_line)] = Field(
+        "Walk-in (bay)", min_length=1, max_length=100, description="Shown at the desk."
+    )
     phone_number: str = Field(
         pattern=r"^\+?[0-9]{3,20}$",
         repr=False,

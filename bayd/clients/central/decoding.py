@@ -54,6 +54,7 @@ def decode_session(fields: ObjectReader) -> ServerSession:
     game = fields.find_decoded(decode_game, "game")
     last_player = fields.find_object("lastActiveSessionUser")
     customer = fields.find_object("billingUser")
+    phone = None if customer is None else customer.find_text("phoneNumber")
     return ServerSession(
         id=fields.get_id("id"),
         bay=decode_bay(fields.get_object("bay")),
@@ -72,6 +73,7 @@ def decode_session(fields: ObjectReader) -> ServerSession:
         players=fields.find_all(_decode_player, "sessionUsers"),
         last_active_player_id=None if last_player is None else last_player.find_whole("id"),
         customer_name=None if customer is None else customer.find_text("name"),
+        customer_phone=None if phone is None else Secret(phone),
         payment_pending=fields.find_whole("paymentPending"),
         payment_received=fields.find_whole("paymentReceived"),
     )

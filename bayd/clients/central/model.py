@@ -124,6 +124,7 @@ class ServerSession:
     players: tuple[ServerPlayer, ...] | None = None
     last_active_player_id: int | None = None
     customer_name: str | None = field(default=None, repr=False)
+    customer_phone: Secret | None = None
     payment_pending: int | None = None
     payment_received: int | None = None
 

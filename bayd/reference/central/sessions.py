@@ -50,8 +50,10 @@ def book(
 
 
 def _customer(ledger: Ledger, person: requests.Person) -> int:
-    """One user per phone number; the latest name stands."""
+    """One user per phone number; the latest name stands, or the first, as the settings want it."""
     found = ledger.find("SELECT id FROM users WHERE phone_number = :phone", phone=person.phone_number)
+    if found is not None and ledger.settings.keeps_first_name:
+        return int(found["id"])
     if found is not None:
         ledger.write("UPDATE users SET name = :name WHERE id = :id", name=person.name, id=found["id"])
         return int(found["id"])

@@ -53,6 +53,10 @@ class CentralSettings:
     """The status of the answer to a wrong `adminPassword` or `discount.password`. Not documented: a client
     may take 401 and 403 for a no to its own credentials."""
 
+    keeps_first_name: bool = False
+    """True: a customer whose phone number is known keeps the name of the first booking, whatever later ones
+    say. Not documented."""
+
     def __post_init__(self) -> None:
         if self.end_grace_min < 0:
             raise ValueError(f"end_grace_min is {self.end_grace_min:g}: give 0 or more booked minutes")
