@@ -1,4 +1,4 @@
-"""Listens: where it may, with how many connections, and how it stops.
+"""Listens: where it may, and how it stops.
 
 An address that this machine does not have (yet) costs no more than itself: a network card without a cable, a
 lease that is still awaited, a name that nobody resolves. It is tried again and again, the other addresses are
@@ -21,13 +21,13 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
 from bayd.ports import Log
+from bayd.web.connections import ConnectionLimits, Connections
 
 _STOP_WITHIN_S = 3.0
 _KEEP_ALIVE_S = 30.0  # also what a request may take until its head is complete
 _SLOW_LINES = 5  # in the log, …
 _SLOW_LINES_S = 60.0  # … in so much time: whoever drips into many connections does not fill the disk
 _LINGER_S = 1.0  # for the rest of a body that was refused, so that its sender can read why
-_CONNECTIONS_LIMIT = 512  # descriptors are for readers and dispensers, too
 _RETRY_S = 5.0  # an address that was not there
 # None: asyncio has passed over every address of a name. EAFNOSUPPORT: IPv6 is off.
 _ABSENT = frozenset({errno.EADDRNOTAVAIL, errno.ENETDOWN, errno.ENETUNREACH, errno.EAFNOSUPPORT, None})
@@ -36,7 +36,9 @@ _ABSENT = frozenset({errno.EADDRNOTAVAIL, errno.ENETDOWN, errno.ENETUNREACH, err
 class Listener:
     """Serves an application. `open` it (or `bind` it and `serve`), `run` it, `aclose` it."""
 
-    def __init__(self, runner: web.AppRunner, wire: logging.Logger, log: Log) -> None:
+    def __init__(
+        self, runner: web.AppRunner, wire: logging.Logger, limits: ConnectionLimits, log: Log
+    ) -> None:
         self._runner = runner
         self._log = log
         self._connect = partial(
@@ -47,6 +49,7 @@ class Listener:
             keepalive_timeout=_KEEP_ALIVE_S,
             lingering_time=_LINGER_S,
             slow=_SlowHeads(log).seen,
+            connections=Connections(limits, log),
         )
         self._servers: list[asyncio.Server] = []
         self._serving = False
@@ -60,9 +63,10 @@ class Listener:
         log: Log,
         *,
         local: socket.socket | None = None,
+        limits: ConnectionLimits | None = None,
     ) -> "Listener":
         """As `bind`, and serves at once."""
-        listener = await cls.bind(app, addresses, log, local=local)
+        listener = await cls.bind(app, addresses, log, local=local, limits=limits)
         try:
             await listener.serve()
         except OSError:
@@ -78,6 +82,7 @@ class Listener:
         log: Log,
         *,
         local: socket.socket | None = None,
+        limits: ConnectionLimits | None = None,
     ) -> "Listener":
         """Has the addresses, and answers nobody yet.
 
@@ -88,7 +93,7 @@ class Listener:
         wire.addHandler(_WireLog(log))
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=_STOP_WITHIN_S)
         await runner.setup()
-        listener = cls(runner, wire, log)
+        listener = cls(runner, wire, limits or ConnectionLimits(), log)
         try:
             for address in addresses:
                 if why := await listener._listen(address):
@@ -170,8 +175,7 @@ class Listener:
     def _accept(self) -> asyncio.Protocol:
         server = self._runner.server
         assert server is not None
-        full = len(server.connections) >= _CONNECTIONS_LIMIT
-        return _TurnedAway() if full else self._connect(server)
+        return self._connect(server)
 
     async def aclose(self) -> None:
         """Ends streams and idle connections at once; what is being answered has three seconds."""
@@ -198,12 +202,16 @@ class _Connection(RequestHandler):
     it closes a connection whose request does not come to an end of its head without a word.
     """
 
-    __slots__ = ("_head_begun", "_lost", "_slow")
+    __slots__ = ("_connections", "_head_begun", "_lost", "_owner", "_slow")
 
-    def __init__(self, manager: web.Server, *, slow: Callable[[str], None], **settings: Any) -> None:
+    def __init__(
+        self, manager: web.Server, *, slow: Callable[[str], None], connections: Connections, **settings: Any
+    ) -> None:
         """`slow` is told the address of whoever's head was given up."""
         super().__init__(manager, **settings)
         self._slow = slow
+        self._connections = connections
+        self._owner: str | None = None
         self._head_begun = False
         self._lost = False
 
@@ -218,8 +226,18 @@ class _Connection(RequestHandler):
             waits and self._request_count == before and bool(data.strip(b"\r\n") or self._head_begun)
         )
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._owner = self._connections.enter(transport)
+        if self._owner is not None:
+            super().connection_made(transport)
+        elif isinstance(transport, asyncio.Transport):
+            transport.abort()
+
     def connection_lost(self, exc: BaseException | None) -> None:
         self._lost = True
+        if self._owner is None:
+            return
+        self._connections.leave(self._owner)
         super().connection_lost(exc)
 
     def force_close(self) -> None:
@@ -274,9 +292,3 @@ class _WireLog(logging.Handler):
             self._log.info("request_malformed", error=type(error).__name__)
         elif error is not None:
             self._log.error("request_failed", exc_info=error)
-
-
-class _TurnedAway(asyncio.Protocol):
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.abort()

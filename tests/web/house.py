@@ -37,6 +37,7 @@ from bayd.web.bays import BayApi
 from bayd.web.browsers import COOKIE, WebSessions
 from bayd.web.commission import CommissionPages
 from bayd.web.commission_book import CommissionBook, changes
+from bayd.web.connections import ConnectionLimits
 from bayd.web.events import EventStreams, StreamLimits
 from bayd.web.feed import EventFeed
 from bayd.web.figures import FiguresPage
@@ -265,6 +266,7 @@ class House:
         self.executor: JournalExecutor = InlineJournalExecutor()
         self.connect: Connect = connect
         self.limits = RateLimits()
+        self.connection_limits = ConnectionLimits()
         self.allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1")
         self.stream_limits = StreamLimits()
         self.screens = Screens()
@@ -500,7 +502,13 @@ class House:
             self.routes, access, self.log, meter=self.counts, at_stop=[self.streams.close, readers.close]
         )
         self.local_socket = LocalSocket(self.socket, self.log)
-        return await Listener.open(app, [("127.0.0.1", 0)], self.log, local=self.local_socket.open())
+        return await Listener.open(
+            app,
+            [("127.0.0.1", 0)],
+            self.log,
+            local=self.local_socket.open(),
+            limits=self.connection_limits,
+        )
 
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.port}{path}"

@@ -5,6 +5,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -13,7 +14,9 @@ from aiohttp import web
 
 from bayd.settings.listening import ListenRefusedError, check_listen
 from bayd.web import listener as module
+from bayd.web.connections import ConnectionLimits, Connections
 from bayd.web.listener import Listener
+from tests.simulation.world import SimLog
 from tests.web.house import SCREEN, House
 
 
@@ -133,30 +136,70 @@ async def status_at(port: int) -> int:
         return answer.status
 
 
-async def test_connections_are_bounded_and_the_others_go_on(
-    house: House, monkeypatch: pytest.MonkeyPatch
+async def test_connections_are_bounded_and_the_last_are_for_the_tools(
+    closed_house: House, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(module, "_CONNECTIONS_LIMIT", 5)
-    open_ones = [await asyncio.open_connection("127.0.0.1", house.port) for _ in range(5)]
-    for _, writer in open_ones:
-        writer.write(b"GET /status")  # and never the rest
-        await writer.drain()
-    await asyncio.sleep(0.05)
-    reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
-    async with asyncio.timeout(20):
-        try:
-            assert await reader.read() == b""
-        except ConnectionError:
-            pass
-    for _, each in (*open_ones, (reader, writer)):
-        each.transport.abort()
-    async with asyncio.timeout(10):
-        while True:
+    closed_house.connection_limits = ConnectionLimits(all=6, for_the_socket=1)
+    closed_house.socket = tmp_path / "bayd.sock"
+    async with closed_house.open() as house:
+        # Idle ones, and ones that never come to an end of their head.
+        open_ones = [await asyncio.open_connection("127.0.0.1", house.port) for _ in range(5)]
+        for _, writer in open_ones[:2]:
+            writer.write(b"GET /status")
+        reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+        async with asyncio.timeout(20):
             try:
-                assert (await house.ask("GET", "/status")).status == 200
-                break
-            except OSError:
-                await asyncio.sleep(0.05)
+                assert await reader.read() == b""
+            except ConnectionError:
+                pass
+        (turned_away,) = [facts for _, event, facts in house.log.lines if event == "connection_turned_away"]
+        assert turned_away == {"address": "loopback", "connections": 5, "of_this_address": 5}
+        door = aiohttp.UnixConnector(str(house.socket))
+        async with (
+            aiohttp.ClientSession(connector=door) as tool,
+            tool.get("http://bayd/status") as answer,
+        ):
+            assert answer.status == 200
+        for _, each in (*open_ones, (reader, writer)):
+            each.transport.abort()
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    assert (await house.ask("GET", "/status")).status == 200
+                    break
+                except OSError:
+                    await asyncio.sleep(0)
+
+
+class From(asyncio.BaseTransport):
+    def __init__(self, *peer: object) -> None:
+        super().__init__({"peername": peer or ""})
+
+
+def test_a_machine_elsewhere_has_its_part_and_leaves_room_for_this_one() -> None:
+    log = SimLog()
+    limits = ConnectionLimits(all=10, of_one_address=3, for_this_machine=4, for_the_socket=2)
+    connections = Connections(limits, log)
+
+    def entered(*peer: object, times: int) -> list[str | None]:
+        return [connections.enter(From(*peer)) for _ in range(times)]
+
+    assert entered("203.0.113.7", 1, times=4) == ["203.0.113.7"] * 3 + [None]
+    network = "2001:db8:0:1::/64"
+    assert entered("2001:db8:0:1::5", 1, 0, 0, times=2) == [network] * 2
+    assert entered("2001:db8:0:1::6", 1, 0, 0, times=2) == [network, None]
+    assert entered("203.0.113.8", 1, times=1) == [None]
+    assert entered("127.0.0.1", 1, times=1) + entered("::1", 1, 0, 0, times=2) == ["loopback"] * 2 + [None]
+    assert entered(times=3) == ["local"] * 2 + [None]
+    assert [facts["address"] for _, _, facts in log.lines] == [
+        "203.0.113.7", network, "203.0.113.8", "loopback", "local",
+    ]  # fmt: skip
+    connections.leave("203.0.113.7")
+    assert entered("203.0.113.8", 1, times=1) == [None]  # the room is this machine's
+    for _ in range(2):
+        connections.leave("local")
+        connections.leave("loopback")
+    assert entered("203.0.113.8", 1, times=1) == ["203.0.113.8"]
 
 
 async def test_a_head_that_does_not_come_to_an_end_is_given_up(
@@ -180,13 +223,24 @@ async def test_a_head_that_does_not_come_to_an_end_is_given_up(
         assert reader.at_eof() or reader.exception() is not None
 
 
+async def can_connect(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except ConnectionError:
+        return False
+    writer.transport.abort()
+    return True
+
+
 async def test_a_request_under_way_is_answered_before_the_stop(house: House) -> None:
     await house.book()
     house.verifier.gate.clear()
     press = asyncio.gather(house.press("pin", {"pin": "246813"}))
     await house.verifier.reached.wait()
     stop = asyncio.gather(house.listener.aclose())
-    await asyncio.sleep(0.05)
+    async with asyncio.timeout(20):
+        while await can_connect(house.port):  # noqa: ASYNC110 # until the stop has begun
+            await asyncio.sleep(0)
     house.verifier.gate.set()
     (reply,) = await press
     assert reply.status == 200
