@@ -67,6 +67,11 @@ class Caller:
     def sees_names(self) -> bool:
         return self.actor is not None and self.actor.role in _SEES_NAMES
 
+    @property
+    def sees_bookings(self) -> bool:
+        """Who comes next is nothing for the screen at which the present guest stands."""
+        return self.actor is not None and self.actor.role is Role.STAFF
+
     def sees(self, bay: str) -> bool:
         return self.bay is None or self.bay == bay
 

@@ -137,7 +137,7 @@ class BayApi:
     async def show(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         number = self._number(request, caller)
         bay = self._bays.get(number)
-        document = self._views.show(bay, names=caller.sees_names)
+        document = self._views.show(bay, names=caller.sees_names, bookings=caller.sees_bookings)
         return tagged(request, document.model_dump_json(), self._views.still_life(bay, document))
 
     async def pin(self, request: web.Request, caller: Caller) -> web.StreamResponse:

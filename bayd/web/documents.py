@@ -217,6 +217,9 @@ class BayDocument(_Document):
     next_session_id: str | None = Field(description="Of the oldest booking: the one that `start` starts.")
     games: list[GameView] = Field(description="Offered at the screen: the session has none yet.")
     next_game: int | None = Field(description="Of the oldest booking.")
+    next_minutes: int | None = Field(description="Of the oldest booking; null for all but staff.")
+    next_player: str | None = Field(description="Whose it is: a display name; null for all but staff.")
+    walk_ins: bool = Field(description="Time can be sold at the bay (`walk-in`).")
     balls: BallsView = Field(description="Of the session in play, else of the last one.")
     pin: PadView
     devices: BayDevices
@@ -282,10 +285,21 @@ class StatusWarning(WarningView):
     bay: str | None = Field(None, description="null: beyond single bays.")
 
 
+class CallView(_Document):
+    """Somebody waits for staff."""
+
+    bay: str
+    kind: Literal["help", "time"] = Field(description="`time`: asks for more of it.")
+    minutes: Count | None = Field(description="Of `time`.")
+    amount: int | None = Field(description="The price that the screen showed for it.")
+    since_s: Duration
+
+
 class RangeDocument(_Document):
-    """What concerns the whole range, for the staff's board."""
+    """What concerns the whole range, for the pages of staff."""
 
     now: Time = Field(description="By the daemon's clock.")
+    calls: list[CallView] = Field(description="Who waits for staff, the longest first.")
     central: CentralSection
     warnings: list[StatusWarning]
 

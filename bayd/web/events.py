@@ -212,17 +212,17 @@ class EventStreams:
     def _publish(self, recorded: Recorded[e.Event]) -> None:
         if recorded.bay not in self._bays.bays:
             return
-        messages: dict[bool, bytes] = {}
+        messages: dict[tuple[bool, bool], bytes] = {}
         for viewer in tuple(self._viewers):
             if recorded.bay not in viewer.bays or viewer.over:
                 continue
             if len(viewer.buffer) >= self._limits.buffer:
                 self._cut_off(viewer)
                 continue
-            names = viewer.caller.sees_names
-            if names not in messages:
-                messages[names] = self._message(recorded, viewer)
-            viewer.buffer.append(messages[names])
+            sight = (viewer.caller.sees_names, viewer.caller.sees_bookings)
+            if sight not in messages:
+                messages[sight] = self._message(recorded, viewer)
+            viewer.buffer.append(messages[sight])
             viewer.changed.set()
 
     def _cut_off(self, viewer: _Viewer) -> None:
@@ -254,7 +254,9 @@ class EventStreams:
         return f"event: alive\ndata: {AliveDocument(bays=moving).model_dump_json()}\n\n".encode()
 
     def _state(self, number: str, viewer: _Viewer) -> BayDocument:
-        return self._views.show(self._bays.bays[number].bay, names=viewer.caller.sees_names)
+        caller = viewer.caller
+        bay = self._bays.bays[number].bay
+        return self._views.show(bay, names=caller.sees_names, bookings=caller.sees_bookings)
 
     def _bays_of(self, request: web.Request, caller: Caller) -> frozenset[str]:
         """Raises ProblemError."""

@@ -24,7 +24,7 @@ from bayd.web.documents import (
 from bayd.web.routes import Answer, Route
 from bayd.web.sparing import Sparing
 from bayd.web.tags import IF_NONE_MATCH, NOT_MODIFIED, TAG_HEADERS, tagged
-from bayd.web.views import BayViews, rfc3339
+from bayd.web.views import BayViews, calls_of, rfc3339
 
 Section = Callable[[], dict[str, Any]]
 
@@ -79,7 +79,7 @@ class StatusPages:
                 "GET",
                 "/api/v1/range",
                 self.show_range,
-                "What concerns the whole range: the central server, warnings beyond single bays",
+                "What concerns the whole range: who waits, the central server, warnings beyond single bays",
                 {
                     HTTPStatus.OK: Answer("The range", RangeDocument, headers=TAG_HEADERS),
                     HTTPStatus.NOT_MODIFIED: NOT_MODIFIED,
@@ -130,12 +130,17 @@ class StatusPages:
 
     async def show_range(self, request: web.Request, _caller: Caller) -> web.StreamResponse:
         document = self.range_document()
-        still = document.model_dump_json(exclude={"now": True, "central": {"oldest_s"}})
+        still = document.model_dump_json(
+            exclude={"now": True, "calls": {"__all__": {"since_s"}}, "central": {"oldest_s"}}
+        )
         return tagged(request, document.model_dump_json(), still)
 
     def range_document(self) -> RangeDocument:
+        now = self._clock.now()
+        calls = [call for task in self._bays.bays.values() for call in calls_of(task.bay, now)]
         return RangeDocument(
-            now=rfc3339(self._clock.now().wall_ms),
+            now=rfc3339(now.wall_ms),
+            calls=sorted(calls, key=lambda call: -call.since_s),
             central=CentralSection.model_validate(self._sections["central"]()),
             warnings=[StatusWarning(**warning) for warning in self._warnings()],
         )

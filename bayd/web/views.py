@@ -20,6 +20,7 @@ from bayd.web.documents import (
     BallsView,
     BayDevices,
     BayDocument,
+    CallView,
     DeviceView,
     DueView,
     ExtensionView,
@@ -78,14 +79,15 @@ class BayViews:
         self._players = players
         self._games = games
 
-    def show(self, bay: Bay, *, names: bool) -> BayDocument:
-        """`names` False: without anything that tells who plays."""
+    def show(self, bay: Bay, *, names: bool, bookings: bool = False) -> BayDocument:
+        """`names` False: without anything that tells who plays. `bookings`: also who comes next."""
         return bay_view(
             bay,
             self._clock.now(),
             self._bays.rules(bay.number),
             self._qod_state(bay.number),
             names=names,
+            bookings=bookings,
             queue_place=self._queue_place(bay.number),
             players=() if bay.session is None else self._players(bay.session.session_id),
             games=self._games(),
@@ -117,15 +119,17 @@ def bay_view(
     qod_state: str,
     *,
     names: bool,
+    bookings: bool = False,
     queue_place: int = 0,
     players: Sequence[Player] = (),
     games: Sequence[Game] = (),
 ) -> BayDocument:
-    """`names` False: without anything that tells who plays. `queue_place`: payouts before this bay's.
-    `games`: all that the central server lists.
+    """`names` False: without anything that tells who plays; `bookings`: also who comes next.
+    `queue_place`: payouts before this bay's. `games`: all that the central server lists.
     """
     session = bay.session
     asked = None if session is None else session.extension_asked
+    shown_next = bay.bookings[0] if bookings and bay.bookings else None
     return BayDocument(
         number=bay.number,
         phase=bay.phase,
@@ -139,6 +143,9 @@ def bay_view(
         next_session_id=bay.bookings[0].session_id if bay.bookings else None,
         games=[_game(game) for game in offered_games(bay, rules, games)],
         next_game=None if not bay.bookings or bay.bookings[0].game is None else bay.bookings[0].game.id,
+        next_minutes=None if shown_next is None else shown_next.minutes,
+        next_player=None if shown_next is None else shown_next.player,
+        walk_ins=rules.walk_ins,
         balls=_balls(bay, rules, queue_place),
         pin=PadView(tries_left=tries_left(bay, rules), locked_for_s=_locked_for_s(bay, now)),
         devices=BayDevices(
@@ -164,6 +171,25 @@ def bay_view(
         warnings=warnings_of(bay),
         version=bay.version,
     )
+
+
+def calls_of(bay: Bay, now: Instant) -> list[CallView]:
+    """Who waits for staff there."""
+    found = []
+    if (since_s := _help_for_s(bay, now)) is not None:
+        found.append(CallView(bay=bay.number, kind="help", minutes=None, amount=None, since_s=since_s))
+    asked = None if bay.session is None else bay.session.extension_asked
+    if asked is not None:
+        found.append(
+            CallView(
+                bay=bay.number,
+                kind="time",
+                minutes=asked.minutes,
+                amount=asked.amount,
+                since_s=_waits_s(asked, now),
+            )
+        )
+    return found
 
 
 def warnings_of(bay: Bay) -> list[WarningView]:

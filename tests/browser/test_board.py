@@ -1,6 +1,7 @@
 """What staff do at the board."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from playwright.async_api import BrowserContext, Page, Route, expect
@@ -135,6 +136,28 @@ async def test_staff_choose_the_game_of_a_session_that_has_none(
     assert (row.note.who, row.note.act, row.note.asked["game"]) == ("asha", "SelectGame", "Longest drive")
 
 
+async def test_a_booked_bay_says_for_whom_and_walk_ins_are_offered_where_they_can_be_sold(
+    house: House, context: BrowserContext
+) -> None:
+    await house.book(minutes=45)
+    no_walk_ins = house.bays.bays["110"]
+    page = await sign_in(house, context)
+    await expect(page.locator("#bay-109")).to_contain_text("Test Person, 45 minutes")
+    await page.get_by_test_id("open-109").click()
+    await expect(page.get_by_test_id("about")).to_contain_text("1 booking waits: Test Person, 45 minutes")
+    await page.keyboard.press("Escape")
+    await page.get_by_test_id("open-110").click()
+    await page.get_by_test_id("do-walk-in").click()
+    await expect(page.get_by_label("Amount, INR")).to_be_visible()
+    await page.get_by_test_id("field-payment").select_option("card")
+    await page.keyboard.press("Escape")
+    no_walk_ins.change_rules(replace(no_walk_ins.rules, walk_ins=False), dispenser="east")
+    await house.bays.submit("110", DeviceReported("reader", DeviceState.OK, ""))
+    await page.get_by_test_id("open-110").click()
+    await expect(page.get_by_test_id("dialog")).to_contain_text("Walk-ins are sold at the desk")
+    await expect(page.get_by_test_id("do-walk-in")).to_have_count(0)
+
+
 async def test_a_call_for_help_is_seen_and_answered(house: House, context: BrowserContext) -> None:
     await house.play()
     page = await sign_in(house, context)
@@ -163,6 +186,7 @@ async def test_a_request_for_time_is_approved(house: House, context: BrowserCont
     await house.press("extend", {"minutes": 30})
     page = await sign_in(house, context)
     await page.get_by_test_id("extend/approve-109").click()
+    await expect(page.get_by_label("Amount (empty: ₹600, the price shown), INR")).to_be_visible()
     assert await violations_of(page) == []
     await page.get_by_test_id("field-payment").select_option("on_account")
     await page.get_by_test_id("go").click()

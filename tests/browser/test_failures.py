@@ -213,7 +213,7 @@ async def test_an_operator_that_is_down_stops_no_play(bay: Bay) -> None:
     await bay.plays_on()
     await bay.house.press("help")
     await expect(bay.screen.get_by_test_id("help")).to_contain_text("Staff called")
-    await bay.staff_see("Low latency: degraded")
+    await bay.staff_see("Low latency: not to be had")
     await bay.staff_read("The mobile operator does not answer")
 
 

@@ -105,6 +105,22 @@ async def test_the_pages_behind_the_board_are_for_those_who_signed_in(house: Hou
         assert (await house.ask("GET", path, headers=staff, described=False)).status == 200
 
 
+async def test_the_first_paint_of_the_board_says_who_waits_and_what_is_owed(house: House) -> None:
+    await house.book("109", "6")
+    await house.play("110", "7", minutes=30)
+    await house.press("extend", {"minutes": 30}, bay="110", token=STAFF)
+    await house.press("help", token=STAFF, bay="110")
+    more = {"minutes": 15, "amount": 600, "payment": "on_account", "reason": "their card failed"}
+    await house.press("extend", more, bay="110", token=STAFF)
+    text = await page(house, "/")
+    assert text.index('id="bay-110"') < text.index('id="bay-109"')
+    assert 'data-testid="call-help-110"' in text
+    assert "Bay 110 calls for help" in text
+    assert "Due: INR 600" in text
+    assert "Test Person, 60 minutes" in text  # who is booked, for staff alone
+    assert "60 minutes" not in await page(house, "/", TECHNICIAN)
+
+
 async def test_the_board_tells_strangers_no_name(house: House) -> None:
     await house.play()
     await house.bays.submit("110", i.Hold(i.Actor(Role.STAFF, "anna"), "x"))

@@ -248,6 +248,32 @@ async def test_the_range_tells_what_concerns_all_bays(house: House) -> None:
     assert same.status == 304
 
 
+async def test_the_range_tells_who_waits_for_staff_the_longest_first(house: House) -> None:
+    await house.play()
+    await house.press("extend", {"minutes": 30})
+    await house.press("help", token=STAFF, bay="110")
+    house.clock.go_on(5_000)
+    reply = await house.ask("GET", "/api/v1/range")
+    calls = [(call["bay"], call["kind"], call["minutes"]) for call in reply.json["calls"]]
+    assert sorted(calls) == [("109", "time", 30), ("110", "help", None)]
+    assert all(call["since_s"] >= 5 for call in reply.json["calls"])
+    house.clock.go_on(1_000)  # that they wait on is no news
+    headers = {"If-None-Match": reply.headers["ETag"]}
+    assert (await house.ask("GET", "/api/v1/range", headers=headers)).status == 304
+
+
+async def test_who_comes_next_is_for_staff_alone(house: House) -> None:
+    await house.book(minutes=45)
+
+    async def seen(token: str | None) -> tuple[object, object]:
+        bay = (await house.ask("GET", "/api/v1/bays/109", token=token)).json
+        return bay["next_minutes"], bay["next_player"]
+
+    assert await seen(STAFF) == (45, PLAYER)
+    for token in (SCREEN, TECHNICIAN):
+        assert await seen(token) == (None, None)
+
+
 async def test_a_warning_that_only_the_daemon_finds_at_a_bay_is_shown_with_the_bay_everywhere(
     house: House,
 ) -> None:

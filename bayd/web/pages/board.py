@@ -4,7 +4,8 @@ Whoever is not signed in sees what `/status` says to everybody, without a name, 
 """
 
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from functools import partial
 from http import HTTPStatus
@@ -17,7 +18,7 @@ from bayd.ports import Clock
 from bayd.runtime.range import Range
 from bayd.settings import Staff
 from bayd.web.access import Caller
-from bayd.web.documents import BayDocument, DeviceView, ModeView, RangeDocument
+from bayd.web.documents import BayDocument, CallView, DeviceView, ModeView, RangeDocument, StatusWarning
 from bayd.web.pages.files import StaticFiles
 from bayd.web.pages.markup import Html, el
 from bayd.web.pages.screen import LANGUAGES, to_bay
@@ -127,6 +128,11 @@ class BoardFrame:
         today = datetime.fromtimestamp(now_wall_ms / 1000, UTC).astimezone(self.zone).date()
         return f"{then:%H:%M}" if then.date() == today else f"{then:%Y-%m-%d %H:%M}"
 
+    def warning(self, warning: StatusWarning) -> str:
+        """What is to be looked at, and where."""
+        text = self.words.warning(warning.code, warning.text)
+        return text if warning.bay is None else self.words.say("range.at", bay=warning.bay, text=text)
+
     def price(self, amount: int) -> str:
         return f"{self.currency} {amount}".strip()
 
@@ -155,7 +161,7 @@ class BoardPage:
         self._views = views
         self._range_now = range_now
         self._clock = clock
-        self._for_strangers = Sparing(partial(self._body, names=False))
+        self._for_strangers = Sparing(partial(self._body, names=False, bookings=False))
 
     def routes(self) -> list[Route]:
         answers = {HTTPStatus.OK: Answer("The page", media_types=("text/html",))}
@@ -164,12 +170,20 @@ class BoardPage:
     async def show(self, _request: web.Request, caller: Caller) -> web.StreamResponse:
         if caller.bay is not None:
             return to_bay(caller.bay)
-        body = self._for_strangers.get() if caller.actor is None else self._body(names=caller.sees_names)
+        body = (
+            self._for_strangers.get()
+            if caller.actor is None
+            else self._body(names=caller.sees_names, bookings=caller.sees_bookings)
+        )
         return self._frame.page("board", body, caller, module="board/main.js")
 
-    def _body(self, *, names: bool) -> list[Html]:
+    def _body(self, *, names: bool, bookings: bool) -> list[Html]:
         said = self._frame.words
-        documents = [self._views.show(task.bay, names=names) for task in self._bays.bays.values()]
+        documents = [
+            self._views.show(task.bay, names=names, bookings=bookings) for task in self._bays.bays.values()
+        ]
+        documents.sort(key=lambda bay: (-_urgency(bay), _natural(bay.number)))
+        now = self._range_now()
         as_of = self._frame.time_of_day(self._clock.now().wall_ms)
         return [
             el("div", id="band"),
@@ -178,24 +192,40 @@ class BoardPage:
                 el("h1", said.say("board.title"), class_="unseen"),
                 el("div", id="entry"),
                 el("noscript", el("p", said.say("login.script"), class_="note")),
-                el("section", id="calls", class_="calls", aria_label=said.say("calls.title")),
-                self._range_part(),
+                self._calls_part(now.calls),
+                self._range_part(now),
                 self._table(documents),
                 el("p", said.say("stale.page", time=as_of), id="as-of", class_="as-of"),
                 id="board",
             ),
         ]
 
-    def _range_part(self) -> Html:
+    def _calls_part(self, calls: Sequence[CallView]) -> Html:
+        """Who waits; the script draws the same, to be answered."""
+        said = self._frame.words
+        items = []
+        for call in calls:
+            help_or_time = said.say("calls.help", bay=call.bay)
+            if call.minutes is not None:
+                help_or_time = said.say("calls.time", bay=call.bay, count=call.minutes)
+            since = said.say("calls.since", time=clock_text(call.since_s))
+            text = el("div", el("strong", help_or_time), el("span", since), class_="call-text")
+            items.append(el("li", text, class_="call", data_testid=f"call-{call.kind}-{call.bay}"))
+        return el(
+            "section",
+            *((el("h2", said.say("calls.title"), class_="calls-title"), el("ul", *items)) if items else ()),
+            id="calls",
+            class_="calls",
+            aria_label=said.say("calls.title"),
+        )
+
+    def _range_part(self, now: RangeDocument) -> Html:
         """What concerns all bays; the script draws the same."""
-        said, now = self._frame.words, self._range_now()
+        said = self._frame.words
         texts = []
         if not now.central.online:
             texts.append(said.say("range.central_away", count=now.central.outbox))
-        for warning in now.warnings:
-            key = f"warning.{warning.code}"
-            text = said.say(key) if said.has(key) else warning.text
-            texts.append(text if warning.bay is None else f"{warning.bay}: {text}")
+        texts += [self._frame.warning(warning) for warning in now.warnings]
         return el(
             "section",
             *(el("p", text, class_="look") for text in texts),
@@ -225,7 +255,7 @@ class BoardPage:
     def _row(self, bay: BayDocument) -> Html:
         said = self._frame.words
         session, game, phase = bay.session, None, bay.phase.value
-        left = ends = player = balls = level = ""
+        left = ends = player = balls = level = coming = ""
         if session is not None:
             left = clock_text(session.remaining_s)
             ends = (
@@ -233,6 +263,9 @@ class BoardPage:
             )
             player, game = session.player or said.say("bay.guest"), session.game
             balls = said.say("bay.balls", counted=bay.balls.counted, read=bay.balls.read)
+        elif bay.next_minutes is not None:
+            guest = bay.next_player or said.say("bay.guest")
+            coming = said.say("bay.next", player=guest, count=bay.next_minutes)
         if bay.balls.machine and bay.balls.level != "unknown":
             level = said.say("bay.level", level=said.say(f"level.{bay.balls.level}"))
         return el(
@@ -248,14 +281,27 @@ class BoardPage:
                 "td",
                 el("span", player, class_="name", title=player) if player else None,
                 _quiet("" if game is None else game.name),
+                _quiet(coming),
             ),
             el("td", balls, _quiet(level)),
             el("td", *self._devices(bay), class_="devices"),
-            el("td", *(el("p", warning.text, class_="look") for warning in bay.warnings), class_="looks"),
+            el("td", *self._looks(bay), class_="looks"),
             el("td", class_="open-cell"),
             id=f"bay-{bay.number}",
             data_bay=bay.number,
+            data_urgent=_urgency(bay),
         )
+
+    def _looks(self, bay: BayDocument) -> list[Html]:
+        said = self._frame.words
+        found = [el("p", said.warning(one.code, one.text), class_="look") for one in bay.warnings]
+        if bay.pin.locked_for_s > 0:
+            text = said.say("bay.pad", time=clock_text(bay.pin.locked_for_s))
+            found.append(el("p", text, class_="look"))
+        if bay.dues:
+            due = self._frame.price(sum(due.amount for due in bay.dues))
+            found.append(el("p", said.say("bay.due", price=due), class_="due"))
+        return found
 
     def _state_texts(self, bay: BayDocument) -> list[str]:
         """Why and since when it is so; its mode where that is not the usual one."""
@@ -298,6 +344,21 @@ class BoardPage:
             # Nobody reports of screens but those who pair them: see Screens.
             if name != "screen" or view.state != "unknown"
         ]
+
+
+def _urgency(bay: BayDocument) -> int:
+    """As the script has it: who waits for staff, what is to be looked at, what is owed or locked."""
+    if bay.help_called or bay.extension.asked is not None:
+        return 3
+    if bay.warnings:
+        return 2
+    return 1 if bay.dues or bay.pin.locked_for_s > 0 else 0
+
+
+def _natural(number: str) -> list[tuple[int, int, str]]:
+    """Bay 9 before bay 10."""
+    parts = re.findall(r"\d+|\D+", number)
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
 
 
 def _quiet(text: str) -> Html | None:

@@ -65,10 +65,7 @@ class HandoverPage:
             self._section("closed", [self._closed(bay) for bay in bays if bay.phase in _CLOSED]),
             self._section(
                 "warnings",
-                [
-                    f"{said.say('handover.range') if warning.bay is None else warning.bay}: {warning.text}"
-                    for warning in status.warnings
-                ],
+                [self._frame.warning(warning) for warning in status.warnings],
             ),
             class_="handover",
         )

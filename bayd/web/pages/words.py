@@ -16,6 +16,11 @@ class Words:
     def has(self, key: str) -> bool:
         return key in self._texts
 
+    def warning(self, code: str, text: str) -> str:
+        """`text`, the daemon's own words, stands where the catalogue wants it, or alone."""
+        key = f"warning.{code}"
+        return self.say(key, text=text) if self.has(key) else text
+
     def say(self, key: str, **values: object) -> str:
         """With `count` there are two texts, as in the scripts."""
         if "count" in values:

@@ -13,6 +13,8 @@ function payment(...kinds) {
 
 const NUMBER = (name, { required = true, low = 0, high = 1_000_000, value = null, label = name } = {}) => ({ name, kind: "number", required, low, high, value, label });
 
+const AMOUNT = (more = {}) => ({ ...NUMBER("amount", more), values: more.values, money: true });
+
 /** Of whom a press was thought: when another plays or waits by then, the daemon refuses it. */
 const session = (bay) => ({ session_id: bay.session.id });
 const asked = (bay) => ({ session_id: bay.session.id, request_id: bay.extension.asked.request_id });
@@ -23,7 +25,9 @@ export const ACTS = {
   "extend/approve": {
     when: (bay) => bay.extension.asked !== null,
     meant: asked,
-    fields: () => [payment("cash", "card", "on_account"), NUMBER("amount", { required: false, label: "amount_default" })],
+    fields: ({ extension: { asked } }, board) => [
+      payment("cash", "card", "on_account"),
+      asked.amount === null ? AMOUNT() : AMOUNT({ required: false, label: "amount_default", values: { price: board.words.price(asked.amount, board.page.currency) } })],
   },
   "extend/decline": { when: (bay) => bay.extension.asked !== null, meant: asked, fields: reason },
   start: {
@@ -31,11 +35,14 @@ export const ACTS = {
     meant: (bay) => ({ session_id: bay.next_session_id }),
     fields: reason,
   },
-  "walk-in": { when: (bay) => bay.booked === 0 && OPEN(bay), fields: () => [NUMBER("minutes", { low: 1, high: 1440, value: 60 }), NUMBER("amount"), REASON] },
+  "walk-in": {
+    when: (bay) => bay.walk_ins && bay.booked === 0 && OPEN(bay),
+    fields: () => [NUMBER("minutes", { low: 1, high: 1440, value: 60 }), AMOUNT(), payment("cash", "card"), REASON],
+  },
   extend: {
     when: PLAYED,
     meant: session,
-    fields: () => [NUMBER("minutes", { low: 1, high: 1440, value: 15 }), NUMBER("amount", { required: false }), payment("desk", "cash", "card", "on_account"), REASON],
+    fields: () => [NUMBER("minutes", { low: 1, high: 1440, value: 15 }), AMOUNT({ required: false }), payment("desk", "cash", "card", "on_account"), REASON],
   },
   pause: { when: (bay) => bay.phase === "playing", meant: session, fields: reason },
   resume: { when: (bay) => bay.phase === "paused", meant: session, fields: none },
@@ -66,7 +73,7 @@ export const ACTS = {
   "conflicts/settle": {
     when: (bay) => bay.warnings.some((one) => one.conflict !== null),
     fields: (bay) => [
-      { name: "conflict", kind: "choice", choices: () => bay.warnings.filter((one) => one.conflict !== null).map((one) => [one.conflict, one.text]) },
+      { name: "conflict", kind: "choice", choices: (words) => bay.warnings.filter((one) => one.conflict !== null).map((one) => [one.conflict, words.warning(one)]) },
       REASON],
   },
   refill: { when: (bay) => bay.balls.machine, technician: true, fields: () => [NUMBER("balls", { required: false })] },

@@ -128,9 +128,9 @@ export class Board {
       this.draw();
     }
     const texts = central.online ? [] : [words.say("range.central_away", { count: central.outbox })];
-    for (const { code, bay, text } of warnings) {
-      const said = words.has(`warning.${code}`) ? words.say(`warning.${code}`) : text;
-      texts.push(bay === null ? said : `${bay}: ${said}`);
+    for (const warning of warnings) {
+      const said = words.warning(warning);
+      texts.push(warning.bay === null ? said : words.say("range.at", { bay: warning.bay, text: said }));
     }
     rebuild(this.range, texts, () => texts.map((text) => this.look(text)));
   }

@@ -55,22 +55,29 @@ export class BayDialog extends Dialog {
   constructor(board, number) {
     super(board);
     this.number = number;
+    this.about = h("ul.about", { "data-testid": "about" });
     this.list = h("div.acts");
   }
 
   open() {
-    this.show(`${this.words.say("bays.bay")} ${this.number}`, this.list);
+    this.show(`${this.words.say("bays.bay")} ${this.number}`, this.about, this.list);
     this.list.querySelector("button")?.focus();
   }
 
   changed() {
-    const names = actsOf(this.board.rows.get(this.number).state, this.board.page.me.role);
-    rebuild(this.list, names, () => {
+    const row = this.board.rows.get(this.number);
+    const names = actsOf(row.state, this.board.page.me.role);
+    const about = row.about();
+    const missing = this.board.page.me.role === "staff" && !row.state.walk_ins && row.state.phase === "free";
+    rebuild(this.about, about, () => about.map((text) => h("li", {}, text)));
+    show(this.about, about.length > 0);
+    rebuild(this.list, [names, missing], () => {
       if (names.length === 0) return [h("p", {}, this.words.say("act.none"))];
-      return names.map((name) => h(`button.press${ACTS[name].danger ? ".danger" : ""}`, {
+      const acts = names.map((name) => h(`button.press${ACTS[name].danger ? ".danger" : ""}`, {
         type: "button", "data-testid": `do-${name}`,
         onclick: () => { this.root.close(); this.board.beginAct(name, this.number); },
       }, this.words.say(`act.${name}`)));
+      return missing ? [...acts, h("p.quiet.no-walk-ins", {}, this.words.say("act.walk-in_off"))] : acts;
     });
     super.changed();
   }
@@ -127,7 +134,9 @@ export class ActDialog extends Dialog {
   }
 
   labelled(field, input) {
-    const label = h("label", { for: input.id }, this.words.say(`field.${field.label ?? field.name}`));
+    const text = this.words.say(`field.${field.label ?? field.name}`, field.values);
+    const { currency } = this.board.page;
+    const label = h("label", { for: input.id }, field.money && currency ? this.words.say("field.in", { field: text, currency }) : text);
     return h(`div.field.field-${field.kind}`, {}, ...(field.kind === "check" ? [input, label] : [label, input]));
   }
 

@@ -73,19 +73,19 @@ export class Row {
     const small = (text) => h("span.quiet", {}, text);
     const phase = h("span.phase", { "data-phase": state.phase, "data-testid": `phase-${number}` }, icon(PHASE_ICONS[state.phase]), words.say(`phase.${state.phase}`));
     const player = session === null ? null : session.player ?? words.say("bay.guest");
-    const looks = this.looks();
     return [
       h("th", { scope: "row" }, number),
       h("td", {}, phase, state.booked > 0 ? small(words.say("bay.booked", { count: state.booked })) : null, ...this.stateTexts().map(small)),
       h("td", {}, session ? h("span.left", { "data-testid": `left-${number}` }) : null,
         session && !session.paused ? small(words.say("bay.ends", { time: board.timeOfDay(session.ends_at) })) : null),
-      h("td", {}, player === null ? null : h("span.name", { title: player }, player), session?.game ? small(session.game.name) : null),
+      h("td", {}, player === null ? null : h("span.name", { title: player }, player), session?.game ? small(session.game.name) : null,
+        ...(session === null ? this.nextTexts().map(small) : [])),
       h("td", {}, session ? words.say("bay.balls", { counted: balls.counted, read: balls.read }) : null,
         balls.balance > 0 ? small(words.say("bay.balance", { owed: balls.balance })) : null,
         session && balls.left !== null && balls.limit !== null ? small(words.say("bay.left", { left: balls.left, limit: balls.limit })) : null,
         balls.machine && balls.level !== "unknown" ? small(words.say("bay.level", { level: words.say(`level.${balls.level}`) })) : null),
       h("td.devices", {}, ...this.devices()),
-      h("td.looks", {}, ...looks),
+      h("td.looks", {}, ...this.looks()),
       h("td.open-cell", {}, h("button", {
         type: "button", "data-testid": `open-${number}`, "aria-label": words.say("bays.open", { bay: number }),
         onclick: () => new BayDialog(board, number).open(),
@@ -108,6 +108,19 @@ export class Row {
     return texts.filter(Boolean);
   }
 
+  /** Who comes next, for whom how long: for staff alone. */
+  nextTexts() {
+    const { state: { next_minutes: minutes, next_player: player }, board: { words } } = this;
+    return minutes === null ? [] : [words.say("bay.next", { player: player ?? words.say("bay.guest"), count: minutes })];
+  }
+
+  /** What the bay's dialog says of it, above what can be done. */
+  about() {
+    const { state, board: { words } } = this;
+    const booked = state.booked > 0 ? [[words.say("bay.booked", { count: state.booked }), ...this.nextTexts()].join(": ")] : [];
+    return [[words.say(`phase.${state.phase}`), ...this.stateTexts()].join(", "), ...booked, ...state.warnings.map((one) => words.warning(one))];
+  }
+
   devices() {
     const { state, board: { words } } = this;
     const chips = [];
@@ -116,14 +129,15 @@ export class Row {
       if (name === "screen" && is === "unknown") continue; // nobody reports of screens but those who pair them
       chips.push(h("span.device", { "data-state": is, title: reason || null }, icon(DEVICE_ICONS[is]), `${words.say(`device.${name}`)}: ${words.say(`device_state.${is}`)}`));
     }
-    if (state.qod.state !== "off") chips.push(h("span.device", { "data-state": "plain" }, icon("clock"), `${words.say("device.qod")}: ${state.qod.state.replaceAll("_", " ")}`));
+    const qod = `qod.${state.qod.state}`; // none for off, idle and ended: nobody needs it there
+    if (words.has(qod)) chips.push(h("span.device", { "data-state": "plain" }, icon("clock"), `${words.say("device.qod")}: ${words.say(qod)}`));
     return chips;
   }
 
   looks() {
     const { state, board } = this;
     const { words } = board;
-    const found = state.warnings.map(({ text, since }) => board.look(text, since));
+    const found = state.warnings.map((one) => board.look(words.warning(one), one.since));
     if (this.drawnLocked) found.push(h("p.look", {}, icon("lock"), h("span.pad-left", {})));
     const due = state.dues.reduce((sum, one) => sum + one.amount, 0);
     if (state.dues.length > 0) found.push(h("p.due", {}, words.say("bay.due", { price: words.price(due, board.page.currency) })));

@@ -51,6 +51,11 @@ export class Words {
     });
   }
 
+  /** `text`, the daemon's own words, stands where the catalogue wants it, or alone. */
+  warning({ code, text }) {
+    return this.has(`warning.${code}`) ? this.say(`warning.${code}`, { text }) : text;
+  }
+
   /** Why the daemon refused, by its stable code. */
   refusal(code) {
     return this.say(this.has(`refusal.${code}`) ? `refusal.${code}` : "refusal.other");
