@@ -452,9 +452,10 @@ async def test_pages_that_cannot_be_had_hide_no_other_booking(quick_path: Path) 
 async def test_a_session_without_a_number_costs_itself(quick_path: Path) -> None:
     async with central_world(quick_path, "minimal") as world, world.up():
         assert world.minimal is not None
+        await world.knows(await world.book("101", 60))
+        world.minimal.bookings[0].id = 0
+        await asyncio.sleep(60)
         fine = await world.book("102", 45)
-        await world.book("101", 60)
-        world.minimal.bookings[1].id = 0
         await world.until(lambda: bool(world.bay("102").bookings), 30)
         assert world.bay("102").bookings[0].session_id == str(fine["id"])
         assert world.parts.poller.view.online
