@@ -8,12 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bayd.core.model import DeviceState, Mode, Phase
-from bayd.core.qos_lease import STATE_NAMES
 from bayd.web.pages.files import DIRECTORY, StaticFiles
 from bayd.web.pages.markup import el, join
 from bayd.web.pages.shell import POLICY
-from tests.test_docs import warning_codes
 from tests.web.house import STAFF, House
 
 CATALOGUES = sorted((DIRECTORY / "i18n").glob("*.json"))
@@ -140,19 +137,6 @@ def test_every_language_says_the_same(page: str) -> None:
             assert text.strip() == text != "", f"{name}: {key}"
             places = set(re.findall(r"\{\w+\}", text))
             assert places == set(re.findall(r"\{\w+\}", english[key])), f"{name}: {key}"
-
-
-def test_what_the_daemon_says_by_code_has_words_in_every_language() -> None:
-    words = json.loads((DIRECTORY / "i18n/board.hi.json").read_text())
-    wanted = {f"warning.{code}" for code in warning_codes()}
-    wanted |= {f"phase.{phase}" for phase in Phase} | {f"mode.{mode}" for mode in Mode}
-    wanted |= {f"device_state.{state}" for state in DeviceState}
-    assert wanted <= words.keys()
-    assert {key for key in words if key.startswith("warning.")} <= wanted
-    # A session that is none, or over, is no news to staff.
-    assert {f"qod.{state}" for state in STATE_NAMES if state not in ("idle", "ended")} == {
-        key for key in words if key.startswith("qod.")
-    }
 
 
 def test_scripts_write_no_markup() -> None:

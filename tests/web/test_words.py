@@ -10,9 +10,11 @@ import pytest
 
 import bayd
 from bayd.core.model import DeviceState, Mode, Phase
+from bayd.core.qos_lease import STATE_NAMES
 from bayd.web.day import What
 from bayd.web.pages import board, devices
 from bayd.web.pages.files import DIRECTORY
+from tests.test_docs import warning_codes
 
 _PACKAGE = Path(bayd.__file__).parent
 _KEY = r"[a-z_]+(?:\.[\w/-]+)+"
@@ -97,7 +99,7 @@ BAY = Catalogue("bay", ("bay", "lib"), ("pages/screen",), {"refusal": _GUESTS_RE
 BOARD = Catalogue(
     "board",
     ("board", "devices"),
-    ("pages/board", "pages/day", "pages/devices", "pages/handover", "day"),
+    ("pages/board", "pages/day", "pages/devices", "pages/handover", "pages/words", "day"),
     {
         "act": _acts(),
         "bays": frozenset(board._COLUMNS),
@@ -106,7 +108,9 @@ BOARD = Catalogue(
             (*devices._PLOTS, *devices._READER, *devices._PORT, *devices._MACHINE, "readers", "dispensers")
         ),
         "handover": _sections(),
-        "warning": frozenset(("disk_full", "journal_stalled", "qod_operator_away")),
+        "warning": frozenset(warning_codes()),
+        # A session that is none, or over, is no news to staff.
+        "qod": frozenset(STATE_NAMES) - {"idle", "ended"},
         "device": frozenset(("reader", "dispenser", "screen")),
         "device_state": frozenset((*DeviceState, "none")),
         "field": _fields(),
