@@ -29,12 +29,12 @@ def _acts() -> frozenset[str]:
 def _fields() -> frozenset[str]:
     """A label stands for the name where there is one."""
     text = (DIRECTORY / "board/acts.js").read_text()
-    labelled = dict(re.findall(r'NUMBER\("(\w+)", \{[^}]*label: "(\w+)"', text))
+    labels = set(re.findall(r'label: "(\w+)"', text))
     names = set(re.findall(r'(?:NUMBER\(|name: )"(\w+)"', text))
-    asked_without = set(re.findall(r'NUMBER\("(\w+)"(?:\)|, \{(?![^}]*label))', text)) | set(
+    asked_without = set(re.findall(r'NUMBER\("(\w+)"(?:\)|, more\)|, \{(?![^}]*label))', text)) | set(
         re.findall(r'name: "(\w+)"', text)
     )
-    return frozenset((names & asked_without) | set(labelled.values()))
+    return frozenset((names & asked_without) | labels)
 
 
 def _sections() -> frozenset[str]:
