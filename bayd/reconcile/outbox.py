@@ -55,7 +55,7 @@ _CURSOR_LAG = 50  # events without a message may be passed over so long before t
 _RETRY_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 _UNAUTHORISED_RETRY_S = 60.0
 _DISK_RETRY_S = 1.0
-_LANE_RETRY_S = 0.5
+_LANE_RETRY_S = 2.0
 # Begin the reasons of what is tried again by itself.
 _ALONE = "alone in failing for an hour"
 _BEHIND = "after item"
@@ -316,10 +316,12 @@ class CentralOutbox:
             await self._retry(lane, record.event.seq, order=record.seq)
             return
         if isinstance(record.event, e.SessionMovedIn):
-            await self._wait_for(record.event.come_from, record.seq)
+            await self._wait_for(lane, record.event.come_from, record.seq)
             return
         if isinstance(record.event, e.SessionMovedAway):
-            await self._wait_for(record.event.to, record.seq)
+            await self._wait_for(lane, record.event.to, record.seq)
+            if record.seq in lane.dropped:
+                return
         session_id = session_of(record.event)
         if isinstance(record.event, e.SessionEnded):
             await self._tell_before_end(lane, session_id)
@@ -357,11 +359,12 @@ class CentralOutbox:
     async def _parked_of(self, session_id: str) -> list[Parked]:
         return await self._durably(partial(self._journal.parked, SINK, session_id=session_id))
 
-    async def _wait_for(self, number: str, seq: int) -> None:
-        """Until the lane of that bay is done with all before `seq`."""
-        lane = self._lanes.get(number)
-        while lane is not None and not await self._is_past(lane, seq):  # noqa: ASYNC110 # hours, if need be
-            await asyncio.sleep(_LANE_RETRY_S)
+    async def _wait_for(self, lane: _Lane, number: str, seq: int) -> None:
+        """Until the lane of that bay is done with all before `seq`, or staff have dropped the item."""
+        other = self._lanes.get(number)
+        while other is not None and not await self._is_past(other, seq):
+            if await self._is_dropped_within(lane, seq, _LANE_RETRY_S):
+                return
 
     async def _is_past(self, lane: _Lane, seq: int) -> bool:
         if any(record.seq < seq for record in lane.queue):

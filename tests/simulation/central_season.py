@@ -411,6 +411,9 @@ class Audit:
     def _shown(self) -> dict[str, str]:
         return {server_id: row["bay"]["number"] for server_id, row in self._rows.items()}
 
+    def server_id(self, session_id: str) -> str:
+        return self._numbers.get(session_id, session_id)
+
     def sessions(self) -> list[str]:
         return list(self._started)
 

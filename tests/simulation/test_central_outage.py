@@ -7,15 +7,29 @@ from pathlib import Path
 
 import pytest
 
+from bayd.core import events as e
 from bayd.core import inputs as i
-from bayd.core.model import Game, Phase, StartedBy
-from tests.reconcile.central_world import SCREEN, STAFF, CentralWorld, Fault, Seen, central_world
-from tests.simulation.central_season import LAWFUL, Json, Season
+from bayd.core.model import Game, Payment, PayoutEnd, Phase, StartedBy
+from bayd.core.rules import Rules
+from bayd.journal import Recorded
+from tests.reconcile.central_world import (
+    ADMIN_PASSWORD,
+    SCREEN,
+    STAFF,
+    CentralWorld,
+    Fault,
+    Seen,
+    central_world,
+)
+from tests.simulation.central_season import LAWFUL, Audit, Season
 
 pytestmark = pytest.mark.virtual_time
 BAYS = tuple(str(101 + n) for n in range(8))
 FULL = pytest.param(8, 24 * 3600, marks=[pytest.mark.soak, pytest.mark.timeout(0)], id="a-day")
 GAME = Game(2, "GAME 2", 30)
+SPARE = "120"  # where the first bay's guests move to
+BALLS = 10  # of each guest
+ON_ACCOUNT = Payment.ON_ACCOUNT
 SOLD_AT = (3, 4)  # nobody is booked there any more: walk-ins
 
 
@@ -24,7 +38,10 @@ async def test_what_was_played_without_the_server_is_told_in_order_and_once(
     quick_path: Path, bays: int, outage_s: int
 ) -> None:
     numbers = BAYS[:bays]
-    async with central_world(quick_path, bays=numbers, poll_s=15) as world:
+    async with central_world(
+        quick_path, bays=(*numbers, SPARE), rules=Rules(dispenser="east"), poll_s=15
+    ) as world:
+        world.admin_password = ADMIN_PASSWORD
         season = Season(world, LAWFUL, operations=0, seed=1)
         async with world.up():
             for number in numbers:
@@ -36,14 +53,17 @@ async def test_what_was_played_without_the_server_is_told_in_order_and_once(
                 await world.knows(session)
             world.wire.down = True
             for round_ in range(2):
-                await evening(world, season, round_, outage_s // 24)
+                await evening(world, season, numbers, round_, outage_s // 24)
         async with world.up():  # the PC had a power cut
             for round_ in range(2, 5):
-                await evening(world, season, round_, outage_s // 24)
+                await evening(world, season, numbers, round_, outage_s // 24)
             await asyncio.sleep(max(0, outage_s - asyncio.get_running_loop().time()))
             waiting = world.parts.outbox.view()
-            assert waiting.waiting == bays * (5 * 4 + len(SOLD_AT)), (
-                "a start, a game, an extension, an end; a walk-in's sale"
+            dues = sum(
+                payment_of(place, round_) is ON_ACCOUNT for place in range(bays) for round_ in range(5)
+            )
+            assert waiting.waiting == bays * (5 * 4 + len(SOLD_AT)) + dues + 5 * 2, (
+                "a start, a game, an extension, an end; a walk-in's sale; dues; both halves of a move"
             )
             world.wire.seen.clear()
             world.wire.down = False
@@ -53,6 +73,7 @@ async def test_what_was_played_without_the_server_is_told_in_order_and_once(
             real_s = time.perf_counter() - real_s
             told = [one for one in world.wire.seen if one.method != "GET" and one.path != "/bay"]
             audit = await season.settle()
+            events = [(record.bay, record.event) for record in await every_record(world)]
     print(  # noqa: T201 # a figure
         f"\n{waiting.waiting} items after {outage_s // 3600} h: all told {took_s:.0f} s after the server was"
         f" back, {waiting.waiting / real_s:.0f} a second on this machine"
@@ -60,7 +81,11 @@ async def test_what_was_played_without_the_server_is_told_in_order_and_once(
     audit.assert_no_difference()
     assert len(audit.sessions()) == bays * 5
     assert len(audit.walk_ins()) == bays * len(SOLD_AT)
-    assert_in_order(told, audit.rows())
+    assert audit.move_count() == 5
+    assert_in_order(told, audit, events)
+    assert_paid(audit, events)
+    ended = [event for _, event in events if isinstance(event, e.SessionEnded)]
+    assert [one.balls.counted for one in ended] == [BALLS] * bays * 5
 
 
 WRITELESS = pytest.param(
@@ -101,17 +126,30 @@ async def test_a_server_that_shows_all_and_writes_nothing_is_waited_for(
         assert len(audit.sessions()) == bays * each
 
 
-async def evening(world: CentralWorld, season: Season, round_: int, hour_s: int) -> None:
+def payment_of(place: int, round_: int) -> Payment:
+    return (Payment.DESK, Payment.CASH, ON_ACCOUNT)[(place + round_) % 3]
+
+
+async def every_record(world: CentralWorld) -> list[Recorded[e.Event]]:
+    records: list[Recorded[e.Event]] = []
+    while batch := await world.journal.read(records[-1].seq if records else 0, limit=1000):
+        records += batch
+    return records
+
+
+async def evening(
+    world: CentralWorld, season: Season, numbers: tuple[str, ...], round_: int, hour_s: int
+) -> None:
     """One session at every bay, all at the same time."""
     async with asyncio.TaskGroup() as tasks:
-        for place, number in enumerate(world.bays):
+        for place, number in enumerate(numbers):
             tasks.create_task(play(world, season, number, place, round_, hour_s), name=f"guest-{number}")
 
 
 async def play(
     world: CentralWorld, season: Season, number: str, place: int, round_: int, hour_s: int
 ) -> None:
-    """The session lasts an hour and some minutes, of a day that has 24."""
+    """The session lasts an hour and some minutes, of a day that has 24. The first bay's guests move."""
     minutes = hour_s // 60
     await asyncio.sleep(10 * place)
     if round_ in SOLD_AT:
@@ -124,44 +162,89 @@ async def play(
         assert world.play(number).started_by is StartedBy.PIN_OFFLINE
     assert world.bay(number).phase is Phase.PLAYING
     await world.submit(i.SelectGame(GAME, SCREEN), number)
+    payout_id = f"p-{number}-{round_}"
+    for request in (
+        i.Dispense(payout_id, BALLS, SCREEN),
+        i.PayoutMarkTaken(payout_id, BALLS, {"counted": 0}),
+        i.PayoutEnded(payout_id, PayoutEnd.DONE, BALLS, ""),
+    ):
+        assert (await world.submit(request, number)).decision.refusal is None
     await asyncio.sleep(hour_s / 2)
-    await world.submit(i.Extend(f"x-{number}-{round_}", 5 + round_, 100 + round_, STAFF, "cash"), number)
+    due_id, payment = f"x-{number}-{round_}", payment_of(place, round_)
+    extension = i.Extend(due_id, 5 + round_, 100 + round_, STAFF, "asked for", payment=payment)
+    await world.submit(extension, number)
+    if payment is ON_ACCOUNT:
+        await world.submit(i.SettleDue(due_id, Payment.CARD, STAFF, "has the card back"), number)
+    plays_at = number
+    if place == 0:
+        plays_at = SPARE
+        await world.submit(i.Move(SPARE, STAFF, "the net is torn"), number)
     if place % 2:
         await asyncio.sleep(hour_s / 4)
         await world.submit(i.End(STAFF, "left early"), number)
     await asyncio.sleep(3 * hour_s + 600)
-    assert world.bay(number).session is None
+    assert world.bay(plays_at).session is None
 
 
-def assert_in_order(told: list[Seen], rows: dict[str, Json]) -> None:
-    """Bay by bay: each session whole, in the order in which they were played."""
-    bay_of = {server_id: row["bay"]["number"] for server_id, row in rows.items()}
-    by_pin = {(bay_of[server_id], row["pin"]): server_id for server_id, row in rows.items()}
-    lanes: dict[str, list[tuple[str, str]]] = {number: [] for number in sorted(set(bay_of.values()))}
+def assert_in_order(told: list[Seen], audit: Audit, events: list[tuple[str, e.Event]]) -> None:
+    """Each session whole, as the journal has it; each bay's sessions in the order in which they began."""
+    rows = audit.rows()
+    by_pin = {row["pin"]: server_id for server_id, row in rows.items()}
+    by_due = {due["id"]: server_id for server_id, row in rows.items() for due in row["sessionTransaction"]}
+    heard: dict[str, list[str]] = {server_id: [] for server_id in rows}
+    starts: list[str] = []
+    sold = 0
     for one in told:
         body = json.loads(one.body or b"{}")
-        match one.path.split("/")[2:]:
-            case ["verify"]:
-                server_id = by_pin[body["bayNumber"], body["pin"]]
-                lanes[body["bayNumber"]].append(("start", server_id))
-            case ["addSessionTime", server_id]:
-                lanes[bay_of[server_id]].append(("extend", server_id))
-            case [server_id, "end"]:
-                lanes[bay_of[server_id]].append(("end", server_id))
-            case [] if one.method == "PATCH":
-                lanes[bay_of[str(body["id"])]].append(("game", str(body["id"])))
-            case []:
-                lanes[body["bayNumber"]].append(("sale", ""))
-    for number, lane in lanes.items():
-        sessions = list(dict.fromkeys(server_id for what, server_id in lane if what == "start"))
-        booked = [
-            server_id
-            for server_id in sessions
-            if not rows[server_id]["billingUser"]["name"].startswith("Walk-in")
-        ]
-        assert booked == sorted(booked, key=int), "the oldest booking plays first"
-        wanted = []
-        for round_, server_id in enumerate(sessions):
-            wanted += [("sale", "")] if round_ in SOLD_AT else []
-            wanted += [(what, server_id) for what in ("start", "game", "extend", "end")]
-        assert lane == wanted, number
+        match one.path.split("/")[1:]:
+            case ["session", "verify"]:
+                starts.append(by_pin[body["pin"]])
+                heard[starts[-1]].append("start")
+            case ["session", "addSessionTime", server_id]:
+                heard[server_id].append("extend")
+            case ["session", server_id, "end"]:
+                heard[server_id].append("end")
+            case ["session"] if one.method == "PATCH":
+                heard[str(body["id"])].append("game")
+            case ["session"]:
+                sold += 1
+            case ["transaction"]:
+                heard[by_due[body["transcationId"]]].append("pay")
+            case ["bay", "sessionBayChange"]:
+                (moved,) = {s for s in starts if rows[s]["bay"]["number"] == SPARE and "move" not in heard[s]}
+                heard[moved].append("move")
+            case other:
+                raise AssertionError(other)
+    wanted: dict[str, list[str]] = {server_id: [] for server_id in rows}
+    began: dict[str, list[str]] = {}
+    for number, event in events:
+        server_id = audit.server_id(getattr(event, "session_id", ""))
+        match event:
+            case e.SessionStarted():
+                wanted[server_id].append("start")
+                began.setdefault(number, []).append(server_id)
+            case e.GameSelected():
+                wanted[server_id].append("game")
+            case e.SessionExtended():
+                wanted[server_id] += ["extend", "pay"] if event.payment is Payment.CASH else ["extend"]
+            case e.DueSettled():
+                wanted[server_id].append("pay")
+            case e.SessionMovedAway():
+                wanted[server_id].append("move")
+            case e.SessionEnded():
+                wanted[server_id].append("end")
+            case _:
+                pass
+    assert heard == wanted
+    for number, sessions in began.items():
+        assert [one for one in starts if one in sessions] == sessions, number
+    assert sold == len(audit.walk_ins())
+
+
+def assert_paid(audit: Audit, events: list[tuple[str, e.Event]]) -> None:
+    """What was paid at the bay is paid there, what the desk has to cash is owed there."""
+    owed = dict.fromkeys(audit.rows(), 0)
+    for _number, event in events:
+        if isinstance(event, e.SessionExtended) and event.payment is Payment.DESK:
+            owed[audit.server_id(event.session_id)] += event.amount or 0
+    assert {server_id: row["paymentPending"] for server_id, row in audit.rows().items()} == owed
