@@ -121,12 +121,13 @@ class PinRefused:
 
 @dataclass(frozen=True, slots=True)
 class PinCheckFailed:
-    """Nobody could check it: no try counted."""
+    """Nobody could tell whether it is right. No try counted, unless it had a chance at a hash."""
 
     attempt_id: str
     reason: str
     failures: int
     locked_until_ms: int | None
+    counted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

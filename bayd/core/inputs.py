@@ -101,6 +101,7 @@ class PinNotChecked:
 
     attempt_id: str
     reason: str
+    counts: bool = False  # it was compared with a hash and opened nothing: a try, whatever is not known
 
 
 @dataclass(frozen=True, slots=True)

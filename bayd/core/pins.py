@@ -1,7 +1,8 @@
 """The PIN pad: who may try, how often, and what a right PIN opens.
 
 Each attempt counts before it is checked and is forgiven by success, so neither a crash nor a slow
-answer gives a free guess. The PIN itself never comes here.
+answer gives a free guess. A check that could not tell gives the try back only where the PIN had no chance.
+The PIN itself never comes here.
 """
 
 from bayd.core import events as e
@@ -96,6 +97,12 @@ def wrong(bay: Bay, report: i.PinWasWrong) -> Verdict:
 def not_checked(bay: Bay, report: i.PinNotChecked) -> Verdict:
     if not _is_open(bay, report.attempt_id):
         return Refusal("attempt_gone", "This attempt is over.")
+    if report.counts:
+        pad = bay.pad
+        failed = e.PinCheckFailed(
+            report.attempt_id, report.reason, pad.failures, pad.locked_until_ms, counted=True
+        )
+        return (failed,)
     return (e.PinCheckFailed(report.attempt_id, report.reason, max(0, bay.pad.failures - 1), None),)
 
 

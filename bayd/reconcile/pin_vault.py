@@ -76,6 +76,10 @@ class PinVault:
                 found = found or booking.session_id
         return found
 
+    def knows_any(self, bay: Bay) -> bool:
+        """There is a hash that a PIN has a chance at."""
+        return any(self._find(bay.number, b.session_id) for b in bay.bookings)
+
     def knows_all(self, bay: Bay) -> bool:
         """Every waiting session's PIN is here: a PIN that opens none of them is wrong."""
         return bool(bay.bookings) and all(self._find(bay.number, b.session_id) for b in bay.bookings)

@@ -3,6 +3,10 @@
 The attempt is in the journal before the check. One that nobody checks any more (a crash, a broken disk, a
 browser that went away in the wrong moment) is looked up at the server: has the session become active?
 What cannot be looked up was a try.
+
+While the server is away a miss is a try as soon as the PIN was compared with any hash, also where another
+booking's hash is missing and nobody can say that the PIN is wrong. A try is given back only where the PIN was
+compared with nothing, and so could have opened nothing.
 """
 
 import asyncio
@@ -30,6 +34,7 @@ from bayd.runtime.range import Range
 
 _LOOK_UP_S = 5.0  # somebody may stand there with the right PIN: it can be typed again
 _RETRY_S = 1.0
+_NOT_KNOWN = "the server is away and this booking's PIN is not known here"
 
 
 class PinDesk:
@@ -153,16 +158,19 @@ class PinDesk:
 
     def _check_offline(self, number: str, pin: Secret, attempt_id: str) -> i.Input:
         bay = self._bays.get(number)
-        found = self._vault.find_session(bay, pin)
-        if found is not None:
-            return i.PinWasRight(attempt_id, found, StartedBy.PIN_OFFLINE)
         if not self._vault.offline_possible:
             return i.PinNotChecked(attempt_id, "the server is away and no site key is set")
         if bay.phase is Phase.PAUSED:
-            # The hash of a session that has started is gone.
+            # The hash of a session that has started is gone, and the PIN of the one that plays is no guess:
+            # it gets its try back, so the next booking's hash gives it no chance.
             return i.PinNotChecked(attempt_id, "the server is away: staff resume the session")
+        if not self._vault.knows_any(bay):
+            return i.PinNotChecked(attempt_id, _NOT_KNOWN)
+        found = self._vault.find_session(bay, pin)
+        if found is not None:
+            return i.PinWasRight(attempt_id, found, StartedBy.PIN_OFFLINE)
         if not self._vault.knows_all(bay):
-            return i.PinNotChecked(attempt_id, "the server is away and this booking's PIN is not known here")
+            return i.PinNotChecked(attempt_id, _NOT_KNOWN, counts=True)
         return i.PinWasWrong(attempt_id, wrong_bay=self._opens_elsewhere(number, pin))
 
     def _opens_elsewhere(self, number: str, pin: Secret) -> bool:

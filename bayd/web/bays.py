@@ -69,6 +69,9 @@ _REFUSALS = {
 _PIN_REFUSALS = {
     HTTPStatus.UNAUTHORIZED: "`wrong_pin` or `wrong_bay`, with `tries_left`; or no valid token",
     HTTPStatus.LOCKED: "Too many wrong PINs; see `retry_after_s`",
+    HTTPStatus.SERVICE_UNAVAILABLE: "`pin_unavailable`: nobody can check it now, call staff; with "
+    "`tries_left` if it counts as a try. `busy` and `not_recorded`: nothing has changed; "
+    "`outcome_unknown`: look",
 }
 _DELIVERY_REFUSALS = {HTTPStatus.NOT_FOUND: "There is no such bay, or no such item in its outbox"}
 
@@ -230,23 +233,24 @@ class BayApi:
             if isinstance(event, e.PinCheckFailed) and event.reason == OWN_PIN:
                 return Problem(HTTPStatus.CONFLICT, OWN_PIN, "This PIN's session is running already.", "pin")
             if isinstance(event, e.PinCheckFailed):
+                unavailable = HTTPStatus.SERVICE_UNAVAILABLE
+                if event.counted:
+                    text = "The PIN cannot be checked now; a try was counted."
+                    return self._counted(bay, unavailable, "pin_unavailable", text)
                 text = "The PIN cannot be checked now; no try was counted."
-                return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "pin_unavailable", text)
+                return Problem(unavailable, "pin_unavailable", text)
         return None
 
     def _wrong_pin(self, bay: Bay, refused: e.PinRefused) -> Problem:
-        locked_ms = locked_for_ms(bay, self._clock.now())
         code, text = ("wrong_pin", "This PIN opens no session here.")
         if refused.wrong_bay:
             code, text = ("wrong_bay", "This PIN opens another bay.")
-        return Problem(
-            HTTPStatus.UNAUTHORIZED,
-            code,
-            text,
-            "pin",
-            tries_left(bay, self._bays.rules(bay.number)),
-            -(-locked_ms // 1000) or None,
-        )
+        return self._counted(bay, HTTPStatus.UNAUTHORIZED, code, text)
+
+    def _counted(self, bay: Bay, status: HTTPStatus, code: str, text: str) -> Problem:
+        locked_ms = locked_for_ms(bay, self._clock.now())
+        left = tries_left(bay, self._bays.rules(bay.number))
+        return Problem(status, code, text, "pin", left, -(-locked_ms // 1000) or None)
 
     def _number(self, request: web.Request, caller: Caller) -> str:
         number = request.match_info["bay"]

@@ -131,6 +131,17 @@ def test_a_check_that_failed_counts_no_try() -> None:
     assert book.bay.pad.failures == 0
 
 
+def test_a_check_that_could_not_tell_but_compared_is_a_try() -> None:
+    book = Playbook()
+    book.when(booked("7", 60))
+    for number in range(1, 6):
+        book.when(i.PinEntered(f"{number}", None)).when(i.PinNotChecked(f"{number}", "away", counts=True))
+        book.then(seen(e.PinCheckFailed, failures=number, counted=True))
+    book.when(i.PinEntered("6", None)).refused("locked")
+    book.at(60).when(i.PinEntered("7", None)).when(i.PinNotChecked("7", "away"))
+    book.then(seen(e.PinCheckFailed, failures=5, counted=False))
+
+
 def test_a_second_pin_waits_for_the_first() -> None:
     book = Playbook()
     book.when(booked("7", 60)).when(i.PinEntered("a", None))

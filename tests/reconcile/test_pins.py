@@ -172,6 +172,7 @@ async def test_a_booking_whose_pin_never_came_is_no_reason_to_call_a_pin_wrong(q
         await world.submit(unknown)
         world.wire.down = True
         assert kinds(await world.type_pin(other(session["pin"]))) == ["PinCheckFailed"]
+        assert world.bay().pad.failures == 1, "the other booking's hash had its chance"
         assert kinds(await world.type_pin(session["pin"])) == ["PinAccepted", "SessionStarted"]
 
 
@@ -182,8 +183,10 @@ async def test_a_paused_player_is_not_called_wrong_while_the_server_is_away(quic
         await world.type_pin(session["pin"])
         await world.submit(i.Pause(STAFF, "lightning"))
         world.wire.down = True
-        assert kinds(await world.type_pin(session["pin"])) == ["PinCheckFailed"]
-        assert world.bay().pad.failures == 0
+        for pin in (session["pin"], following["pin"]):
+            assert kinds(await world.type_pin(pin)) == ["PinCheckFailed"]
+            assert world.bay().pad.failures == 0, "and no hash has a chance"
+        assert world.bay().next_session_id is None
         world.wire.down = False
         assert kinds(await world.type_pin(session["pin"])) == ["PinAccepted", "SessionResumed"]
 

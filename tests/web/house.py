@@ -6,7 +6,7 @@ The edges are written by hand: who checks PINs, which games there are, clock, ch
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC
@@ -33,7 +33,7 @@ from bayd.settings import Screens, Staff
 from bayd.web.access import Access
 from bayd.web.app import make_app
 from bayd.web.audit import AuditPage
-from bayd.web.bays import BayApi
+from bayd.web.bays import BayApi, EnterPin
 from bayd.web.browsers import COOKIE, WebSessions
 from bayd.web.commission import CommissionPages
 from bayd.web.commission_book import CommissionBook, changes
@@ -284,6 +284,7 @@ class House:
         self.journal: Journal[e.Event]
         self.bays: Range
         self.verifier: Verifier
+        self.enter_pin: EnterPin
         self.counts: Counts
         self.feed: EventFeed
         self.streams: EventStreams
@@ -317,12 +318,12 @@ class House:
                 log=self.log,
                 meter=self.counts,
             )
-            self.verifier = Verifier(self.bays)
+            checks = await self.attach_pin_desk()
             self.feed = EventFeed(self.bays, self.journal, self.log)
             self.feed.listen(self.counts.happened)
             self.bays.observe(self.feed)
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
-            for name, root in (("range", self.bays.run()), ("feed", self.feed.run())):
+            for name, root in {"range": self.bays.run(), "feed": self.feed.run(), **checks}.items():
                 stack.callback(tasks.create_task(root, name=name).cancel)
             await self.bays.ready.wait()
             self.listener = await self._listen()
@@ -332,6 +333,12 @@ class House:
             if isinstance(self.executor, HeldExecutor):
                 stack.callback(self.executor.free.set)  # a failed test must not hang as well
             yield self
+
+    async def attach_pin_desk(self) -> dict[str, Coroutine[Any, Any, None]]:
+        """Who checks PINs from now on, and the root tasks of that."""
+        self.verifier = Verifier(self.bays)
+        self.enter_pin = self.verifier.enter
+        return {}
 
     async def told(self) -> None:
         """Everything that is durable has been handed on."""
@@ -354,7 +361,7 @@ class House:
         self.api = BayApi(
             self.bays,
             self.journal,
-            enter_pin=self.verifier.enter,
+            enter_pin=self.enter_pin,
             find_game=find_game,
             list_outbox=self.list_outbox,
             views=views,
