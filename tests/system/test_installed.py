@@ -300,7 +300,7 @@ def never_ready(source: Path) -> None:
     )
     wiring = source / "bayd/wiring/daemon.py"
     text = wiring.read_text()
-    opened = "            journal = await self._open_journal(stack)\n"
+    opened = "            journal = await self._open_journal(stack, retry)\n"
     assert opened in text
     wiring.write_text(text.replace(opened, opened + "            os._exit(78)\n"))
 
