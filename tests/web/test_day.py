@@ -5,6 +5,7 @@ import re
 from bayd.core import inputs as i
 from bayd.core.inputs import Role
 from bayd.journal.schema import PLAYS
+from bayd.settings import Staff
 from bayd.web.day import KINDS
 from tests.web.house import STAFF, TECHNICIAN, House, Item
 
@@ -47,6 +48,34 @@ async def test_a_day_tells_plays_pauses_and_closed_bays(house: House) -> None:
     (closed,) = spans(text, "110")
     assert closed.startswith("Out of service")
     assert "rain" in text  # what staff did, and why
+
+
+async def test_what_staff_did_is_told_in_words_with_what_it_changed(closed_house: House) -> None:
+    closed_house.staff_settings = Staff(language="hi")
+    async with closed_house.open() as house:
+        await _some_acts(house)
+        hindi = await page(house, "/day")
+    assert "और समय दिया" in hindi
+    assert not re.search(r"<td>[A-Za-z]*(Extend|Service|Pause)", hindi)
+
+
+async def _some_acts(house: House) -> None:
+    await house.play(minutes=60)
+    more = {"minutes": 15, "amount": 600, "payment": "on_account", "reason": "their card failed"}
+    await house.press("extend", more, token=STAFF)
+    await house.press("pause", _REASON, token=STAFF)
+    await house.press("service/stop", _REASON, token=STAFF, bay="110")
+    await house.press("service/resume", token=STAFF, bay="110")
+
+
+async def test_the_log_of_the_day_has_minutes_amounts_and_states(house: House) -> None:
+    await _some_acts(house)
+    text = re.sub(r"<[^>]+>", "|", await page(house, "/day"))
+    assert "Gave more time|minutes: 15||amount: INR 600||payment: On account: pay later||time left: " in text
+    assert "||minutes given: 60 → 75||due: INR 0 → INR 600|" in text
+    assert "Paused the session|state: Playing → Paused|" in text
+    assert "Took the bay out of service|state: Free → Out of service|" in text
+    assert "Put the bay back into service|state: Out of service → Free|" in text
 
 
 async def test_what_runs_over_midnight_stands_on_both_days(house: House) -> None:

@@ -3,13 +3,16 @@
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import bayd
-from bayd.core.model import DeviceState, Mode, Phase
+from bayd.core import inputs as i
+from bayd.core.audit import _facts
+from bayd.core.model import Bay, DeviceState, Mode, Phase
 from bayd.core.qos_lease import STATE_NAMES
 from bayd.web.day import What
 from bayd.web.pages import board, devices
@@ -41,6 +44,30 @@ def _sections() -> frozenset[str]:
     return frozenset(re.findall(r'_section\(\s*"(\w+)"', (_PACKAGE / "web/pages/handover.py").read_text()))
 
 
+def _people_act() -> list[type[i.Input | i.Move]]:
+    made = (*get_args(i.Input), i.Move)
+    return [one for one in made if "actor" in {field.name for field in fields(one)}]
+
+
+def _audited() -> frozenset[str]:
+    """Every act that can stand in the audit: the inputs of people, and what the pages of staff write."""
+    inputs = {one.__name__ for one in _people_act() if not one.__name__.endswith("Seen")}
+    pages = "".join((_PACKAGE / f"web/{name}.py").read_text() for name in ("pairing", "staff_accounts"))
+    return frozenset(inputs | set(re.findall(r'"((?:Staff|Screen)[A-Z]\w+)"', pages)))
+
+
+def _asked() -> frozenset[str]:
+    """All that is asked for in them, but for what only machines read, and for who and why."""
+    names = {
+        field.name for one in _people_act() for field in fields(one) if not one.__name__.endswith("Seen")
+    }
+    known_otherwise = {"actor", "reason", "conflict", "session_user_id"}
+    return frozenset(
+        {name for name in names - known_otherwise if not name.endswith("_id")} | {"name", "role"}
+    )
+
+
+DEVICES = ("reader", "dispenser", "screen")
 # What a press at the screen may be answered with, and is said better than "not possible now".
 _GUESTS_REFUSALS = frozenset(
     (
@@ -99,7 +126,7 @@ BAY = Catalogue("bay", ("bay", "lib"), ("pages/screen",), {"refusal": _GUESTS_RE
 BOARD = Catalogue(
     "board",
     ("board", "devices"),
-    ("pages/board", "pages/day", "pages/devices", "pages/handover", "pages/words", "day"),
+    ("pages/board", "pages/day", "pages/devices", "pages/handover", "pages/told_acts", "pages/words", "day"),
     {
         "act": _acts(),
         "bays": frozenset(board._COLUMNS),
@@ -111,7 +138,13 @@ BOARD = Catalogue(
         "warning": frozenset(warning_codes()),
         # A session that is none, or over, is no news to staff.
         "qod": frozenset(STATE_NAMES) - {"idle", "ended"},
-        "device": frozenset(("reader", "dispenser", "screen")),
+        "audit": _audited(),
+        "asked": _asked(),
+        "fact": frozenset(_facts(Bay("109"), 0)) - {"kept"}
+        | {f"device_{one}" for one in DEVICES}
+        | {"locked"},
+        "role": frozenset(("staff", "technician")),
+        "device": frozenset(DEVICES),
         "device_state": frozenset((*DeviceState, "none")),
         "field": _fields(),
         "level": frozenset(("ok", "low", "full", "empty", "unknown")),

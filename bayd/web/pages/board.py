@@ -274,16 +274,16 @@ class BoardPage:
             el(
                 "td",
                 el("span", said.say(f"phase.{phase}"), class_="phase", data_phase=phase),
-                *(_quiet(text) for text in self._state_texts(bay)),
+                *(quiet(text) for text in self._state_texts(bay)),
             ),
-            el("td", el("span", left, class_="left"), _quiet(ends)),
+            el("td", el("span", left, class_="left"), quiet(ends)),
             el(
                 "td",
                 el("span", player, class_="name", title=player) if player else None,
-                _quiet("" if game is None else game.name),
-                _quiet(coming),
+                quiet("" if game is None else game.name),
+                quiet(coming),
             ),
-            el("td", balls, _quiet(level)),
+            el("td", balls, quiet(level)),
             el("td", *self._devices(bay), class_="devices"),
             el("td", *self._looks(bay), class_="looks"),
             el("td", class_="open-cell"),
@@ -361,7 +361,7 @@ def _natural(number: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
 
 
-def _quiet(text: str) -> Html | None:
+def quiet(text: str) -> Html | None:
     return el("span", text, class_="quiet") if text else None
 
 

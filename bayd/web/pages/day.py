@@ -16,8 +16,9 @@ from bayd.runtime.range import Range
 from bayd.web.access import Caller
 from bayd.web.audit import day_bounds_ms
 from bayd.web.day import Span, What, spans_of
-from bayd.web.pages.board import BoardFrame, elsewhere
+from bayd.web.pages.board import BoardFrame, clock_text, elsewhere, quiet
 from bayd.web.pages.markup import Html, el
+from bayd.web.pages.told_acts import ToldActs
 from bayd.web.problems import Problem, ProblemError
 from bayd.web.routes import Answer, Route
 
@@ -169,6 +170,7 @@ class DayPage:
 
     def _log(self, acts: Sequence[AuditRow], day: date) -> Html:
         said = self._frame.words
+        told = ToldActs(said, self._frame.price, clock_text)
         columns = ("when", "bay", "who", "what", "why")
         names = [said.say("bays.bay") if name == "bay" else said.say(f"day.{name}") for name in columns]
         rows = [
@@ -177,7 +179,7 @@ class DayPage:
                 el("td", self._frame.time_of_day(act.wall_ms)),
                 el("td", act.bay),
                 el("td", act.note.who),
-                el("td", act.note.act),
+                el("td", told.act(act.note), *(quiet(text) for text in told.details(act.note))),
                 el("td", act.note.reason),
             )
             for act in acts
