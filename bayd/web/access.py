@@ -64,6 +64,12 @@ class Caller:
         return f"{self.actor.role.value}/{self.bay or self.actor.name}"
 
     @property
+    def kind(self) -> str:
+        """For the log, which names nobody."""
+        role = "anybody" if self.actor is None else self.actor.role.value
+        return role if self.bay is None else f"{role}/{self.bay}"
+
+    @property
     def sees_names(self) -> bool:
         return self.actor is not None and self.actor.role in _SEES_NAMES
 

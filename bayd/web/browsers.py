@@ -141,8 +141,8 @@ class WebSessions:
     async def end(self, session: WebSession, note: AuditNote | None = None) -> None:
         """At once for whoever asks next, and durably, with the row that tells of it. Raises JournalError."""
         self._forget(session)
-        if session.idle_ms is not None:
-            return
+        if session.idle_ms is not None and note is None:
+            return  # it lives in memory alone
         act_id, at = self._randomness.new_id(), self._clock.now()
 
         def write(writer: Writer[e.Event]) -> None:

@@ -9,9 +9,11 @@ from typing import Annotated, Any, Literal, Protocol
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from bayd.core.audit import AuditNote, Fact
 from bayd.core.inputs import Role
 from bayd.ports import Clock, Log
 from bayd.web.access import Caller
+from bayd.web.audit_book import Record
 from bayd.web.bodies import read_body
 from bayd.web.problems import Problem, ProblemError
 from bayd.web.routes import Answer, Route
@@ -76,10 +78,12 @@ class CommissionPages:
         *,
         version: str,
         configuration: Callable[[], str],
+        record: Record,
         clock: Clock,
         log: Log,
     ) -> None:
         self._book = book
+        self._record = record
         self._bays = bays
         self._compare = compare
         self._version = version
@@ -147,12 +151,15 @@ class CommissionPages:
             steps=body.steps,
             changes=self._compare(steps, before[-1]["steps"] if before else []),
         )
+        who = caller.known
+        asked: dict[str, Fact] = {"report": identity, "passed": report.passed}
+        await self._record(AuditNote(who.name, who.role.value, "BayCommissioned", asked, "", {}, {}), bay)
         try:
             file = await asyncio.to_thread(self._book.save, report.model_dump())
         except OSError as error:
             text = f"The report cannot be written: {error.strerror}."
             raise ProblemError(Problem(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", text)) from None
-        self._log.info("bay_commissioned", bay=bay, by=report.by, passed=report.passed, file=file)
+        self._log.info("bay_commissioned", bay=bay, passed=report.passed, file=file)
         return _answer(report)
 
     def _bay(self, request: web.Request) -> str:

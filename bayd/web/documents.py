@@ -157,7 +157,9 @@ class ExtensionView(_Document):
 
     offers: list[OfferView] = Field(description="Empty: the bay is booked, nobody plays, or staff only.")
     asked: AskedView | None
-    declined: str | None = Field(description="Why staff declined the last request.")
+    declined: str | None = Field(
+        description="Why staff declined the last request; null for those who may not see names."
+    )
     owed_at_server: int = Field(description="What the central server shows as owed for this bay.")
 
 

@@ -168,7 +168,7 @@ class EventStreams:
                 await self._catch_up(viewer, response, after, begin_seq)
             await self._follow(viewer, response)
         except (ConnectionError, JournalError) as error:
-            self._log.debug("event_stream_ended", caller=caller.name, error=type(error).__name__)
+            self._log.debug("event_stream_ended", caller=caller.kind, error=type(error).__name__)
         finally:
             self._viewers.discard(viewer)
         return response
@@ -229,7 +229,7 @@ class EventStreams:
         self.cut_off += 1
         self._viewers.discard(viewer)
         viewer.cut_off()
-        self._log.warning("event_stream_cut_off", caller=viewer.caller.name)
+        self._log.warning("event_stream_cut_off", caller=viewer.caller.kind)
 
     def _message(self, recorded: Recorded[e.Event], viewer: _Viewer) -> bytes:
         document = EventDocument(

@@ -5,6 +5,7 @@ from typing import Literal
 
 from aiohttp import web
 
+from bayd.core.audit import AuditNote
 from bayd.core.inputs import Role
 from bayd.journal import JournalError
 from bayd.web.access import Caller
@@ -73,7 +74,8 @@ class OwnSession:
             text = "A token has no session: forget it instead."
             raise ProblemError(Problem(HTTPStatus.CONFLICT, "no_session", text))
         try:
-            await self._sessions.end(session)
+            row = AuditNote(session.actor.name, session.actor.role.value, "StaffSignedOut", {}, "", {}, {})
+            await self._sessions.end(session, row)
         except JournalError:
             text = "The disk refuses or hangs: try again."
             raise ProblemError(Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not_recorded", text)) from None

@@ -233,7 +233,7 @@ class Pairing:
         waiting.replaces = None if own else present
         if waiting.bay is None:
             waiting.bay, waiting.by, waiting.reason = body.bay, by, body.reason
-            self._log.info("screen_code_entered", bay=body.bay, by=by.name)
+            self._log.info("screen_code_entered", bay=body.bay)
 
     async def claim(self, request: web.Request, _caller: Caller) -> web.StreamResponse:
         await read_body(request, NoBody)
@@ -266,7 +266,7 @@ class Pairing:
             )
         except JournalError:
             raise _unrecorded() from None
-        self._log.info("screen_unbound", bay=session.bay, by=caller.known.name, reason=body.reason)
+        self._log.info("screen_unbound", bay=session.bay)
         return _answer(self._document().model_dump_json())
 
     async def _let_in(self, waiting: _Waiting, bay: str) -> str:
@@ -279,7 +279,7 @@ class Pairing:
         waiting.session, token = await self._sessions.begin(
             _SCREEN, bay, former=former, note=lambda new: _note(by, act, reason, before, new.id)
         )
-        self._log.info("screen_paired", bay=bay, by=by.name, replaced=len(former))
+        self._log.info("screen_paired", bay=bay, replaced=len(former))
         return token
 
     def _may_come(self, waiting: _Waiting) -> bool:

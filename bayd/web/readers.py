@@ -11,9 +11,11 @@ from typing import Any, Protocol
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
+from bayd.core.audit import AuditNote, Fact
 from bayd.core.inputs import Role
 from bayd.ports import Log
 from bayd.web.access import Caller
+from bayd.web.audit_book import Record
 from bayd.web.bodies import read_body
 from bayd.web.device_documents import HeldDevicesDocument, PowerDocument, ReaderIdentityDocument
 from bayd.web.problems import Problem, ProblemError
@@ -61,8 +63,12 @@ class ReaderTools(Protocol):
 
     async def powers(self, name: str) -> list[int]: ...
 
+    def check_power(self, name: str, power_dbm: int, ports: Collection[int]) -> None:
+        """Whether it may be tried now."""
+        ...
+
     async def set_power(
-        self, name: str, power_dbm: int, ports: Collection[int], by: str
+        self, name: str, power_dbm: int, ports: Collection[int]
     ) -> tuple[list[int], list[int], list[str]]:
         """Powers before and after, and what the reader refused."""
         ...
@@ -85,9 +91,15 @@ class ReaderPages:
     """`held`: what else the daemon holds, besides readers."""
 
     def __init__(
-        self, tools: ReaderTools, log: Log, *, held: Callable[[], Sequence[Mapping[str, Any]]] = tuple
+        self,
+        tools: ReaderTools,
+        record: Record,
+        log: Log,
+        *,
+        held: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
     ) -> None:
         self._tools = tools
+        self._record = record
         self._held = held
         self._log = log
         self._closing = asyncio.Event()
@@ -191,10 +203,13 @@ class ReaderPages:
 
     async def set_power(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         body = await read_body(request, PowerBody)
+        reader, who = request.match_info["reader"], caller.known
         try:
-            before, after, refused = await self._tools.set_power(
-                request.match_info["reader"], body.power_dbm, body.ports, caller.known.name
-            )
+            self._tools.check_power(reader, body.power_dbm, body.ports)
+            ports = ", ".join(map(str, body.ports))
+            asked: dict[str, Fact] = {"reader": reader, "ports": ports, "power_dbm": body.power_dbm}
+            await self._record(AuditNote(who.name, who.role.value, "ReaderPowerTried", asked, "", {}, {}), "")
+            before, after, refused = await self._tools.set_power(reader, body.power_dbm, body.ports)
         except ToolRefusedError as error:
             raise ProblemError(error.problem) from None
         return _answer(PowerDocument(before_dbm=before, power_dbm=after, refused=refused))
@@ -221,7 +236,7 @@ class ReaderPages:
             raise ProblemError(error.problem) from None
         finally:
             self._watchers -= 1
-            self._log.debug("reader_watch_ended", caller=caller.name)
+            self._log.debug("reader_watch_ended", caller=caller.kind)
 
     async def _stream(self, request: web.Request, messages: asyncio.Queue[bytes]) -> web.StreamResponse:
         response = web.StreamResponse(

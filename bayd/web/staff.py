@@ -142,7 +142,7 @@ class StaffPages:
             raise ProblemError(_problem(found))
         # Nothing is awaited in between: whoever locks this person then ends this session, too.
         _session, token = self._sessions.begin_until_idle(found, self._idle_ms)
-        self._log.info("staff_signed_in", name=found.name, role=found.role.value)
+        self._log.info("staff_signed_in", role=found.role.value)
         role: Literal["staff", "technician"] = "staff" if found.role is Role.STAFF else "technician"
         response = _answer(SessionDocument(role=role, name=found.name, bay=None).model_dump_json())
         let_in(request, response, token)
@@ -173,7 +173,7 @@ class StaffPages:
             raise ProblemError(problem) from None
         except JournalError:
             raise _unrecorded() from None
-        self._log.info("staff_added", name=body.name, role=body.role, by=caller.known.name)
+        self._log.info("staff_added", role=body.role)
         return self._list()
 
     async def lock(self, request: web.Request, caller: Caller) -> web.StreamResponse:
@@ -188,7 +188,7 @@ class StaffPages:
             raise _unrecorded() from None
         finally:  # out at once, also when the disk refuses
             await self._sessions.end_of_person(body.name)
-        self._log.info("staff_locked", name=body.name, by=caller.known.name)
+        self._log.info("staff_locked")
         return self._list()
 
     def warnings(self) -> list[dict[str, object]]:

@@ -157,7 +157,7 @@ def bay_view(
         help_called=bay.help_since_ms is not None,
         help_for_s=_help_for_s(bay, now),
         extension_asked=None if asked is None else asked.minutes,
-        extension=_extension(bay, rules, now),
+        extension=_extension(bay, rules, now, names=names),
         dues=[
             DueView(
                 due_id=due.due_id,
@@ -308,7 +308,7 @@ def _session(
     )
 
 
-def _extension(bay: Bay, rules: Rules, now: Instant) -> ExtensionView:
+def _extension(bay: Bay, rules: Rules, now: Instant, *, names: bool) -> ExtensionView:
     session = bay.session
     asked = None if session is None else session.extension_asked
     return ExtensionView(
@@ -325,7 +325,7 @@ def _extension(bay: Bay, rules: Rules, now: Instant) -> ExtensionView:
             since=rfc3339(asked.wall_ms),
             waits_s=_waits_s(asked, now),
         ),
-        declined=None if session is None else session.extension_declined or None,
+        declined=session.extension_declined or None if session is not None and names else None,
         owed_at_server=bay.owed_at_server,
     )
 

@@ -45,6 +45,7 @@ from bayd.settings.local_socket import socket_of
 from bayd.web.access import Access
 from bayd.web.app import make_app
 from bayd.web.audit import AuditPage
+from bayd.web.audit_book import AuditBook
 from bayd.web.bays import BayApi
 from bayd.web.browsers import WebSessions
 from bayd.web.commission import CommissionPages
@@ -313,7 +314,8 @@ class Daemon:
         addresses = check_listen(http.listen, trusted_lan=http.allow_plain_http == "trusted-lan")
         parts.feed.listen(counts.happened)
         parts.feed.listen(Chronicle(self._log, parts.session_of).happened)
-        tools = ReaderPages(parts.reader_tools, self._log, held=parts.dispensers.held)
+        record = AuditBook(parts.journal, self._clock, self._randomness).record
+        tools = ReaderPages(parts.reader_tools, record, self._log, held=parts.dispensers.held)
         calls: tuple[Served, ...] = (
             parts.api,
             parts.status,
@@ -328,6 +330,7 @@ class Daemon:
                 changes,
                 version=bayd.__version__,
                 configuration=lambda: digest(self._configuration),
+                record=record,
                 clock=self._clock,
                 log=self._log,
             ),

@@ -66,11 +66,8 @@ class ReaderTools:
         with _refusals(name):
             return list(await (await self._talk(name)).powers())
 
-    async def set_power(
-        self, name: str, power_dbm: int, ports: Collection[int], by: str
-    ) -> tuple[list[int], list[int], list[str]]:
-        settings = self._settings(name)
-        wanted = self._routed(name, ports)
+    def check_power(self, name: str, power_dbm: int, ports: Collection[int]) -> None:
+        settings, wanted = self._settings(name), self._routed(name, ports)
         highest = settings.highest_power_dbm
         if power_dbm > highest:
             text = (
@@ -80,13 +77,17 @@ class ReaderTools:
             raise ToolRefusedError("too_much_power", text, "power_dbm")
         for port in sorted(wanted):
             self._must_be_free(name, port)
+
+    async def set_power(
+        self, name: str, power_dbm: int, ports: Collection[int]
+    ) -> tuple[list[int], list[int], list[str]]:
+        self.check_power(name, power_dbm, ports)
+        settings, wanted = self._settings(name), self._routed(name, ports)
         with _refusals(name):
             talk = await self._talk(name)
             before = list(await talk.powers())
             self._parts.antennas.try_power(name, wanted, power_dbm)
-            self._log.info(
-                "reader_power_tried", reader=name, ports=sorted(wanted), power_dbm=power_dbm, by=by
-            )
+            self._log.info("reader_power_tried", reader=name, ports=sorted(wanted), power_dbm=power_dbm)
             # In RAM a power is set before each round: nothing to write now.
             kept = settings.driver == "r2000_a0" and settings.power_mode != FLASH
             refused = [] if kept else await talk.set_powers(dict.fromkeys(sorted(wanted), power_dbm))

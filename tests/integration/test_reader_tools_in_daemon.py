@@ -54,9 +54,9 @@ async def test_play_goes_on_while_a_technician_asks(reader: SimulatedReader, tmp
             await until(lambda: watched() == {(1, BALLS[0]), (2, BALLS[1])})
         await until(lambda: len(bays.get("101").credits) == 1)
         with pytest.raises(ToolRefusedError) as refused:
-            await tools.set_power("west", 20, [1], "local:anna")
+            await tools.set_power("west", 20, [1])
         assert refused.value.problem.code == "in_play"
-        before, after, problems = await tools.set_power("west", 20, [2], "local:anna")
+        before, after, problems = await tools.set_power("west", 20, [2])
         assert (before[:2], after[:2], problems) == ([24, 24], [24, 20], [])
         view = parts.antennas.view("west")
         assert view.rounds > rounds
@@ -73,7 +73,7 @@ async def test_a_reader_that_is_away_is_called_so_at_once(reader: SimulatedReade
     world = World(tmp_path / "journal.db", {"101": Rules()})
     async with reader_side(world, {"west": reader.settings({"1": "101"})}, frozenset()) as (bays, parts):
         tools = ReaderTools(parts, bays.get, world.log)
-        for ask in (tools.identify("west"), tools.powers("west"), tools.set_power("west", 20, [1], "x")):
+        for ask in (tools.identify("west"), tools.powers("west"), tools.set_power("west", 20, [1])):
             with pytest.raises(ToolRefusedError) as refused:
                 await ask
             assert refused.value.problem.code == "reader_away"
@@ -86,7 +86,7 @@ async def test_a_reader_that_is_away_is_called_so_at_once(reader: SimulatedReade
         assert isinstance(outcome, ToolRefusedError)
         for port, complaint in ((7, "unknown_port"), (1, "too_much_power")):
             with pytest.raises(ToolRefusedError) as refused:
-                await tools.set_power("west", 33, [port], "x")
+                await tools.set_power("west", 33, [port])
             assert refused.value.problem.code == complaint
         with pytest.raises(ToolRefusedError, match="there is west"):
             await tools.powers("east")

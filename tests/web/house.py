@@ -33,6 +33,7 @@ from bayd.settings import Screens, Staff
 from bayd.web.access import Access
 from bayd.web.app import make_app
 from bayd.web.audit import AuditPage
+from bayd.web.audit_book import AuditBook
 from bayd.web.bays import BayApi, EnterPin
 from bayd.web.browsers import COOKIE, WebSessions
 from bayd.web.commission import CommissionPages
@@ -183,7 +184,7 @@ class Tools:
 
     def __init__(self) -> None:
         self.tell: Tell | None = None
-        self.tried: list[tuple[int, frozenset[int], str]] = []
+        self.tried: list[tuple[int, frozenset[int]]] = []
         self.watching = asyncio.Event()
 
     def held(self) -> list[dict[str, Any]]:
@@ -225,15 +226,18 @@ class Tools:
         self._find(name)
         return [26]
 
-    async def set_power(
-        self, name: str, power_dbm: int, ports: Collection[int], by: str
-    ) -> tuple[list[int], list[int], list[str]]:
+    def check_power(self, name: str, power_dbm: int, ports: Collection[int]) -> None:
         self._find(name, ports)
         if power_dbm > 26:
             raise ToolRefusedError("too_much_power", "26 dBm at most.", "power_dbm")
         if 2 in ports:
             raise ToolRefusedError("in_play", "Bay 110 plays at port 2.")
-        self.tried.append((power_dbm, frozenset(ports), by))
+
+    async def set_power(
+        self, name: str, power_dbm: int, ports: Collection[int]
+    ) -> tuple[list[int], list[int], list[str]]:
+        self.check_power(name, power_dbm, ports)
+        self.tried.append((power_dbm, frozenset(ports)))
         return [26], [power_dbm], []
 
     @contextmanager
@@ -471,13 +475,15 @@ class House:
         day = DayPage(frame, self.bays, self.journal.plays, self.journal.audit, self.clock)
         handover = HandoverPage(frame, status.document, self.list_outbox, self.clock)
         self.tools = Tools()
-        readers = ReaderPages(self.tools, self.log)
+        audit_book = AuditBook(self.journal, self.clock, self.randomness)
+        readers = ReaderPages(self.tools, audit_book.record, self.log)
         commission = CommissionPages(
             CommissionBook(self.path.parent),
             lambda: tuple(self.bays.bays),
             changes,
             version=VERSION,
             configuration=lambda: "c" * 64,
+            record=audit_book.record,
             clock=self.clock,
             log=self.log,
         )

@@ -32,6 +32,14 @@ async def test_a_report_is_signed_kept_and_compared_with_the_one_before(house: H
     assert again.json == second.json  # the same identifier is the same report
     listed = (await house.ask("GET", PATH, token=TECHNICIAN)).json["reports"]
     assert listed == [first.json, second.json]
+    rows = [
+        (row.bay, row.note.who, row.note.act, dict(row.note.asked))
+        for row in await house.journal.audit(0, 2**62)
+    ]
+    assert rows == [
+        ("109", "bo", "BayCommissioned", {"report": "aaaaaaaa", "passed": False}),
+        ("109", "bo", "BayCommissioned", {"report": "bbbbbbbb", "passed": True}),
+    ]
     other = await house.ask("GET", "/api/v1/bays/110/commission", token=TECHNICIAN)
     assert other.json == {"reports": []}
     folder = house.path.parent

@@ -42,6 +42,7 @@ async def test_a_refusal_shows_its_reason_on_the_screen(house: House) -> None:
     await house.press("extend", {"minutes": 15})
     declined = await house.press("extend/decline", {"reason": "we close at ten"}, token=STAFF)
     assert declined.json["extension"]["declined"] == "we close at ten"
+    assert "we close at ten" not in (await house.ask("GET", "/status")).text
 
 
 async def test_the_screen_books_a_due_and_has_no_say_in_money(house: House) -> None:

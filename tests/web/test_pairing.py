@@ -271,6 +271,8 @@ async def test_staff_sign_out(house: House) -> None:
     assert browser.cookies[COOKIE] == ""
     reply = await house.ask("POST", "/api/v1/session/end", token=STAFF, body={})
     assert reply.code == "no_session"
+    (row,) = await house.journal.audit(0, 2**62)
+    assert (row.note.who, row.note.act) == ("anna", "StaffSignedOut")
     stale = await house.ask("GET", "/api/v1/session", headers={"Cookie": cookie})
     assert stale.code == "token_missing"
 

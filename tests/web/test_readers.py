@@ -4,6 +4,8 @@ import asyncio
 
 import pytest
 
+from bayd.journal import ThreadJournalExecutor
+from tests.journal.world import Fault, FaultyDisk
 from tests.web.house import SCREEN, STAFF, TECHNICIAN, House
 
 EAST = "/api/v1/devices/readers/east"
@@ -23,7 +25,21 @@ async def test_a_power_is_tried_under_the_name_of_who_tries_it(house: House) -> 
     body = {"power_dbm": 20, "ports": [1]}
     done = await house.ask("PUT", f"{EAST}/power", token=TECHNICIAN, body=body)
     assert done.json == {"before_dbm": [26], "power_dbm": [20], "refused": []}
-    assert house.tools.tried == [(20, frozenset({1}), "bo")]
+    assert house.tools.tried == [(20, frozenset({1}))]
+    (row,) = await house.journal.audit(0, 2**62)
+    assert (row.note.who, row.note.role, row.note.act) == ("bo", "technician", "ReaderPowerTried")
+    assert dict(row.note.asked) == {"reader": "east", "ports": "1", "power_dbm": 20}
+
+
+async def test_a_power_is_not_tried_where_that_cannot_be_recorded(closed_house: House) -> None:
+    disk = FaultyDisk()
+    closed_house.connect, closed_house.executor = disk.connect, ThreadJournalExecutor()
+    async with closed_house.open() as house:
+        disk.faults.append(Fault("INSERT INTO audit"))
+        body = {"power_dbm": 20, "ports": [1]}
+        reply = await house.ask("PUT", f"{EAST}/power", token=TECHNICIAN, body=body)
+        assert (reply.status, reply.code, house.tools.tried) == (503, "not_recorded", [])
+    closed_house.executor.close()
 
 
 @pytest.mark.parametrize(
