@@ -16,6 +16,7 @@ from typing import assert_never
 from bayd.clients.central import (
     CentralClient,
     CentralError,
+    CentralRefused,
     Secret,
     VerifyAccepted,
     VerifyRefused,
@@ -29,6 +30,7 @@ from bayd.ports import Log, Randomness
 from bayd.reconcile.bookings import BookingPoller
 from bayd.reconcile.pin_vault import PinVault
 from bayd.reconcile.telling import NOT_TAKEN
+from bayd.reconcile.unsettled_pins import UnsettledPins
 from bayd.runtime.bay import AnswerMaker, Outcome
 from bayd.runtime.range import Range
 
@@ -47,13 +49,17 @@ class PinDesk:
         vault: PinVault,
         bays: Range,
         *,
+        answer_s: float,
         randomness: Randomness,
         log: Log,
     ) -> None:
+        """`answer_s`: so long the server has for all that one press asks of it."""
         self._client = client
         self._poller = poller
         self._vault = vault
         self._bays = bays
+        self._answer_s = answer_s
+        self._unsettled = UnsettledPins(bytes.fromhex(randomness.new_id()))
         self._randomness = randomness
         self._log = log
         self._being_checked: set[str] = set()
@@ -119,32 +125,80 @@ class PinDesk:
         return True
 
     async def _check(self, number: str, pin: Secret, attempt_id: str) -> i.Input:
+        answer_by = asyncio.get_running_loop().time() + self._answer_s
         verdict = await self._client.verify(number, pin)
         match verdict:
             case VerifyAccepted(session_id):
-                return await self._accepted(number, pin, attempt_id, session_id)
+                found = await self._accepted(number, pin, attempt_id, session_id, answer_by)
             case VerifyRefused():
-                return i.PinWasWrong(attempt_id, wrong_bay=self._opens_elsewhere(number, pin))
-            case VerifyUnavailable(reason):
+                found = await self._refused(number, pin, attempt_id, answer_by)
+            case VerifyUnavailable(reason, sent=sent):
                 self._log.info("pin_checked_offline", bay=number, reason=reason)
-                return self._check_offline(number, pin, attempt_id)
+                found = self._check_offline(number, pin, attempt_id)
+                bay = self._bays.get(number)
+                if sent and isinstance(found, i.PinNotChecked) and bay.phase is not Phase.PAUSED:
+                    self._unsettled.remember(bay, pin)
             case _:
                 assert_never(verdict)
+        if isinstance(found, i.PinWasRight):
+            self._unsettled.settle(self._bays.get(number), pin)
+        return found
 
-    async def _accepted(self, number: str, pin: Secret, attempt_id: str, server_id: int | None) -> i.Input:
+    async def _accepted(
+        self, number: str, pin: Secret, attempt_id: str, server_id: int | None, answer_by: float
+    ) -> i.Input:
+        bay = self._bays.get(number)
         try:
-            if server_id is None:
-                found = self._vault.find_session(self._bays.get(number), pin)
-                found = found or await self._find_active(self._bays.get(number))
-            else:
-                found = await self._poller.learn(number, str(server_id)) or str(server_id)
-        except CentralError as error:
-            # It can be typed again: the server says yes again.
-            self._log.warning("session_not_read", bay=number, reason=str(error))
+            async with asyncio.timeout_at(answer_by):
+                if server_id is None:
+                    found = self._vault.find_session(bay, pin) or await self._find_active(bay)
+                else:
+                    found = await self._poller.learn(number, str(server_id)) or str(server_id)
+        except (CentralError, TimeoutError) as error:
+            # It can be typed again: by then the poller may have read it.
+            self._log.warning("session_not_read", bay=number, reason=str(error) or "no answer in time")
+            self._unsettled.confirm(bay, pin, None if server_id is None else str(server_id))
+            self._poller.poke()
             return i.PinNotChecked(attempt_id, "the server accepts it, and does not show its session")
         if found is None:
             return i.PinNotChecked(attempt_id, "the server accepts it, and names no session")
         return i.PinWasRight(attempt_id, found, StartedBy.PIN_ONLINE)
+
+    async def _refused(self, number: str, pin: Secret, attempt_id: str, answer_by: float) -> i.Input:
+        """A server that takes a PIN once says no to the right one as well, once its session runs there."""
+        bay = self._bays.get(number)
+        by_hash = self._vault.find_session(bay, pin)
+        unsettled = self._unsettled.find(bay, pin)
+        suspects = () if unsettled is None else unsettled.sessions
+        try:
+            async with asyncio.timeout_at(answer_by):
+                running = await self._running(number, suspects if by_hash is None else (by_hash,))
+        except (CentralError, TimeoutError) as error:
+            self._log.warning("session_not_read", bay=number, reason=str(error) or "no answer in time")
+            return i.PinNotChecked(attempt_id, "the server refuses it, and does not show its session")
+        if not running:
+            self._unsettled.settle(bay, pin)
+            return i.PinWasWrong(attempt_id, wrong_bay=self._opens_elsewhere(number, pin))
+        confirmed = by_hash is not None or (unsettled is not None and unsettled.confirmed)
+        if len(running) > 1 or not (confirmed or self._unsettled.is_alone(bay)):
+            text = "the server refuses it, and another PIN may have started the session that runs there"
+            return i.PinNotChecked(attempt_id, text, counts=True)
+        return i.PinWasRight(attempt_id, running[0], StartedBy.PIN_ONLINE)
+
+    async def _running(self, number: str, suspects: tuple[str, ...]) -> list[str]:
+        """Those that the server counts as running at this bay, by our ids. Raises CentralError."""
+        running = []
+        for session_id in suspects:
+            try:
+                if not await self._poller.is_active(number, session_id):
+                    continue
+            except CentralRefused:
+                continue
+            if self._bays.get(number).find_booking(session_id) is None:
+                await self._poller.learn(number, session_id)
+            if self._bays.get(number).find_booking(session_id) is not None:
+                running.append(session_id)
+        return running
 
     async def _find_active(self, bay: Bay) -> str | None:
         """The session that has become active: one that was before proves nothing. Raises CentralError."""

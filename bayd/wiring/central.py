@@ -119,7 +119,15 @@ class CentralParts:
             randomness=randomness,
             log=log,
         )
-        self.desk = PinDesk(self.client, self.poller, self.vault, bays, randomness=randomness, log=log)
+        self.desk = PinDesk(
+            self.client,
+            self.poller,
+            self.vault,
+            bays,
+            answer_s=central.verify_timeout_s,
+            randomness=randomness,
+            log=log,
+        )
         self.status = BayStatusPoster(self.client, journal, bays, clock=clock, randomness=randomness, log=log)
         self.tariff = TariffWatcher(
             self.client,

@@ -98,6 +98,129 @@ async def test_a_yes_whose_session_cannot_be_read_counts_no_try_and_can_be_repea
         assert kinds(await world.type_pin(fresh["pin"])) == ["PinAccepted", "SessionStarted"]
 
 
+@pytest.mark.parametrize("fault", ["lost", "delayed"])
+async def test_one_press_takes_two_seconds_at_most(quick_path: Path, fault: str) -> None:
+    """Not two for the check and ten more for the session's page."""
+    async with central_world(quick_path, poll_s=3600) as world, world.up():
+        await world.knows(await world.book())
+        fresh = await world.book()
+        world.wire.order("delayed", "/session/verify", delay_s=1.9)
+        world.wire.order(fault, f"/session/{fresh['id']}", "GET", delay_s=5)
+        began = asyncio.get_running_loop().time()
+        assert kinds(await world.type_pin(fresh["pin"])) == ["PinCheckFailed"]
+        assert asyncio.get_running_loop().time() - began <= 2.01
+        assert world.bay().pad.failures == 0
+        assert kinds(await world.type_pin(fresh["pin"])) == ["PinAccepted", "SessionStarted"]
+
+
+# A server that takes each PIN once
+
+
+def take_each_pin_once(world: CentralWorld) -> None:
+    """What a session that runs is asked again is refused, as documented servers may."""
+    real = world.wire.exchange
+
+    async def exchange(method: str, url: str, **options: Any) -> HttpResponse:
+        if url.endswith("/session/verify"):
+            typed = json.loads(options["body"])["pin"]
+            running = [row for row in await world.history() if row["active"] and row["pin"] == typed]
+            if running:
+                return HttpResponse(409, {}, b'{"success":false,"message":"the session is active"}')
+        return await real(method, url, **options)
+
+    world.wire.exchange = exchange  # type: ignore[method-assign]
+
+
+async def test_a_right_pin_whose_yes_got_lost_opens_when_it_is_typed_again(quick_path: Path) -> None:
+    async with central_world(quick_path) as world:
+        world.site_key = None
+        take_each_pin_once(world)
+        async with world.up():
+            session = await world.book()
+            await world.knows(session)
+            world.wire.order("unanswered", "/session/verify")
+            assert kinds(await world.type_pin(session["pin"])) == ["PinCheckFailed"]
+            await world.until(lambda: "active_not_started" in world.conflicts())
+            assert kinds(await world.type_pin(other(session["pin"]))) == ["PinRefused"], "a guess is one"
+            assert kinds(await world.type_pin(session["pin"])) == ["PinAccepted", "SessionStarted"]
+            assert world.play().started_by is StartedBy.PIN_ONLINE
+            await world.delivered()
+            assert await world.parked() == []
+
+
+async def test_a_yes_whose_session_was_not_shown_is_no_wrong_pin_afterwards(quick_path: Path) -> None:
+    async with central_world(quick_path, poll_s=3600) as world, world.up():
+        await world.knows(await world.book())
+        fresh = await world.book()
+        take_each_pin_once(world)
+        world.wire.order("status", f"/session/{fresh['id']}", "GET")
+        assert kinds(await world.type_pin(fresh["pin"])) == ["PinCheckFailed"]
+        assert kinds(await world.type_pin(fresh["pin"])) == ["PinAccepted", "SessionStarted"]
+
+
+async def test_the_pin_of_a_session_that_the_desk_has_started_opens_by_its_hash(quick_path: Path) -> None:
+    async with central_world(quick_path) as world, world.up():
+        session = await world.book()
+        await world.knows(session)
+        await world.call("POST", "/session/verify", {"pin": session["pin"], "bayNumber": "101"})
+        take_each_pin_once(world)
+        assert kinds(await world.type_pin(other(session["pin"]))) == ["PinRefused"]
+        world.wire.order("status", f"/session/{session['id']}", "GET")
+        assert kinds(await world.type_pin(session["pin"])) == ["PinCheckFailed"]
+        assert world.bay().pad.failures == 1, "nobody has said that it is wrong"
+        assert kinds(await world.type_pin(session["pin"])) == ["PinAccepted", "SessionStarted"]
+
+
+async def test_of_two_pins_without_an_answer_neither_opens_what_one_of_them_has_started(
+    quick_path: Path,
+) -> None:
+    """Else a guess that got lost would open with the next guest's start."""
+    async with central_world(quick_path) as world:
+        world.site_key = None
+        take_each_pin_once(world)
+        async with world.up():
+            session = await world.book()
+            await world.knows(session)
+            guess = other(session["pin"])
+            for pin in (guess, session["pin"]):
+                world.wire.order("unanswered", "/session/verify")
+                assert kinds(await world.type_pin(pin)) == ["PinCheckFailed"]
+            assert world.bay().pad.failures == 0
+            for failures, pin in enumerate((guess, session["pin"], guess, session["pin"], guess), 1):
+                assert kinds(await world.type_pin(pin)) == ["PinCheckFailed"]
+                assert world.bay().pad.failures == failures, "tries, and bounded as others are"
+            assert world.bay().pad.locked_until_ms is not None
+            assert world.bay().phase is Phase.BOOKED
+
+
+async def test_a_lost_guess_is_a_wrong_pin_once_the_server_answers(quick_path: Path) -> None:
+    async with central_world(quick_path) as world:
+        world.site_key = None
+        async with world.up():
+            session = await world.book()
+            await world.knows(session)
+            guess = other(session["pin"])
+            world.wire.order("unanswered", "/session/verify")
+            assert kinds(await world.type_pin(guess)) == ["PinCheckFailed"]
+            assert kinds(await world.type_pin(guess)) == ["PinRefused"]
+            await world.call("POST", "/session/verify", {"pin": session["pin"], "bayNumber": "101"})
+            assert kinds(await world.type_pin(guess)) == ["PinRefused"], "forgotten with its answer"
+
+
+async def test_a_lost_guess_opens_nothing_that_the_desk_starts_later(quick_path: Path) -> None:
+    async with central_world(quick_path) as world:
+        world.site_key = None
+        async with world.up():
+            session = await world.book()
+            await world.knows(session)
+            guess = other(session["pin"])
+            world.wire.order("unanswered", "/session/verify")
+            assert kinds(await world.type_pin(guess)) == ["PinCheckFailed"]
+            await asyncio.sleep(300)
+            await world.call("POST", "/session/verify", {"pin": session["pin"], "bayNumber": "101"})
+            assert kinds(await world.type_pin(guess)) == ["PinRefused"]
+
+
 async def test_a_second_press_waits_for_the_first(quick_path: Path) -> None:
     async with central_world(quick_path) as world, world.up():
         session = await world.book()
