@@ -205,6 +205,7 @@ class ExtensionAsked:
     minutes: int
     wall_ms: int
     amount: int | None = None  # the price that the screen showed
+    at_ms: int | None = None  # None: of an earlier release, which went by the wall clock alone
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ _READER = "reader"
 
 # Changes with every change of what `evolve` makes of the same events: a snapshot of another number is
 # not used, the events are read again.
-REDUCER_VERSION = 14
+REDUCER_VERSION = 15
 
 _ENDED_IDS_KEPT = 512  # more sessions than a bay can end within the booking horizon
 _NUMBERS_KEPT = 512
@@ -146,8 +146,8 @@ def _apply(bay: Bay, event: e.Event) -> Bay:
             )
         case e.SessionExtended():
             return _extended(bay, event)
-        case e.ExtensionAsked(op_id, minutes, wall_ms, amount):
-            asked = AskedExtension(op_id, minutes, amount, wall_ms)
+        case e.ExtensionAsked(op_id, minutes, wall_ms, amount, at_ms):
+            asked = AskedExtension(op_id, minutes, amount, wall_ms, at_ms)
             return _in_session(bay, extension_asked=asked, extension_declined="")
         case e.ExtensionDeclined(_, reason):
             return _in_session(bay, extension_asked=None, extension_declined=reason)
@@ -412,9 +412,11 @@ def _shifted(bay: Bay, shift_ms: int, hold_shift_ms: int) -> Bay:
 
     session = bay.session
     if session is not None:
+        asked = session.extension_asked
         session = replace(
             session,
             started_at_ms=session.started_at_ms + shift_ms,
+            extension_asked=None if asked is None else replace(asked, since_ms=play(asked.since_ms)),
             ends_at_ms=session.ends_at_ms + shift_ms,
             asked=tuple(replace(asked, at_ms=asked.at_ms + shift_ms) for asked in session.asked),
             paused_at_ms=play(session.paused_at_ms),

@@ -69,7 +69,7 @@ def extend(bay: Bay, request: i.Extend, now: Instant, rules: Rules) -> Verdict:
         return (extended(session, given, now, rules, own=True),)
     if session.extension_asked is not None:
         return Refusal("already_asked", "Reception has the request already.")
-    return (e.ExtensionAsked(request.op_id, request.minutes, now.wall_ms, offer.amount),)
+    return (e.ExtensionAsked(request.op_id, request.minutes, now.wall_ms, offer.amount, now.boot_ms),)
 
 
 def approve(bay: Bay, request: i.ApproveExtension, now: Instant, rules: Rules) -> Verdict:

@@ -180,6 +180,7 @@ class AskedExtension:
     minutes: int
     amount: int | None  # the price that the screen showed; None: unknown
     wall_ms: int
+    since_ms: int | None = None  # None: only the wall clock knows
 
 
 @dataclass(frozen=True, slots=True)

@@ -252,7 +252,8 @@ def _help_for_s(bay: Bay, now: Instant) -> float | None:
 
 
 def _waits_s(asked: AskedExtension, now: Instant) -> float:
-    return max(0, now.wall_ms - asked.wall_ms) / 1000
+    waits_ms = now.wall_ms - asked.wall_ms if asked.since_ms is None else now.boot_ms - asked.since_ms
+    return max(0, waits_ms) / 1000
 
 
 def _kept(bay: Bay, *, names: bool) -> KeptView | None:

@@ -1,5 +1,7 @@
 """More time over the API: offers, requests, what staff answer, dues."""
 
+from pathlib import Path
+
 from bayd.core.rules import ExtensionPolicy, Rules
 from tests.web.house import STAFF, House
 
@@ -35,6 +37,26 @@ async def test_an_answer_names_the_request_that_was_seen(house: House) -> None:
         assert (late.status, late.code) == (409, "request_changed")
     body = {"payment": "cash", "amount": 300, "request_id": asked["request_id"]}
     assert (await house.press("extend/approve", body, token=STAFF)).json["session"]["minutes"] == 90
+
+
+async def test_a_request_waits_as_long_as_it_does_whatever_the_clock_on_the_wall(tmp_path: Path) -> None:
+    house = House(tmp_path / "journal.db")
+
+    async def waits_s() -> float:
+        bay = (await house.ask("GET", "/api/v1/bays/109", token=STAFF)).json
+        return float(bay["extension"]["asked"]["waits_s"])
+
+    async with house.open():
+        await house.play()
+        await house.press("extend", {"minutes": 15})
+        house.clock.wall_step_ms -= 3_600_000
+        house.clock.go_on(180_000)
+        assert 180 <= await waits_s() < 240
+        house.clock.wall_step_ms += 7_200_000
+        assert await waits_s() < 240
+    house.clock.reboot()
+    async with house.open():
+        assert await waits_s() < 300  # from the last sign of life on, as all that waits
 
 
 async def test_a_refusal_shows_its_reason_on_the_screen(house: House) -> None:
