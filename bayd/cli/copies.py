@@ -76,7 +76,7 @@ def migrate(config: Path) -> None:
 
     journal = _journal(config)
     _become_owner(journal.parent)
-    migrated = _tried(lambda: migrate_journal(journal, _stamp()))
+    migrated = _tried(lambda: migrate_journal(journal))
     if not migrated.applied:
         click.echo(f"{journal}: nothing to do")
         return
@@ -84,8 +84,8 @@ def migrate(config: Path) -> None:
 
 
 def _journal(config: Path) -> Path:
+    from bayd.journal.disk import JOURNAL
     from bayd.settings import ConfigurationError, load
-    from bayd.wiring.daemon import JOURNAL
 
     try:
         return load(config).settings.state.dir / JOURNAL

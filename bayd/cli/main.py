@@ -28,6 +28,7 @@ from bayd.cli.qod import qod
 from bayd.cli.reader import reader
 from bayd.cli.staff import staff
 from bayd.cli.status import health, status
+from bayd.cli.upgrade import upgrade
 
 E = TypeVar("E", bound=BaseException)
 
@@ -63,6 +64,7 @@ main.add_command(config_group)
 main.add_command(backup)
 main.add_command(restore)
 main.add_command(migrate)
+main.add_command(upgrade)
 
 
 @main.command()

@@ -159,8 +159,8 @@ def _settings(config: Path) -> "tuple[Settings, Qod]":
 
 def _known(settings: "Settings") -> "list[KnownSession]":
     from bayd.journal import JournalError
+    from bayd.journal.disk import JOURNAL
     from bayd.reconcile.qod_known import read_known
-    from bayd.wiring.daemon import JOURNAL
 
     try:
         return read_known(settings.state.dir / JOURNAL, _now_wall_ms())

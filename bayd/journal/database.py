@@ -25,12 +25,21 @@ class OwnedDatabase:
     """Lives on the writer's thread."""
 
     def __init__(
-        self, path: Path, *, ballast_bytes: int, connect: disk.Connect, migrations: Migrations
+        self,
+        path: Path,
+        *,
+        ballast_bytes: int,
+        connect: disk.Connect,
+        migrations: Migrations,
+        copy_first: bool = True,
     ) -> None:
+        """`copy_first`: a migration is preceded by a copy."""
         self.path = path
+        self.copy: Path | None = None  # as it was before a migration
         self.ballast = disk.Ballast(path.with_name(path.name + ".ballast"), ballast_bytes)
         self._connect = connect
         self._migrations = migrations
+        self._copy_first = copy_first
         self._lock: disk.OwnerLock | None = None
         self._conn: sqlite3.Connection | None = None
 
@@ -43,20 +52,17 @@ class OwnedDatabase:
         assert self._conn is not None
         return self._conn
 
-    def open(self, stamp: str) -> None:
-        """Own the database, create or migrate it. `stamp` tells a copy before a migration from others.
-
-        Raises JournalError.
-        """
+    def open(self) -> None:
+        """Own the database, create or migrate it. Raises JournalError."""
         try:
             self._lock = disk.OwnerLock(self.path.with_name(self.path.name + ".lock"))
             try:
-                self._open(stamp)
+                self._open()
             except (sqlite3.Error, OSError):
                 # A full disk shows in many ways here: SQLite needs some files of its own even to read.
                 if not self.ballast.release_if_short():
                     raise
-                self._open(stamp)
+                self._open()
         except (sqlite3.Error, OSError) as error:
             self.close()
             raise JournalUnavailableError(
@@ -68,16 +74,18 @@ class OwnedDatabase:
             raise
         self.ballast.restore()
 
-    def _open(self, stamp: str) -> None:
+    def _open(self) -> None:
         disk.create_private(self.path)
         self.reopen()
         # Plugins of other sqlite-utils users have no business in the journal.
         db = Database(self.conn, recursive_triggers=False, execute_plugins=False)
         if not (pending := schema.pending(db, self._migrations)):
             return
-        if not schema.is_fresh(db):
-            copy = self.path.with_name(f"{self.path.name}.before-{pending[0]}-{stamp}")
+        if self._copy_first and not schema.is_fresh(db):
+            # One name for each: a migration that fails at every start leaves one copy all the same.
+            copy = self.path.with_name(f"{self.path.name}.before-{pending[0]}")
             disk.copy_database(self.path, copy, connect=self._connect)
+            self.copy = copy
         self._migrations.apply(db)
 
     def close(self) -> None:

@@ -16,6 +16,8 @@ from bayd.journal.errors import JournalError, JournalLockedError
 # Given a URI, an open connection in autocommit mode. The seam at which tests let a disk fail.
 Connect = Callable[[str], sqlite3.Connection]
 
+JOURNAL = "journal.db"  # in the state directory
+
 BUSY_TIMEOUT_S = 5.0  # an operator's sqlite3 shell may hold the database for a moment
 CHECKPOINT_PAGES = 256  # 1 MiB: bounds the log, and what the database grows by at a checkpoint on a full disk
 COPY_PAGES = 256  # a copy looks for a wish to stop every MiB

@@ -10,7 +10,6 @@ import asyncio
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
@@ -106,12 +105,14 @@ class Journal(Generic[E]):
         connect: disk.Connect = disk.connect,
         migrations: Migrations = schema.migrations,
         is_deferrable: Callable[[E], bool] = lambda _event: False,
+        copy_first: bool = True,
     ) -> "Journal[E]":
         """Own and open the journal, creating or migrating it; its directory must exist.
 
         A batch of nothing but deferrable events is refused while the disk is nearly full (see `Store`).
         `side_executor` runs backups and checks, which take long; without it the writer runs them. Before a
-        migration a copy `NAME.before-MIGRATION-TIME` is made. Both executors stay the caller's to close.
+        migration a copy `NAME.before-MIGRATION` is made, unless `copy_first` is not set. Both executors stay
+        the caller's to close.
         Raises JournalLockedError, JournalTooNewError, JournalUnavailableError.
         """
         loop_thread = threading.get_ident()
@@ -119,10 +120,15 @@ class Journal(Generic[E]):
         def on_the_loop() -> bool:
             return threading.get_ident() == loop_thread
 
-        database = OwnedDatabase(path, ballast_bytes=ballast_bytes, connect=connect, migrations=migrations)
+        database = OwnedDatabase(
+            path,
+            ballast_bytes=ballast_bytes,
+            connect=connect,
+            migrations=migrations,
+            copy_first=copy_first,
+        )
         store = Store(database, codec, boot_id=clock.boot_id, may_wait=lambda: not on_the_loop())
-        stamp = datetime.fromtimestamp(clock.now().wall_ms / 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
-        await executor.submit(lambda: store.open(stamp))
+        await executor.submit(store.open)
         journal = cls(store, path, executor, side_executor or executor, clock, on_the_loop, is_deferrable)
         journal._last_seq = store.last_seq
         return journal

@@ -15,6 +15,14 @@ from bayd.journal.database import OwnedDatabase
 from bayd.journal.errors import JournalError
 from bayd.journal.schema import migrations
 
+# What a release may change before it acts: the layout, an outage that it records, its own snapshots.
+_STATE = (
+    "SELECT name, sql FROM sqlite_master ORDER BY name",
+    "SELECT name FROM _sqlite_migrations ORDER BY name",
+    "SELECT max(seq) FROM events",
+    "SELECT bay, seq, reducer_version FROM snapshots ORDER BY bay",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Migrated:
@@ -22,7 +30,7 @@ class Migrated:
     copy: Path | None  # as it was before
 
 
-def migrate(path: Path, stamp: str, known: Migrations = migrations) -> Migrated:
+def migrate(path: Path, known: Migrations = migrations) -> Migrated:
     """Bring an existing journal to the present schema, after a copy beside it. Raises JournalError."""
     _refuse_missing(path)
     with disk.open_reading(path) as reading:
@@ -30,9 +38,9 @@ def migrate(path: Path, stamp: str, known: Migrations = migrations) -> Migrated:
     if not needed:
         return Migrated((), None)
     database = OwnedDatabase(path, ballast_bytes=0, connect=disk.connect, migrations=known)
-    database.open(stamp)
+    database.open()
     database.close()
-    return Migrated(needed, next(iter(sorted(path.parent.glob(f"{path.name}.before-*-{stamp}"))), None))
+    return Migrated(needed, database.copy)
 
 
 def back_up(path: Path, to: Path) -> None:
@@ -89,6 +97,45 @@ def restore(path: Path, backup: Path, stamp: str) -> Path | None:
         raise JournalError(f"cannot put {backup} in the place of {path}: {error}") from error
     finally:
         lock.release()
+
+
+def put_back(path: Path, copy: Path) -> bool:
+    """Let a copy itself take the journal's place, unless what was copied is still there: then it only goes.
+
+    Takes no space, so that a full disk does not stand in the way, and may be cut off at any step and called
+    again. An empty copy says that there was no journal. Raises JournalError.
+    """
+    _refuse_missing(copy)
+    try:
+        lock = disk.OwnerLock(path.with_name(path.name + ".lock"))
+        try:
+            if is_different := not _holds_the_same(path, copy):
+                # The log must never be played into another database: it goes first, and durably so.
+                for companion in ("-wal", "-shm"):
+                    path.with_name(path.name + companion).unlink(missing_ok=True)
+                disk.sync(path.parent)
+                if copy.stat().st_size:
+                    copy.replace(path)
+                else:
+                    path.unlink(missing_ok=True)
+            copy.unlink(missing_ok=True)
+            disk.sync(path.parent)
+        finally:
+            lock.release()
+    except OSError as error:
+        raise JournalError(f"cannot put {copy} in the place of {path}: {error}") from error
+    return is_different
+
+
+def _holds_the_same(path: Path, copy: Path) -> bool:
+    """Whether the journal has gone on since it was copied. PIN hashes, which no copy has, do not count."""
+    if not path.exists() or not copy.stat().st_size:
+        return not path.exists() and not copy.stat().st_size
+    try:
+        with disk.open_reading(path) as one, disk.open_reading(copy) as other:
+            return all(one.execute(sql).fetchall() == other.execute(sql).fetchall() for sql in _STATE)
+    except sqlite3.DatabaseError:
+        return False
 
 
 def _exchange(path: Path, backup: Path, stamp: str) -> Path | None:

@@ -101,9 +101,9 @@ class Store(Generic[E]):
     def disk_full(self) -> bool:
         return not self._database.ballast.held
 
-    def open(self, stamp: str) -> None:
+    def open(self) -> None:
         """Raises JournalError."""
-        self._database.open(stamp)
+        self._database.open()
         self._count()
 
     def close(self) -> None:

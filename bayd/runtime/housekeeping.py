@@ -1,7 +1,9 @@
-"""Forgets in time what must not be kept: events of 90 days ago, answers of yesterday, expired PIN hashes."""
+"""Forgets in time what must not be kept: events of 90 days ago, answers of yesterday, expired PIN
+hashes, old copies of the journal.
+"""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 
 from bayd.core.events import Event
 from bayd.journal import Journal, JournalError
@@ -16,11 +18,20 @@ class Housekeeping:
     """`run` is a root task. `sinks`: whose undelivered events must stay."""
 
     def __init__(
-        self, journal: Journal[Event], bays: Range, sinks: Collection[str], *, clock: Clock, log: Log
+        self,
+        journal: Journal[Event],
+        bays: Range,
+        sinks: Collection[str],
+        forget_copies: Callable[[int], Awaitable[int]],
+        *,
+        clock: Clock,
+        log: Log,
     ) -> None:
+        """`forget_copies` deletes those of the journal that are too old at a wall time; how many."""
         self._journal = journal
         self._bays = bays
         self._sinks = sinks
+        self._forget_copies = forget_copies
         self._clock = clock
         self._log = log
 
@@ -33,6 +44,11 @@ class Housekeeping:
         now = self._clock.now()
         if not now.synchronised:
             return  # by a clock that jumped ahead, everything would be old
+        try:
+            if copies := await self._forget_copies(now.wall_ms):
+                self._log.info("journal_copies_deleted", count=copies)
+        except OSError as error:
+            self._log.info("journal_copies_not_deleted", reason=error.strerror)
         # Whatever still plays keeps all of its bay's events, however old they are.
         playing = [(task.number, 0) for task in self._bays.bays.values() if task.bay.session is not None]
         try:

@@ -8,7 +8,7 @@ the same way; only under systemd, since nobody else starts the daemon again.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from bayd.runtime.range import Range
 WANTED = "restart-wanted"
 FAILED = "upgrade-failed"
 _LOOK_EVERY_S = 1.0
+_LOOK_AGAIN_S = 10.0  # at what stands in the way: that may take another program
 _LONGEST_NOTE = 200
 
 
@@ -30,7 +31,7 @@ class IdleRestart:
         bays: Range,
         environment: Mapping[str, str],
         *,
-        find_obstacle: Callable[[], str | None],
+        find_obstacle: Callable[[], Awaitable[str | None]],
         log: Log,
         find_cause: Callable[[], str | None] = lambda: None,
     ) -> None:
@@ -50,15 +51,19 @@ class IdleRestart:
     async def run(self) -> None:
         while True:
             self._look()
+            pause_s = _LOOK_EVERY_S
             if self.pending is not None and self._is_idle():
-                obstacle = self._find_obstacle()
+                obstacle = await self._find_obstacle()
+                if not self._is_idle():  # any more
+                    continue
                 if obstacle is None:
                     self._log.info("restarting_while_idle", reason=self.pending)
                     return
                 if obstacle != self.obstacle:
                     self._log.error("restart_held_up", reason=obstacle)
                 self.obstacle = obstacle
-            await asyncio.sleep(_LOOK_EVERY_S)
+                pause_s = _LOOK_AGAIN_S
+            await asyncio.sleep(pause_s)
 
     def warnings(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []

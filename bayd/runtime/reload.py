@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import bayd
 from bayd.ports import Log
 from bayd.runtime.range import Range
 from bayd.runtime.sd_notify import notify
+from bayd.runtime.upgrade import ask_next, find_next
 from bayd.settings import BaySettings, Complaint, Configuration, ConfigurationError, Settings, load
 from bayd.settings.loading import with_registry
 
@@ -135,8 +137,10 @@ class Reloader:
         keys = [key for key in self.needs_restart if key.startswith("bays.")]
         return f"the configuration of {', '.join(keys)}" if keys else None
 
-    def find_obstacle(self) -> str | None:
-        """What a start would stumble over now."""
+    async def find_obstacle(self) -> str | None:
+        """What a start would stumble over now: of the release that comes next, if one waits."""
+        if (command := find_next(Path(bayd.__file__).parent)) is not None:
+            return await ask_next(command, self._path, self._environment)
         try:
             load(self._path)
         except ConfigurationError as error:

@@ -21,6 +21,7 @@ from bayd.core.rules import Rules
 from bayd.credentials import Credentials, load_credentials
 from bayd.devices import driven_dispensers
 from bayd.journal import Journal, JournalUnavailableError, ThreadJournalExecutor, schema
+from bayd.journal.disk import JOURNAL
 from bayd.journal.event_codec import BayEventCodec
 from bayd.ports import Clock, JournalExecutor, Log, Randomness
 from bayd.reconcile.modes import BayModes
@@ -37,7 +38,7 @@ from bayd.runtime.randomness import SystemRandomness
 from bayd.runtime.range import Range
 from bayd.runtime.reload import Reloader, apply_rules
 from bayd.runtime.sd_notify import notify
-from bayd.runtime.upgrade import is_on_trial, take_over
+from bayd.runtime.upgrade import forget_copies, is_on_trial, take_over
 from bayd.runtime.watchdog import Watchdog
 from bayd.settings import Configuration, load
 from bayd.settings.listening import check_listen
@@ -80,7 +81,6 @@ from bayd.wiring.reader_tools import ReaderTools
 from bayd.wiring.readers import ReaderParts, ReaderPlan
 from bayd.wiring.waiting_room import WaitingRoom, disk_may_come_back
 
-JOURNAL = "journal.db"
 _STALL_SHOWN_MS = 2_000
 _JOURNAL_RETRY_S = 1.0
 
@@ -122,6 +122,7 @@ class Daemon:
         self._warners = warners
         self._log_level = log_level
         self._set_log_level(configuration)
+        self._on_trial = False
         self._clock = SystemClock(os.environ.get("BAYD_BOOT_ID"))
         self._clock.now()
         log.info("clock_read", problem=self._clock.problem)
@@ -129,10 +130,10 @@ class Daemon:
 
     async def run(self) -> None:
         settings = self._configuration.settings
-        on_trial = await asyncio.to_thread(is_on_trial, settings.state.dir, os.environ)
+        self._on_trial = await asyncio.to_thread(is_on_trial, settings.state.dir)
         room = WaitingRoom(
             settings,
-            on_trial=on_trial,
+            on_trial=self._on_trial,
             time_scale=self._configuration.time_scale,
             clock=self._clock,
             environment=os.environ,
@@ -140,7 +141,7 @@ class Daemon:
         )
         async with asyncio.TaskGroup() as waiting:
             waiting.create_task(room.run(), name="waiting-room")
-            await self._run(room, None if on_trial else room.say)
+            await self._run(room, None if self._on_trial else room.say)
 
     async def _run(self, room: WaitingRoom, retry: Callable[[str], None] | None) -> None:
         settings = self._configuration.settings
@@ -205,7 +206,7 @@ class Daemon:
                 parts.warn_also(listener)
                 try:
                     # All that could keep this release from starting lies behind it; from here on it acts.
-                    if await asyncio.to_thread(take_over, settings.state.dir, os.environ):
+                    if await asyncio.to_thread(take_over, settings.state.dir):
                         self._log.info("upgrade_taken_over", version=bayd.__version__)
                     self._keep_dispensers()
                     roots: dict[str, Coroutine[Any, Any, None]] = {
@@ -219,7 +220,12 @@ class Daemon:
                         "web-sessions": parts.sessions.run(),
                         "reload": reloader.run(),
                         "housekeeping": Housekeeping(
-                            journal, bays, (SINK,), clock=self._clock, log=self._log
+                            journal,
+                            bays,
+                            (SINK,),
+                            self._forget_copies,
+                            clock=self._clock,
+                            log=self._log,
                         ).run(),
                         "readers": parts.readers.run(),
                         **{f"dispenser-{name}": d.run() for name, d in parts.dispensers.reconcilers.items()},
@@ -241,6 +247,10 @@ class Daemon:
 
     def _set_log_level(self, configuration: Configuration) -> None:
         set_level(self._log_level or configuration.settings.log.level)
+
+    async def _forget_copies(self, wall_ms: int) -> int:
+        directory = self._configuration.settings.state.dir
+        return await asyncio.to_thread(forget_copies, directory, JOURNAL, wall_ms)
 
     def _keep_dispensers(self) -> None:
         """For make-safe, which must stop them also when nobody can read the configuration any more."""
@@ -307,6 +317,7 @@ class Daemon:
             clock=self._clock,
             side_executor=side,
             is_deferrable=is_deferrable,
+            copy_first=not self._on_trial,  # then there is one
         )
 
     async def _listen(self, parts: "_Parts", counts: Counts) -> Listener:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from bayd.runtime.upgrade import KEPT, ON_TRIAL
 from tests.cli.command import bayd, bayd_here, command, environment
 from tests.cli.daemon import configuration, free_port, started
 
@@ -106,16 +105,16 @@ def test_before_it_acts_a_new_release_makes_its_upgrade_final(tmp_path: Path) ->
     """And where it cannot, it neither says READY nor answers anybody."""
     port = free_port()
     config, state = configuration(tmp_path, port), tmp_path / "state"
-    (state / KEPT / "in the way").mkdir(parents=True)
-    (state / ON_TRIAL).write_text("a copy of the journal")
+    (state / "journal-of-0.1.0.db" / "in the way").mkdir(parents=True)
+    (state / "on-trial-of-0.1.0.db").write_text("a copy of the journal")
     refused = bayd("run", "--config", config)
     assert (refused.code, READY in refused.err, "Traceback" in refused.err) == (1, False, False)
-    (state / KEPT / "in the way").rmdir()
-    (state / KEPT).rmdir()
+    (state / "journal-of-0.1.0.db" / "in the way").rmdir()
+    (state / "journal-of-0.1.0.db").rmdir()
     with started("run", "--config", config) as daemon:
         daemon.wait_for(READY)
-        assert not (state / ON_TRIAL).exists()
-        assert (state / KEPT).read_text() == "a copy of the journal"
+        assert not (state / "on-trial-of-0.1.0.db").exists()
+        assert (state / "journal-of-0.1.0.db").read_text() == "a copy of the journal"
 
 
 def test_a_journald_that_reads_nothing_hangs_no_bay(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ class Configured:
     def __init__(self) -> None:
         self.obstacle: str | None = None
 
-    def find_obstacle(self) -> str | None:
+    async def find_obstacle(self) -> str | None:
         return self.obstacle
 
 
@@ -79,7 +79,7 @@ async def test_with_a_configuration_that_would_not_start_it_goes_on(world: World
         assert "site.nmae" in restart.warnings()[0]["text"]
         assert world.log.events().count("restart_held_up") == 1
         configured.obstacle = None
-        await asyncio.sleep(2)
+        await asyncio.sleep(11)
         assert running.done()
 
 

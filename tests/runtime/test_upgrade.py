@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from bayd.runtime.upgrade import KEPT, ON_TRIAL, take_over
+from bayd.runtime.upgrade import ask_next, find_next, forget_copies, is_on_trial, take_over
 
 SCRIPT = Path(__file__).parents[2] / "systemd/deb/release"
 OLD, NEW = "1", "2"  # also the schemas that they know
@@ -28,16 +28,21 @@ step() {
     step=$((step + 1))
     if [ $step = "$CUT" ]; then echo $step >"$COUNTER"; kill -KILL $$; fi
 }
-systemd_run() { :; }
+systemd_run() { echo "$@" >"$HOME/asked"; }
 """
-# What the script asks of a release: `bayd backup FILE …`, `bayd restore FILE …`.
+# What the script asks of a release: `bayd upgrade keep VERSION …`, `bayd upgrade undo FILE …`.
 BAYD = """#!/bin/sh
-case $1 in
-backup) exec /bin/cp {journal} "$2" ;;
-restore)
-    read -r schema <"$2"
-    [ "$schema" -le {schema} ] || exit 1
-    exec /bin/cp "$2" {journal}
+copy=$(dirname {journal})/on-trial-of-$3.db
+case $2 in
+keep)
+    rm -f "$(dirname {journal})"/on-trial-of-*
+    if [ -e {journal} ]; then /bin/cp {journal} "$copy"; else : >"$copy"; fi
+    echo "$copy"
+    ;;
+undo)
+    if cmp -s "$3" {journal}; then exec rm "$3"; fi
+    if [ -s "$3" ]; then exec /bin/mv "$3" {journal}; fi
+    rm -f {journal} "$3"
     ;;
 esac
 """
@@ -61,7 +66,7 @@ class Pc:
         for name in ("opt", "run", "state"):
             (self.home / name).mkdir(parents=True)
         text = SCRIPT.read_text()
-        for name, path in (("root", "opt"), ("run", "run"), ("state", "state")):
+        for name, path in (("root", "opt"), ("run", "run")):
             text, found = re.subn(rf"(?m)^{name}=/.*$", f"{name}={self.home / path}", text)
             assert found == 1
         counted = "".join(
@@ -77,7 +82,7 @@ class Pc:
         (self.home / "release").write_text(COUNT + counted + text)
         for release in (OLD, NEW):
             (self.opt / release / "bin").mkdir(parents=True)
-            self._write(self.opt / release / "bin/bayd", BAYD.format(journal=self.journal, schema=release))
+            self._write(self.opt / release / "bin/bayd", BAYD.format(journal=self.journal))
 
     @staticmethod
     def _write(path: Path, text: str) -> None:
@@ -105,7 +110,8 @@ class Pc:
         counter = self.home / "steps"
         done = subprocess.run(
             ["/bin/sh", self.home / "release", act],
-            env={"PATH": os.environ["PATH"], "COUNTER": str(counter), "CUT": str(self.cut),
+            env={"PATH": os.environ["PATH"], "HOME": str(self.home), "COUNTER": str(counter),
+                 "CUT": str(self.cut),
                  "step": str(self.steps), **(env or {})},
             capture_output=True, text=True, check=False,
         )  # fmt: skip
@@ -134,7 +140,7 @@ class Pc:
         self.step()
         if release in self.broken:
             raise DiedError
-        take_over(self.state, {})
+        take_over(self.state)
         self.step()
         with self.journal.open("a") as journal:
             event = f"money {len(self.acknowledged)}"
@@ -183,7 +189,8 @@ def upgraded(home: Path, cut: int, *, power_cut: bool, broken: bool = False, jou
     assert release == (OLD if broken else release)
     # Nothing is left that a later crash could go back to.
     assert not pc.link("previous")
-    assert not (pc.state / ON_TRIAL).exists()
+    assert not pc.link("trial")
+    assert not is_on_trial(pc.state)
     return pc
 
 
@@ -219,7 +226,7 @@ def test_killed_between_its_first_act_and_the_end_of_the_start_it_stays(tmp_path
 def test_once_it_has_acted_a_release_stays_and_the_copy_is_a_persons(tmp_path: Path) -> None:
     pc = upgraded(tmp_path, NEVER, power_cut=False)
     assert pc.link("current") == NEW
-    assert (pc.state / KEPT).read_text().splitlines() == ["1", "restarted as 1", "money 0"]
+    assert (pc.state / "journal-of-1.db").read_text().splitlines() == ["1", "restarted as 1", "money 0"]
     assert not (pc.opt / OLD).exists()
 
 
@@ -228,14 +235,13 @@ def test_without_a_journal_there_is_a_way_back_as_well(tmp_path: Path, broken: b
     """Installed, upgraded, and only then configured: the journal of the new schema is not left in the way."""
     pc = upgraded(tmp_path, NEVER, power_cut=False, broken=broken, journal=False)
     assert pc.link("current") == (OLD if broken else NEW)
-    assert not (pc.state / KEPT).exists()
-    assert (pc.state / f"journal.db.of-{NEW}").exists() == broken
+    assert {path.name for path in pc.state.iterdir()} == {"journal.db"}
 
 
 def test_a_third_release_goes_back_past_the_one_that_never_acted(tmp_path: Path) -> None:
     pc = Pc(tmp_path, frozenset({NEW, "3"}))
     (pc.opt / "3/bin").mkdir(parents=True)
-    pc._write(pc.opt / "3/bin/bayd", BAYD.format(journal=pc.journal, schema=3))
+    pc._write(pc.opt / "3/bin/bayd", BAYD.format(journal=pc.journal))
     (pc.opt / "current").symlink_to(OLD)
     pc.daemon()
     (pc.opt / "next").symlink_to(NEW)
@@ -247,9 +253,129 @@ def test_a_third_release_goes_back_past_the_one_that_never_acted(tmp_path: Path)
     assert pc.journal.read_text().splitlines()[:3] == ["1", "restarted as 1", "money 0"]
 
 
+def on_trial(home: Path) -> Pc:
+    """The new release has taken the old one's place, and not acted yet."""
+    pc = Pc(home, frozenset({NEW}))
+    (pc.opt / "current").symlink_to(OLD)
+    pc.daemon()
+    (pc.opt / "next").symlink_to(NEW)
+    pc.script("prepare")
+    with pytest.raises(DiedError):
+        pc.daemon()
+    return pc
+
+
+def test_the_way_back_itself_touches_no_journal_and_runs_no_release(tmp_path: Path) -> None:
+    """Systemd ends it after a few seconds: links are turned, a start is asked for."""
+    pc = on_trial(tmp_path)
+    for release in (OLD, NEW):
+        (pc.opt / release / "bin/bayd").rename(pc.opt / release / "bin/away")
+    migrated = pc.journal.read_text()
+    pc.script("fall-back", {"SERVICE_RESULT": "exit-code"})
+    assert (pc.link("current"), pc.link("failed"), pc.link("previous")) == (OLD, NEW, "")
+    assert (
+        tmp_path / "asked"
+    ).read_text() == "--quiet --collect --on-active=1 systemctl start bayd.service\n"
+    assert pc.journal.read_text() == migrated
+    (pc.opt / OLD / "bin/away").rename(pc.opt / OLD / "bin/bayd")
+    assert pc.until_ready(power_cut=False) == OLD
+    assert pc.journal.read_text().splitlines()[:3] == ["1", "restarted as 1", "money 0"]
+
+
+def test_an_old_release_that_does_not_run_any_more_is_replaced(tmp_path: Path) -> None:
+    pc = Pc(tmp_path)
+    (pc.opt / "current").symlink_to(OLD)
+    pc.daemon()
+    (pc.opt / OLD / "bin/bayd").unlink()
+    (pc.opt / "next").symlink_to(NEW)
+    assert pc.until_ready(power_cut=False) == NEW
+    assert (pc.state / "journal-of-1.db").exists()
+
+
+def test_a_release_that_cannot_be_copied_for_waits_and_says_so(tmp_path: Path) -> None:
+    pc = Pc(tmp_path)
+    (pc.opt / "current").symlink_to(OLD)
+    pc.daemon()
+    (pc.opt / "next").symlink_to(NEW)
+    for release in (OLD, NEW):
+        pc._write(pc.opt / release / "bin/bayd", "#!/bin/sh\necho 'the disk is full' >&2; exit 1\n")
+    (tmp_path / "run/restart-wanted").touch()
+    assert pc.until_ready(power_cut=False) == OLD
+    assert f"Release {NEW} waits" in (tmp_path / "run/upgrade-failed").read_text()
+    assert not (tmp_path / "run/restart-wanted").exists()  # or it would restart at every idle moment
+    assert not pc.link("previous")
+    pc._write(pc.opt / OLD / "bin/bayd", BAYD.format(journal=pc.journal))
+    assert pc.until_ready(power_cut=False) == NEW
+    assert not (tmp_path / "run/upgrade-failed").exists()
+
+
+def test_a_release_that_came_while_the_old_one_was_starting_is_not_forgotten(tmp_path: Path) -> None:
+    pc = Pc(tmp_path)
+    (pc.opt / "current").symlink_to(OLD)
+    pc.script("prepare")
+    (pc.opt / "next").symlink_to(NEW)
+    pc.script("settle")
+    assert (tmp_path / "run/restart-wanted").read_text() == f"release {NEW}\n"
+
+
 def test_where_nothing_is_on_trial_nothing_is_taken_over(tmp_path: Path) -> None:
-    assert take_over(tmp_path, {}) is False
-    assert take_over(tmp_path / "absent", {"STATE_DIRECTORY": f"{tmp_path}:/x"}) is False
-    (tmp_path / ON_TRIAL).write_text("a copy")
-    assert take_over(tmp_path / "absent", {"STATE_DIRECTORY": f"{tmp_path}:/x"}) is True
-    assert (tmp_path / KEPT).read_text() == "a copy"
+    assert take_over(tmp_path) is False
+    assert take_over(tmp_path / "absent") is False
+
+
+def test_the_newest_copies_stay_and_no_name_stays_for_longer_than_a_month(tmp_path: Path) -> None:
+    for age, name in enumerate(("0.3.0", "0.2.0", "0.1.0")):
+        copy = tmp_path / f"on-trial-of-{name}.db"
+        copy.write_text("a copy")
+        os.utime(copy, (1e9 - age, 1e9 - age))
+        take_over(tmp_path)
+    aside = tmp_path / "journal.db.before-restore-20010909T014640Z"
+    aside.touch()
+    os.utime(aside, (1e9, 1e9))
+    (tmp_path / "journal.db").touch()
+    names = {"journal-of-0.2.0.db", "journal-of-0.3.0.db", aside.name, "journal.db"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    day_s = 86_400
+    assert forget_copies(tmp_path, "journal.db", round((1e9 + 30 * day_s - 0.5) * 1000)) == 1
+    assert forget_copies(tmp_path, "journal.db", round((1e9 + 30 * day_s + 1) * 1000)) == 2
+    assert {path.name for path in tmp_path.iterdir()} == {"journal.db"}
+
+
+def test_the_next_release_is_found_beside_this_one(tmp_path: Path) -> None:
+    package = tmp_path / "0.1.0/lib/bayd"
+    package.mkdir(parents=True)
+    command = tmp_path / "0.2.0/bin/bayd"
+    command.parent.mkdir(parents=True)
+    command.touch(mode=0o755)
+    assert find_next(package) is None
+    (tmp_path / "next").symlink_to("0.1.0")
+    assert find_next(package) is None
+    (tmp_path / "next").unlink()
+    (tmp_path / "next").symlink_to("0.2.0")
+    assert find_next(package) == tmp_path / "next/bin/bayd"
+    assert find_next(tmp_path / "0.1.0/bayd") is None
+
+
+@pytest.mark.parametrize(
+    ("script", "obstacle"),
+    [
+        ("echo []", None),
+        (
+            """echo '[{"path": "site.colour", "text": "is no setting"}]'; exit 78""",
+            "site.colour: is no setting",
+        ),
+        ("echo 'Traceback'; exit 1", "{command} check-config ends with 1"),
+    ],
+)
+async def test_the_next_release_judges_the_configuration(
+    tmp_path: Path, script: str, obstacle: str | None
+) -> None:
+    command = tmp_path / "bayd"
+    command.write_text(
+        f'#!/bin/sh\n[ "$*" = "check-config --json {tmp_path}/bayd.toml" ] || exit 2\n{script}\n'
+    )
+    command.chmod(0o755)
+    said = await ask_next(command, tmp_path / "bayd.toml", {"PATH": os.environ["PATH"]})
+    assert said == (None if obstacle is None else obstacle.format(command=command))
+    command.unlink()
+    assert "No such file" in (await ask_next(command, tmp_path / "bayd.toml", {}) or "")

@@ -58,3 +58,13 @@ def test_the_user_and_the_rules_parse() -> None:
     assert users.returncode == 0, users.stderr
     for line in (SYSTEMD / "70-bayd.rules").read_text().splitlines():
         assert not line or line.startswith("#") or re.match(r'ACTION[!=]="\w+", ', line), line
+
+
+def test_the_conffile_is_the_same_in_every_release() -> None:
+    """One that changes makes dpkg ask where somebody edited it: unattended upgrades stop there."""
+    assert (SYSTEMD / "deb/default").read_text() == (
+        "# Environment of bayd: /usr/share/doc/bayd/docs/configuration.md."
+        " Everybody may read this file: no secrets here.\n"
+    )
+    conffiles = re.findall(r"dst: (\S+)\n\s+type: config", (SYSTEMD / "deb/nfpm.yaml").read_text())
+    assert conffiles == ["/etc/default/bayd"]
