@@ -171,14 +171,51 @@ async def test_a_call_for_help_is_seen_and_answered(house: House, context: Brows
     assert not (await house.ask("GET", "/api/v1/bays/109", token=STAFF)).json["help_called"]
 
 
-async def test_a_call_that_nobody_answers_grows_urgent(house: House, context: BrowserContext) -> None:
+# The pitch of every note, and how loud the loudest was.
+HEARD = """
+const start = OscillatorNode.prototype.start;
+OscillatorNode.prototype.start = function (...at) {
+  const heard = document.documentElement.dataset;
+  heard.heard = `${heard.heard ?? ""}${this.frequency.value} `;
+  return start.apply(this, at);
+};
+const ramp = AudioParam.prototype.linearRampToValueAtTime;
+AudioParam.prototype.linearRampToValueAtTime = function (...to) {
+  document.documentElement.dataset.loudness = to[0];
+  return ramp.apply(this, to);
+};
+"""
+
+
+@pytest.mark.parametrize("path", ["/", "/day"])
+async def test_a_call_is_heard_and_grows_urgent(house: House, context: BrowserContext, path: str) -> None:
     await house.play()
+    await states.sign_in(house, context)
+    page = await context.new_page()
+    await page.add_init_script(HEARD)
+    await page.goto(house.url(path))
+    root = page.locator("html")
+    await expect(root).to_have_attribute("data-calls", "none")
+    assert await root.get_attribute("data-heard") is None
     await house.press("help")
+    await expect(root).to_have_attribute("data-heard", "660 880 ")  # once: again after twenty seconds
+    calm = float(await root.get_attribute("data-loudness") or 0)
+    await expect(page.get_by_test_id("call-help-109")).to_contain_text(
+        re.compile("^Bay 109 calls for helpfor 0:")
+    )
     house.clock.go_on(121_000)
-    page = await sign_in(house, context)
+    await page.reload()
     await expect(page.get_by_test_id("call-help-109")).to_contain_text("Not answered for 2:0")
     await expect(page.locator("html")).to_have_attribute("data-calls", "late")
-    assert await violations_of(page) == []
+    urgent = "988 740 988 740 988 "  # again after five seconds
+    await expect(root).to_have_attribute("data-heard", re.compile(f"^{urgent}{urgent}"))
+    assert float(await root.get_attribute("data-loudness") or 0) > calm
+    if path == "/":
+        assert await violations_of(page) == []
+        # However far down one has scrolled.
+        await page.set_viewport_size({"width": 1280, "height": 300})
+        await page.evaluate("scrollTo(0, document.body.scrollHeight)")
+        await expect(page.get_by_test_id("call-help-109")).to_be_in_viewport()
 
 
 async def test_a_request_for_time_is_approved(house: House, context: BrowserContext) -> None:
@@ -310,7 +347,9 @@ async def test_a_screen_is_paired_and_put_out_at_the_board(house: House, context
     await page.get_by_test_id("field-bay").select_option("110")
     await page.get_by_test_id("field-reason").fill("a new tablet")
     await page.get_by_test_id("pair").click()
+    await expect(page.get_by_test_id("given")).to_contain_text("comes within seconds")
     await expect(screen.get_by_test_id("bay-number")).to_have_text("110")
+    await expect(page.get_by_test_id("given")).to_have_text("Bay 110 has its screen now.")
     await page.get_by_test_id("unbind-reason-110").fill("goes to the workshop")
     assert await violations_of(page) == []
     await page.get_by_test_id("unbind-110").click()
@@ -463,6 +502,9 @@ async def test_every_page_can_be_read_by_everybody(house: House, context: Browse
     await house.bays.submit("109", DeviceReported("dispenser", DeviceState.LOST, f"/dev/{'tty-east' * 9}"))
     house.reader["reason"] = f"/dev/serial/by-id/{'usb-adapter' * 9}"
     page = await sign_in(house, context, path)
+    await expect(page.get_by_test_id("call-help-109")).to_contain_text("Bay 109 calls for help")
+    await expect(page).to_have_title(re.compile(r"^\(1\) Example range"))
+    await expect(page.get_by_test_id("sound")).to_be_visible()
     for width, height in ((1280, 800), (800, 1280)):
         await page.set_viewport_size({"width": width, "height": height})
         assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -73,6 +73,7 @@ class BoardFrame:
             f"{self.site_name}: {title}" if self.site_name else title,
             [
                 self._head(name, None if who is None else who.name, signs_out=signed_in),
+                *self._calls(name),
                 *body,
                 el("div", id="said", class_="unseen", aria_live="polite"),
             ],
@@ -92,6 +93,12 @@ class BoardFrame:
             },
         )
         return page_response(page, self._files)
+
+    def _calls(self, name: str) -> list[Html]:
+        """Filled by the script; the board has its own, drawn from the start."""
+        if name == "board":
+            return []
+        return [el("section", id="calls", class_="calls", aria_label=self.words.say("calls.title"))]
 
     def _head(self, name: str, who: str | None, *, signs_out: bool) -> Html:
         said = self.words

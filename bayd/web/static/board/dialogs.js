@@ -4,6 +4,7 @@ import { get, post, Press } from "../lib/calls.js";
 import { h, icon, rebuild, setText, show } from "../lib/dom.js";
 import { ACTS, actsOf } from "./acts.js";
 
+const TAKEN_UP_WITHIN_S = 15;
 let made = 0;
 
 class Dialog {
@@ -181,6 +182,7 @@ export class ScreensDialog extends Dialog {
     const reason = h("input", { id: `${this.id}-reason`, maxlength: 200, autocomplete: "off", "data-testid": "field-reason" });
     const replace = h("input", { id: `${this.id}-replace`, type: "checkbox", "data-testid": "field-replace", onchange: () => { reason.required = replace.checked; } });
     this.refused = h("p.refused", { role: "alert", "data-testid": "refused" });
+    this.given = h("p.given", { role: "status", "data-testid": "given" });
     this.list = h("ul.screens");
     const form = h("form", {},
       h("p.quiet", {}, words.say("screens.how")),
@@ -195,12 +197,12 @@ export class ScreensDialog extends Dialog {
       const answer = await this.pressing(() => post("/api/v1/screens/pair", { code: code.value, bay: bay.value, replace: replace.checked, reason: reason.value }));
       this.tell(answer);
       if (!answer.ok) return;
-      board.tell(words.say("screens.paired", { bay: bay.value }));
+      const given = bay.value;
       form.reset();
       reason.required = false;
-      setTimeout(() => this.load(), 2_500);
+      await this.seeTakenUp(given);
     });
-    this.show(words.say("screens.title"), form, this.list);
+    this.show(words.say("screens.title"), form, this.given, this.list);
     code.focus();
     await this.load();
   }
@@ -210,8 +212,25 @@ export class ScreensDialog extends Dialog {
     if (answer.ok) this.draw(answer.document.screens);
   }
 
+  /** A screen asks every other second whether it was given a bay; only then it has it. */
+  async seeTakenUp(bay) {
+    const of = () => this.screens.find((screen) => screen.bay === bay)?.id;
+    const before = of();
+    setText(this.given, this.words.say("screens.paired", { bay }));
+    for (let asked = 0; asked < TAKEN_UP_WITHIN_S && this.root.open; asked += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
+      await this.load();
+      if (of() === undefined || of() === before) continue;
+      setText(this.given, this.words.say("screens.taken_up", { bay }));
+      return;
+    }
+  }
+
   draw(screens) {
     const { words } = this;
+    const unchanged = JSON.stringify(screens) === JSON.stringify(this.screens);
+    this.screens = screens;
+    if (unchanged) return; // a reason may be half typed
     if (screens.length === 0) {
       this.list.replaceChildren(h("li.quiet", {}, words.say("screens.none")));
       return;
