@@ -480,9 +480,15 @@ async def test_silence_is_called_so_after_twelve_seconds(
         await expect(page.get_by_test_id("help")).to_contain_text("Staff called")
         await page.clock.fast_forward(10_000)  # since the last word
         await expect(page.get_by_test_id("stale")).to_be_hidden()
+        time = page.get_by_test_id("time")
         await page.route("**/api/v1/events*", lambda route: route.abort())
-        await page.clock.fast_forward(4_000)
+        await page.clock.fast_forward(1_000)
+        left = await time.inner_text()
+        await page.get_by_test_id("language").click()
+        assert await time.inner_text() <= left  # both "59:…": what is said anew is no news
+        await page.clock.fast_forward(3_000)
         await expect(page.get_by_test_id("stale")).to_be_visible()
+        assert await time.inner_text() < left
         await expect(page.get_by_test_id("act-end")).to_be_disabled()
 
 

@@ -8,10 +8,11 @@ export class Countdown {
     this.at = performance.now();
   }
 
-  set(seconds, runs) {
+  /** `at`: when it was so, by `performance.now()`. Words may be shown again long after they came. */
+  set(seconds, runs, at = performance.now()) {
     this.seconds = seconds;
     this.runs = runs;
-    this.at = performance.now();
+    this.at = at;
   }
 
   get left() {

@@ -82,9 +82,9 @@ export class Pad {
     this.draw();
   }
 
-  /** What the daemon knows of the pad. */
-  update(pin, usable) {
-    this.locked.set(pin.locked_for_s, true);
+  /** What the daemon knew of the pad then. */
+  update(pin, usable, at) {
+    this.locked.set(pin.locked_for_s, true, at);
     this.usable = usable;
     this.draw();
   }

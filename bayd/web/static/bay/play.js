@@ -45,13 +45,13 @@ export class PlayScene {
     const another = this.bay !== undefined && this.bay.session.id !== session.id;
     this.bay = bay;
     if (another) this.showActions(); // what the guest before left open is not the next one's
-    this.clock.set(session.remaining_s, !session.paused);
+    this.clock.set(session.remaining_s, !session.paused, this.screen.heardAt);
     this.root.dataset.phase = bay.phase;
     this.drawFacts();
     this.drawWords();
     this.drawActions();
     this.panel?.update(bay);
-    this.pad?.update(bay.pin, this.screen.fresh);
+    this.pad?.update(bay.pin, this.screen.fresh, this.screen.heardAt);
     this.tick();
   }
 
@@ -236,7 +236,7 @@ export class PlayScene {
       this.pad = pad;
       const title = screen.words.say(name === "next" ? "act.next" : "act.resume");
       this.lower.replaceChildren(h("div.pad-panel", {}, this.panelHead(title), this.pad.top, this.pad.bottom));
-      this.pad.update(this.bay.pin, screen.fresh);
+      this.pad.update(this.bay.pin, screen.fresh, screen.heardAt);
     } else {
       const Panel = { balls: BallsPanel, time: TimePanel, game: GamesPanel, players: PlayersPanel, end: EndPanel }[name];
       const panel = new Panel(screen, () => this.panel === panel && this.showActions());

@@ -138,13 +138,15 @@ export class BayScreen {
   changed(state, event) {
     const before = this.bay;
     this.bay = state;
+    this.heardAt = performance.now();
     const sessionBefore = before?.session?.id ?? null;
     const over = before !== null && sessionBefore !== null && state.session !== null && sessionBefore !== state.session.id;
     const began = before !== null && state.phase === "playing" && sessionBefore !== state.session.id;
     const left = before?.phase === "grace" && state.phase !== "grace";
     if (over || left) this.languageBack();
     if (event !== null && event.kind in TUNES) chime(TUNES[event.kind]);
-    if (before?.help_called && !state.help_called) this.tell(this.words.say("help.seen"), "good");
+    const same = sessionBefore === (state.session?.id ?? null); // else the call has gone with its session
+    if (same && before?.help_called && !state.help_called) this.tell(this.words.say("help.seen"), "good");
     this.draw();
     if (began) this.scene.begin();
     if (event?.kind === "WarningGiven") this.scene.warn?.();

@@ -35,7 +35,7 @@ export class WelcomeScene {
     show(this.sign, !open);
     show(this.pad.top, open);
     show(this.pad.bottom, open);
-    this.pad.update(bay.pin, this.screen.fresh);
+    this.pad.update(bay.pin, this.screen.fresh, this.screen.heardAt);
   }
 
   modeText({ mode }, waits) {
