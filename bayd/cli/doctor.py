@@ -7,7 +7,7 @@ import os
 import pwd
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -80,6 +80,7 @@ async def _look_at_all(config: Path, url: str) -> "list[Finding]":
         check_owners,
         check_socket_links,
         good,
+        held_links,
         look,
     )
 
@@ -105,32 +106,33 @@ async def _look_at_all(config: Path, url: str) -> "list[Finding]":
     found += check_owners(settings.state.dir)
     links = {f"readers.{name}.link": reader.link for name, reader in settings.readers.items()}
     links |= {f"dispensers.{name}.link": machine.link for name, machine in settings.dispensers.items()}
-    found += check_links(links, groups=_groups(), ports=find_ports())
-    found += await check_socket_links(links)
+    status, of_daemon = await _check_daemon(url)
+    held = held_links(status)
+    found += check_links(links, groups=_groups(), ports=find_ports(), held=held)
+    found += await check_socket_links({key: link for key, link in links.items() if key not in held})
     transport = AiohttpTransport()
     try:
         found += await check_central(transport, settings.central.url, credentials.central_token)
         if settings.qod is not None:
             found += await check_operator(transport, settings.qod.base_url)
-        found += await _check_daemon(url)
     finally:
         await transport.aclose()
-    return found
+    return found + of_daemon
 
 
-async def _check_daemon(url: str) -> "list[Finding]":
+async def _check_daemon(url: str) -> "tuple[dict[str, Any], list[Finding]]":
     from bayd.tools.doctor import bad, good, look
     from bayd.tools.terminal import StatusUnavailableError, fetch_status
 
     try:
         document = await fetch_status(url)
     except StatusUnavailableError as error:
-        return bad("daemon", f"{url}: {error}", "systemctl status bayd; journalctl -u bayd -n 50")
+        return {}, bad("daemon", f"{url}: {error}", "systemctl status bayd; journalctl -u bayd -n 50")
     found = good("daemon", f"version {document.get('version')} runs, {len(document['bays'])} bays")
     for warning in document.get("warnings", ()):
         where = "daemon" if warning.get("bay") is None else f"bay {warning['bay']}"
         found += look(where, warning["text"], f"{_page('operations.md')}, `{warning['code']}`")
-    return found
+    return document, found
 
 
 def _page(name: str) -> Path:

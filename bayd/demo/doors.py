@@ -36,7 +36,7 @@ class Doors:
         body = {
             "billingUser": {
                 "name": f"Guest {self._customers}",
-                "phoneNumber": f"15550101{self._customers:02d}",
+                "phoneNumber": f"15550101{self._customers % 100:02d}",
             },
             "bayNumber": bay,
             "duration": minutes,

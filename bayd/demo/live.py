@@ -14,13 +14,11 @@ from rich.text import Text
 
 from bayd.demo.demo import PREFIX, close_when_told
 from bayd.demo.doors import Booked, DoorError, Doors
+from bayd.demo.guests import YOUR_BAY, Guests
 from bayd.demo.script import Evening
 from bayd.demo.stage import HOPPERS, READER, Stage, StageError
 from bayd.tools.terminal import bays_table
 
-YOUR_BAY = "104"
-_YOUR_MINUTES = 30
-_GUEST_BAYS = ("101", "102", "103")
 _LINES = 8
 _REFRESH_S = 0.25
 
@@ -52,60 +50,53 @@ async def _live(console: Console, directory: Path) -> None:
                 console.print(text, highlight=False, soft_wrap=True)
 
         evening = Evening(stage, doors, say)
-        yours: list[Booked] = []
+        guests = Guests(doors)
+        if not console.is_terminal:
+            console.print("\n".join(_addresses(stage)), highlight=False, soft_wrap=True)
         with Live(console=console, refresh_per_second=4) as live:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(_draw(live, stage, doors, said, yours), name="table")
+                tasks.create_task(_draw(live, stage, doors, said, guests), name="table")
                 await evening.play()
                 say("the evening is over; guests come and go until you press Ctrl-C")
-                await _guests(doors, yours)
+                await guests.run()
 
 
-async def _guests(doors: Doors, yours: list[Booked]) -> None:
-    """New guests for free bays, and always a booking for you."""
-    while True:
-        with contextlib.suppress(DoorError, aiohttp.ClientError):
-            bays = (await doors.status())["bays"]
-            if not bays[YOUR_BAY]["booked"] and bays[YOUR_BAY]["session"] is None:
-                yours[:] = [await doors.book(YOUR_BAY, _YOUR_MINUTES, 1500)]
-            for bay in _GUEST_BAYS:
-                view = bays[bay]
-                if not view["booked"] and view["session"] is None:
-                    guest = await doors.book(bay, 10, 500)
-                    await asyncio.sleep(1.5)
-                    await doors.type_pin(bay, guest.pin)
-                    await doors.dispense(bay, 10)
-        await asyncio.sleep(2)
-
-
-async def _draw(live: Live, stage: Stage, doors: Doors, said: deque[str], yours: list[Booked]) -> None:
+async def _draw(live: Live, stage: Stage, doors: Doors, said: deque[str], guests: Guests) -> None:
     while True:
         with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-            live.update(_picture(stage, await doors.status(), said, yours))
+            live.update(_picture(stage, await doors.status(), said, guests.yours))
         await asyncio.sleep(_REFRESH_S)
 
 
 def _picture(
-    stage: Stage, document: dict[str, object], said: deque[str], yours: list[Booked]
+    stage: Stage, document: dict[str, object], said: deque[str], yours: Booked | None
 ) -> RenderableType:
     names = f"NAME is {', '.join(HOPPERS)}; for unplug and plug also {READER}"
     parts: list[RenderableType] = [
-        Text(f"status   {stage.url('bayd')}/status      reception   {stage.url('central')}/"),
+        Text("\n".join(_addresses(stage))),
         bays_table(document),
         *(Text(f"  {line}", style="dim") for line in said),
         Text(f"break things: .venv/bin/bayd sim unplug|plug|jam|clear|empty|refill NAME\n  {names}"),
-        Text(f"for the tools: export BAYD_CONFIG={stage.config}"),
+        Text(f"for the tools, and bayd staff: export BAYD_CONFIG={stage.config}"),
     ]
-    if yours:
+    if yours is not None:
         token = stage.tokens.screens[YOUR_BAY]
-        pin = yours[0].pin
-        parts.append(
-            Text(
-                f"bay {YOUR_BAY} is yours, PIN {pin}:\n"
-                f'  curl --json \'{{"pin": "{pin}"}}\' -H "Idempotency-Key: $(openssl rand -hex 16)" '
-                f"-H 'Authorization: Bearer {token}' "
-                f"{stage.url('bayd')}/api/v1/bays/{YOUR_BAY}/pin",
-                style="bold",
-            )
+        # Lines of our own: one that a terminal breaks cannot be copied.
+        lines = (
+            f"bay {YOUR_BAY} is yours, PIN {yours.pin}: at its screen, or",
+            f'  curl --json \'{{"pin": "{yours.pin}"}}\' \\',
+            '    -H "Idempotency-Key: $(openssl rand -hex 16)" \\',
+            f"    -H 'Authorization: Bearer {token}' \\",
+            f"    {stage.url('bayd')}/api/v1/bays/{YOUR_BAY}/pin",
         )
+        parts.append(Text("\n".join(lines), style="bold"))
     return Group(*parts)
+
+
+def _addresses(stage: Stage) -> tuple[str, ...]:
+    bayd = stage.url("bayd")
+    return (
+        f"staff's board   {bayd}/   (sign in after: .venv/bin/bayd staff add NAME)",
+        f"bay's screen    {bayd}/bay/{YOUR_BAY}   (its code goes in at the board, under Screens)",
+        f"reception       {stage.url('central')}/      status   {bayd}/status",
+    )

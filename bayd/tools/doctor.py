@@ -12,10 +12,11 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from bayd.credentials import Credentials
@@ -71,7 +72,8 @@ def check_credentials(settings: Settings, credentials: Credentials) -> list[Find
         text = "there is no site_key: no PIN can be checked while the central server is away"
         found += look("credentials", text, "bayd init")
     if not credentials.api_tokens:
-        found += look("credentials", "there are no api_tokens: nobody can press anything", "bayd init")
+        text = "there are no api_tokens: programs cannot press anything; paired screens and named staff can"
+        found += look("credentials", text, "bayd init, if a program is to")
     if settings.central.auth == "bearer" and credentials.central_token is None:
         found += bad(
             "credentials",
@@ -151,12 +153,32 @@ def check_owners(directory: Path) -> list[Finding]:
     return bad("journal", text, f"chown -h {owner}:{group} {names}")
 
 
+def held_links(status: Mapping[str, Any]) -> frozenset[str]:
+    """The keys of the devices that a running daemon calls in order."""
+    return frozenset(
+        f"{kind}.{name}.link"
+        for kind, devices in status.get("devices", {}).items()
+        if kind in ("readers", "dispensers")
+        for name, device in devices.items()
+        if device["state"] == "ok"
+    )
+
+
 def check_links(
-    links: Mapping[str, str], *, groups: frozenset[str], ports: Sequence[SerialPort]
+    links: Mapping[str, str],
+    *,
+    groups: frozenset[str],
+    ports: Sequence[SerialPort],
+    held: Collection[str] = (),
 ) -> list[Finding]:
-    """`links`: by the key in the configuration. `groups`: those of the daemon's user."""
+    """`links`: by the key in the configuration. `groups`: those of the daemon's user. `held`: the keys of
+    what a running daemon works with at this moment: who may open them is no question.
+    """
     found: list[Finding] = []
     for key, link in links.items():
+        if key in held:
+            found += good(key, f"{link} is at work")
+            continue
         if link.startswith("socket://"):
             continue
         path = Path(link)
@@ -228,7 +250,11 @@ async def check_operator(transport: HttpTransport, url: str) -> list[Finding]:
         answer = await transport.request("GET", url, timeout_s=ANSWER_S)
     except TransportError as error:
         return bad("operator", f"{url}: {error}", "the network, qod.base_url; bays play on without meanwhile")
-    return good("operator", f"{url} answers (HTTP {answer.status})")
+    if answer.status >= 500:
+        return bad(
+            "operator", f"{url} fails (HTTP {answer.status})", "the operator; bays play on without meanwhile"
+        )
+    return good("operator", f"{url} answers")  # whatever it says to who shows no token
 
 
 def udev_page(rules: Sequence[str]) -> str:

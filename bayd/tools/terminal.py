@@ -1,6 +1,7 @@
 """The daemon's status in a terminal: fetched and drawn as a table."""
 
 import json
+import math
 from collections import defaultdict
 from typing import Any
 
@@ -45,7 +46,7 @@ def bays_table(document: dict[str, Any]) -> Table:
         table.add_row(
             number,
             bay["phase"],
-            "" if session is None else f"{session['remaining_s']:.0f} s",
+            "" if session is None else _minutes(session["remaining_s"]),
             str(balls["counted"]),
             str(balls["balance"] + balls["paying"]),
             str(balls["read"]),
@@ -54,6 +55,11 @@ def bays_table(document: dict[str, Any]) -> Table:
             bay["qod"]["state"],
         )
     return table
+
+
+def _minutes(seconds: float) -> str:
+    """As on a bay's screen: 47:54."""
+    return "{}:{:02d}".format(*divmod(math.ceil(seconds), 60))
 
 
 def _state(device: dict[str, Any]) -> str:

@@ -24,6 +24,7 @@ from bayd.tools.doctor import (
     check_disk,
     check_links,
     check_socket_links,
+    held_links,
     udev_page,
     udev_rules,
 )
@@ -88,6 +89,15 @@ def test_a_port_that_is_gone_a_group_that_lacks_and_a_name_that_may_move(tmp_pat
     assert ("--udev" if owner == "root" else f"usermod -aG {owner} bayd") in others[0].next_step
     Path(port).chmod(0o666)
     assert grades(check_links({"readers.a.link": port}, groups=frozenset(), ports=())) == [Grade.GOOD]
+
+
+def test_a_port_that_the_running_daemon_works_with_is_open_enough(port: str) -> None:
+    Path(port).chmod(0o600)
+    device = {"east": {"state": "ok"}, "west": {"state": "lost"}}
+    held = held_links({"devices": {"readers": device, "dispensers": {}, "balls": {"reads": 7}}})
+    links = {"readers.east.link": port, "readers.west.link": port}
+    assert grades(check_links(links, groups=frozenset(), ports=(), held=held)) == [Grade.GOOD, Grade.BAD]
+    assert held_links({}) == frozenset()
 
 
 async def test_a_reader_on_the_network_that_does_not_answer_is_bad() -> None:

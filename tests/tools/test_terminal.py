@@ -34,6 +34,13 @@ def test_no_word_of_the_table_is_cut() -> None:
     assert row.split() == ["101", "out_of_service", "120", "10", "118", "unknown", "unknown", "available"]
 
 
+def test_the_time_that_is_left_is_told_in_minutes() -> None:
+    playing = {**bay("ok"), "phase": "playing", "session": {"remaining_s": 2873.2}}
+    page = io.StringIO()
+    Console(file=page, width=80).print(terminal.bays_table({"bays": {"101": playing}}))
+    assert page.getvalue().splitlines()[-1].split()[:3] == ["101", "playing", "47:54"]
+
+
 def test_a_bay_without_a_machine_is_not_one_whose_machine_is_unknown() -> None:
     assert bays_row("none")[5:7] == ["unknown", "—"]
     assert bays_row("lost")[5:7] == ["unknown", "lost"]
