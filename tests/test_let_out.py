@@ -5,10 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from tests.cli.command import bayd_here
-from tests.let_out import LET_OUT, LetOut, hear
+from tests.let_out import LET_OUT, LetOut, hear, listen_to
 from tests.reconcile.central_world import central_world
 from tests.web.house import PIN, STAFF, House
 
@@ -52,6 +55,30 @@ def test_a_secret_is_found_wherever_it_was_heard(secret: str) -> None:
 def test_a_short_secret_is_refused_rather_than_found_everywhere() -> None:
     with pytest.raises(AssertionError, match="too short"):
         LetOut().keep_secret("hi")
+
+
+def test_the_log_of_a_process_is_read_when_the_test_is_over(tmp_path: Path) -> None:
+    let_out, log = LetOut(), tmp_path / "bayd.log"
+    let_out.keep_secret("246813")
+    let_out.read_log(log)
+    assert let_out.leaks() == []
+    log.write_text("event=pin_checked pin=246813\n")
+    assert len(let_out.leaks()) == 1
+
+
+async def test_what_a_daemon_in_another_process_answers_is_heard() -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.json_response({"secret": "not of this test"})
+
+    app = web.Application()
+    app.router.add_get("/status", answer)
+    async with TestServer(app) as server, aiohttp.ClientSession() as http:
+        for heard in (False, True):
+            if heard:
+                listen_to(server.port or 0)
+            async with http.get(server.make_url("/status")) as reply:
+                assert (await reply.json())["secret"]
+            assert ("not of this test" in LET_OUT.heard("answer of a process")) is heard
 
 
 async def test_what_the_service_answers_is_heard(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from bayd.demo.stage import Stage
 from tests.browser.states import type_pin
 from tests.browser.test_pairing import code_on
 from tests.cli.daemon import configuration, free_port, started
+from tests.demo.staged import book, heed
 
 WAIT_PAGE = Path(__file__).parents[2] / "systemd/kiosk/wait.html"
 STAFF = "staff-token-for-the-screens-test"
@@ -73,9 +74,10 @@ async def test_from_the_pin_to_the_end(tmp_path: Path, context: BrowserContext) 
     bay = "104"
     async with aiohttp.ClientSession() as http, Stage(tmp_path) as stage:
         doors = Doors(stage, http)
+        heed(stage)
         page = await _joined(stage, context, bay)
         await expect(page.get_by_role("heading", name="Welcome")).to_be_visible()
-        booked = await doors.book(bay, 90, 500)
+        booked = await book(doors, bay, 90, 500)
         await expect(page.get_by_role("heading", name="Your bay is ready")).to_be_visible()
         await type_pin(page, "111111" if booked.pin != "111111" else "222222")
         await expect(page.get_by_test_id("pad-message")).to_contain_text("does not open this bay")

@@ -27,6 +27,7 @@ RANGE = "/srv/range"
 DEFAULTS = "/etc/default/bayd"
 MINUTE_S = 3  # a booked minute
 STATE = "/var/lib/bayd"
+_SECRET_CHARS = 16  # of a word in a credential's file
 CARRIED = "/var/cache"  # where packages lie
 
 _PLAIN = f"""
@@ -109,6 +110,8 @@ class BayPc:
         self.packages = packages
         self.staff, self.screen = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
         self._guests = 0
+        machine.hear((UNIT,), (PORT,))
+        machine.keep_secret(self.staff, self.screen)
 
     # The machine
 
@@ -161,6 +164,8 @@ class BayPc:
 
     def give_credentials(self, **texts: str) -> None:
         for name, text in texts.items():
+            if name != "qod_client_id":
+                self.machine.keep_secret(*(word for word in text.split() if len(word) >= _SECRET_CHARS))
             file = self.machine.path(f"/etc/bayd/credentials/{name}")
             file.touch(mode=0o600)
             file.write_text(text)
@@ -269,14 +274,17 @@ class BayPc:
     def book(self, minutes: int = 200) -> str:
         """Reception books for a walk-in; the PIN on the slip."""
         self._guests += 1
-        guest = {"name": f"Guest {self._guests}", "phoneNumber": f"15550102{self._guests:02d}"}
+        phone_number = f"15550102{self._guests:02d}"
+        guest = {"name": f"Guest {self._guests}", "phoneNumber": phone_number}
         body = {
             "billingUser": guest, "bayNumber": BAY, "duration": minutes, "amount": 500,
             "paymentType": {"type": "CASH"}, "isDiscounted": False,
         }  # fmt: skip
         status, answer = self.machine.http(CENTRAL_PORT, "POST", "/session", body)
         assert status < 300, answer
-        return str(answer["data"]["pin"])
+        pin = str(answer["data"]["pin"])
+        self.machine.keep_secret(phone_number, pin)
+        return pin
 
     def play(self, minutes: int = 200) -> str:
         """A guest books and types the PIN; the session."""

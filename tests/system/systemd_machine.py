@@ -18,9 +18,11 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
+
+from tests.let_out import hear, keep_secret
 
 T = TypeVar("T")
 
@@ -87,6 +89,9 @@ class SystemdMachine:
         self._cgroup: Path | None = None
         self._launcher: subprocess.Popen[bytes] | None = None
         self._leader = 0
+        self._secrets: set[str] = set()
+        self._heard: tuple[str, ...] = ()
+        self._answering: frozenset[int] = frozenset()
 
     def __enter__(self) -> "SystemdMachine":
         try:
@@ -134,7 +139,26 @@ class SystemdMachine:
     def _state(self) -> str:
         return self.ask("systemctl", "is-system-running").stdout.strip()
 
+    def hear(self, units: Collection[str], ports: Collection[int]) -> None:
+        """No secret may be in what these units log, and in what is answered at these ports."""
+        self._heard, self._answering = tuple(units), frozenset(ports)
+
+    def keep_secret(self, *secrets_: str) -> None:
+        """As long as the machine is there: it may serve many tests."""
+        self._secrets |= set(secrets_)
+        keep_secret(*secrets_)
+
     def close(self) -> None:
+        """All that it has logged is heard, then it is switched off."""
+        try:
+            if self._leader and self._heard:
+                keep_secret(*self._secrets)
+                units = [word for unit in self._heard for word in ("-u", unit)]
+                hear("journal of the machine", self.ask("journalctl", "-o", "cat", *units).stdout)
+        finally:
+            self._switch_off()
+
+    def _switch_off(self) -> None:
         """Kill all that runs in it: with its first process the kernel ends every other."""
         if self._leader:
             with contextlib.suppress(ProcessLookupError):
@@ -253,6 +277,8 @@ class SystemdMachine:
             )
             response = connection.getresponse()
             text = response.read()
+            if port in self._answering:
+                hear("answer of a process", f"{response.headers}{text.decode('utf-8', 'replace')}\n")
             return response.status, json.loads(text) if text else None
         except http.client.HTTPException as error:
             raise ConnectionError(str(error)) from error

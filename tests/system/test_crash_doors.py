@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from bayd.demo.doors import Doors
 from bayd.demo.stage import Stage
+from tests.demo.staged import book, heed
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
 
@@ -28,7 +29,7 @@ class Bench:
         self.doors = doors
 
     async def play(self, minutes: int = 60) -> None:
-        booked = await self.doors.book("101", minutes, 500)
+        booked = await book(self.doors, "101", minutes, 500)
         await self.until(lambda bay: bay["booked"] == 1)
         status, _ = await self.doors.type_pin("101", booked.pin)
         assert status == 200
@@ -78,6 +79,7 @@ class Bench:
 @pytest_asyncio.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     async with aiohttp.ClientSession() as http, Stage(tmp_path) as stage:
+        heed(stage)
         yield Bench(stage, Doors(stage, http))
 
 

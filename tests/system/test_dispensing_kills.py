@@ -27,6 +27,7 @@ from hardware.sim.hopper import HopperLine, HopperSim
 from hardware.sim.plc import ModbusLine, PlcProgram, PlcSlave
 from hardware.sim.ptys import PtyPort
 from hardware.sim.relay import BoardKind, SerialBoardSim, TrayMachine, WaveshareSim
+from tests.let_out import keep_secret, listen_to, read_log
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
 
@@ -123,6 +124,9 @@ class Bench:
         self._http = http
         self._token = secrets.token_urlsafe(24)
         self._port, nobody = _free_ports(2)
+        keep_secret(self._token, "1555010001")
+        read_log(directory / "bayd.log")
+        listen_to(self._port)
         self._config = directory / "bayd.toml"
         bays = "".join(f'[bays.{bay}]\ndispenser = "{name}"\nrfid = false\n' for bay, name in BAYS.items())
         facts = {"port": self._port, "nobody": nobody, "directory": directory}

@@ -21,7 +21,7 @@ from bayd.journal.disk import open_reading
 from bayd.journal.event_codec import BayEventCodec
 from bayd.reference.qod.sessions import Cause, QosSession
 from tests.cli.daemon import Service, free_port, started
-from tests.let_out import keep_secret
+from tests.let_out import keep_secret, listen_to
 from tests.simulation.qod_audit import DELETED_WITHIN_S, audit, read_books
 from tests.simulation.qod_operator import Entry
 from tests.simulation.qod_world import DIALECTS, DialectName, phone, private_pem, public_pem
@@ -60,6 +60,7 @@ class Site:
         self.dead: list[tuple[float, float]] = []
         self.ports = {name: free_port() for name in ("central", "qod", "bayd")}
         self.dialect = dialect
+        listen_to(self.ports["bayd"])
         self._directory = directory
         self._http = http
         self._guests = 0
@@ -139,11 +140,13 @@ class Site:
     async def start(self, bay: str) -> None:
         self._guests += 1
         guest = {"name": "Guest", "phoneNumber": f"15550101{self._guests:02d}"}
+        keep_secret(guest["phoneNumber"])
         booking = {
             "billingUser": guest, "bayNumber": bay, "duration": 20, "amount": 100,
             "paymentType": {"type": "CASH"}, "isDiscounted": False,
         }  # fmt: skip
-        await self.call("POST", f"{self.url('central')}/session", booking)
+        session = await self.call("POST", f"{self.url('central')}/session", booking)
+        keep_secret(session["data"]["pin"])
         await self.until(lambda status: status["bays"][bay]["booked"] > 0)
         await self.act(bay, "start", {"reason": "the evening"})
 
