@@ -140,7 +140,7 @@ BOARD = Catalogue(
         "qod": frozenset(STATE_NAMES) - {"idle", "ended"},
         "audit": _audited(),
         "asked": _asked(),
-        "fact": frozenset(_facts(Bay("109"), 0)) - {"kept"}
+        "fact": frozenset(_facts(Bay("109"), 0)) - {"kept", "game", "turn"}
         | {f"device_{one}" for one in DEVICES}
         | {"locked"},
         "role": frozenset(("staff", "technician")),
