@@ -472,6 +472,10 @@ async def test_the_device_page_shows_what_readers_do(house: House, context: Brow
     await expect(page.locator("#plot-reads-now")).to_contain_text("last three minutes")
     await expect(page.locator("#plot-outbox-now")).to_have_text("0 waiting for the central server")
     house.central["outbox"] = 12
+    house.reader["line_errors"] = 3
+    house.reader["ports"]["1"]["blind_s"] = 1000.5
+    await expect(page.locator("#plot-line_errors-now")).to_have_text("3 since the start")
+    await expect(page.locator("#plot-blind_rate-now")).to_contain_text("1000.5 s in all")
     house.reader["state"], house.reader["reason"] = "lost", "unplugged"
     await expect(page.locator("#plot-outbox-now")).to_have_text("12 waiting for the central server")
     await expect(row).to_contain_text("lost: unplugged")

@@ -375,7 +375,7 @@ class House:
             body_within_s=self.body_within_s,
             limits=self.limits,
         )
-        reader = {
+        reader: dict[str, Any] = {
             "state": "ok",
             "reason": "",
             "firmware": "1.2",

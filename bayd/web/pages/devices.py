@@ -18,7 +18,7 @@ from bayd.web.routes import Answer, Route
 _READER = ("reader", "state", "model", "rate", "rounds", "errors")
 _PORT = ("reader", "port", "place", "listening", "blind", "revisit")
 _MACHINE = ("machine", "state", "level", "stock", "empty_in", "queue")
-_PLOTS = ("reads", "commit", "outbox")
+_PLOTS = ("reads", "blind_rate", "line_errors", "commit", "outbox")
 
 
 class DevicesPage:
@@ -125,4 +125,4 @@ class DevicesPage:
 
 
 def _row(name: str, *cells: Child) -> Html:
-    return el("tr", el("th", name, scope="row"), *(el("td", cell) for cell in cells))
+    return el("tr", el("th", name, scope="row"), *(el("td", "—" if cell == "" else cell) for cell in cells))

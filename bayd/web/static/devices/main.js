@@ -19,7 +19,7 @@ class Plot {
     const colour = (variable) => getComputedStyle(document.documentElement).getPropertyValue(variable).trim();
     const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: '12px "Noto Sans"' };
     this.plot = new uPlot({
-      ...this.size, legend: { show: false }, cursor: { show: false }, scales: { x: { time: false }, y: { range: (_plot, _low, high) => [0, Math.max(1, (high ?? 0) * 1.1)] } },
+      ...this.size, legend: { show: false }, cursor: { show: false }, scales: { x: { time: false, range: [-KEPT * EVERY_MS / 1000, 0] }, y: { range: (_plot, _low, high) => [0, Math.max(1, (high ?? 0) * 1.1)] } },
       axes: [{ ...axis, size: 26, values: (_plot, ticks) => ticks.map((tick) => `${tick} s`) }, { ...axis, size: 44 }],
       series: [{}, { stroke: colour("--accent"), width: 2, fill: colour("--accent-ground"), points: { show: false } }],
     }, this.data, this.place);
@@ -44,7 +44,7 @@ class Devices {
     this.band = document.getElementById("band");
     this.band.append(h("div.band", { role: "alert", hidden: true, "data-testid": "stale" },
       icon("offline"), h("p", {}, h("strong", {}, words.say("stale.title")), " ", words.say("stale.text"))));
-    this.plots = { reads: new Plot("reads"), commit: new Plot("commit"), outbox: new Plot("outbox") };
+    this.plots = Object.fromEntries(["reads", "blind_rate", "line_errors", "commit", "outbox"].map((name) => [name, new Plot(name)]));
     this.before = null;
   }
 
@@ -78,11 +78,24 @@ class Devices {
       const sum = known.reduce((one, other) => one + other, 0);
       this.plots.reads.add(figures.at_s, sum, `${sum.toFixed(1)}, ${words.say("devices.last")}`);
     }
+    this.drawTroubles(figures, before, passed);
     const { median_ms: median, worst_ms: worst } = figures.commits;
     if (median !== null) {
       this.plots.commit.add(figures.at_s, median, words.say("devices.commit_now", { median: median.toFixed(1), worst: worst.toFixed(1) }));
     }
     this.plots.outbox.add(figures.at_s, figures.outbox, words.say("devices.outbox_now", { count: figures.outbox }));
+  }
+
+  /** How many antennas were blind, on the average, since the last look; broken frames since then. */
+  drawTroubles({ at_s: at, readers }, before, passed) {
+    const { words } = this;
+    const sum = (numbers) => numbers.reduce((one, other) => one + other, 0);
+    const blind = (all) => sum(Object.values(all).flatMap(({ ports }) => Object.values(ports).map((port) => port.blind_s)));
+    const errors = (all) => sum(Object.values(all).map((reader) => reader.line_errors ?? 0));
+    if (passed <= 0) return;
+    const now = Math.max(0, blind(readers) - blind(before.readers)) / passed;
+    this.plots.blind_rate.add(at, now, words.say("devices.blind_now", { count: Math.round(now), seconds: blind(readers).toFixed(1) }));
+    this.plots.line_errors.add(at, Math.max(0, errors(readers) - errors(before.readers)), words.say("devices.errors_now", { total: errors(readers) }));
   }
 
   state({ state, reason }) {
@@ -95,7 +108,7 @@ class Devices {
     if (rows.length === 0) return;
     const key = rows.map((row) => row.map((cell) => cell instanceof Element ? cell.textContent : cell));
     rebuild(body, key, () => rows.map(([name, ...cells]) =>
-      h("tr", { "data-testid": `${id}-${name}` }, h("th", { scope: "row" }, name), ...cells.map((cell) => h("td", {}, cell instanceof Element ? cell : String(cell))))));
+      h("tr", { "data-testid": `${id}-${name}` }, h("th", { scope: "row" }, name), ...cells.map((cell) => h("td", {}, cell instanceof Element ? cell : cell === "" ? "—" : String(cell))))));
   }
 }
 
