@@ -209,21 +209,31 @@ def test_a_reload_is_told_to_systemd_and_keeps_the_process(pc: BayPc) -> None:
 
 
 def test_a_wrong_configuration_is_named_and_the_old_one_stays(pc: BayPc) -> None:
-    pid = pc.pid
-    pc.write_config('[site]\nnmae = "typing error"\n')
+    pid, good = pc.pid, pc.machine.path(CONFIG).read_text()
+    wrong = {
+        '[site]\nnmae = "typing error"\n': "site.nmae: is no setting",
+        good + '[http]\nlisten = ["0.0.0.0:8470"]\n': "http.listen",
+        good.replace("[play]", "[play]\npin_tries = -1"): "play.pin_tries",
+        good.replace('dispenser = "east"', 'dispenser = "west"'): "bays.101.dispenser",
+        good + "[site\n": "is not TOML",
+    }
     try:
-        pc.systemctl("reload", UNIT)
-        pc.machine.until(lambda: "configuration_refused" in pc.warnings(), "for the refusal")
-        assert "site.nmae: is no setting" in pc.warnings()["configuration_refused"]
-        assert "event=reload_refused setting=site.nmae" in pc.machine.run(
-            "journalctl", "-o", "cat", "-u", UNIT, "-p", "err"
-        )
+        for text, named in wrong.items():
+            pc.machine.path(CONFIG).write_text(text)
+            pc.systemctl("reload", UNIT)
+            until_refused(pc, named)
+            assert pc.press("help", {})[0] == 200
+        refused = pc.machine.run("journalctl", "-o", "cat", "-u", UNIT, "-p", "err")
+        assert "event=reload_refused setting=site.nmae" in refused
         assert pc.pid == pid
-        assert pc.press("help", {})[0] == 200
     finally:
-        pc.write_config()
+        pc.machine.path(CONFIG).write_text(good)
     pc.systemctl("reload", UNIT)
     pc.machine.until(lambda: "configuration_refused" not in pc.warnings(), "for the good one")
+
+
+def until_refused(pc: BayPc, named: str) -> None:
+    pc.machine.until(lambda: named in pc.warnings().get("configuration_refused", ""), f"for {named}")
 
 
 # Upgraded.

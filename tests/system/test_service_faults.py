@@ -5,14 +5,27 @@ a disk may hang for longer than the watchdog's time, and is given up after `jour
 """
 
 import contextlib
+import json
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.simulation.qod_world import phone, private_pem, public_pem
-from tests.system.bay_pc import BAY, CENTRAL_PORT, DEFAULTS, MINUTE_S, PORT, STATE, UNIT, BayPc, Packages
+from tests.system.bay_pc import (
+    BAY,
+    CENTRAL_PORT,
+    DEFAULTS,
+    MINUTE_S,
+    PORT,
+    READER,
+    STATE,
+    UNIT,
+    BayPc,
+    Packages,
+)
 from tests.system.systemd_machine import SystemdMachine
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
@@ -20,7 +33,8 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 WATCHDOG_S = 4
 STALL_S = 9
 PATIENCE_S = 1  # of a request
-EXTENSION = {"minutes": 5, "amount": 0, "reason": "asked for at the desk"}
+EXTENSION_MINUTES = 5
+EXTENSION = {"minutes": EXTENSION_MINUTES, "amount": 0, "reason": "asked for at the desk"}
 ADDRESS = "203.0.113.20"
 QOD_PORT, QOD_CLIENT, QOD_SECRET = 5000, "bay-pc", "a-client-secret-of-the-tests"
 AWAY = f"""
@@ -64,22 +78,14 @@ def pc(machine_pc: BayPc) -> Iterator[BayPc]:
 
 
 @contextlib.contextmanager
-def hung_disk(pc: BayPc, seconds: float) -> Iterator[None]:
-    """The next write of the journal does not come back for so long; others wait behind it."""
+def held(pc: BayPc, syscall: str, *of: str) -> Iterator[None]:
+    """The next such call does not come back before the block ends; with `-f` it is that of any thread."""
     traced = pc.machine.pid_outside(pc.pid)
-    inject = f"inject=fdatasync:delay_enter={round(seconds * 1e6)}:when=1"
-    command = [
-        "strace",
-        "-f",
-        "-qq",
-        "-o",
-        "/dev/null",
-        "-e",
-        inject,
-        "-p",
-        str(traced),
-    ]
-    tracer = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    inject = f"inject={syscall}:delay_enter=600000000:when=1"
+    tracer = subprocess.Popen(
+        ["strace", "-qq", "-o", "/dev/null", *of, "-e", inject, "-p", str(traced)],
+        stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
     try:
         status = Path(f"/proc/{traced}/status")
         pc.machine.until(lambda: "TracerPid:\t0\n" not in status.read_text(), "for strace")
@@ -89,10 +95,15 @@ def hung_disk(pc: BayPc, seconds: float) -> Iterator[None]:
         tracer.wait(60)
 
 
+def hung_disk(pc: BayPc) -> contextlib.AbstractContextManager[None]:
+    """The next write of the journal does not come back; others wait behind it."""
+    return held(pc, "fdatasync", "-f")
+
+
 # The watchdog.
 
 
-def test_a_loop_that_hangs_is_killed_and_the_session_goes_on(pc: BayPc) -> None:
+def test_a_process_that_stands_still_is_killed_and_the_session_goes_on(pc: BayPc) -> None:
     session, pid = pc.play(), pc.pid
     pc.systemctl("kill", "--kill-whom=main", "--signal=STOP", UNIT)
     pc.until_ready(after_pid=pid)
@@ -100,42 +111,97 @@ def test_a_loop_that_hangs_is_killed_and_the_session_goes_on(pc: BayPc) -> None:
     assert pc.until_bay(lambda bay: bay["phase"] == "playing")["session"]["id"] == session
 
 
-def test_a_hung_disk_ends_no_daemon_but_play_and_motors_in_time(pc: BayPc) -> None:
+def test_a_loop_that_is_blocked_beside_a_living_writer_is_killed(pc: BayPc) -> None:
+    """Only the loop's own thread stands still: nobody else may feed the watchdog for it."""
+    session, pid = pc.play(), pc.pid
+    threads = Path(f"/proc/{pc.machine.pid_outside(pid)}/task")
+    gone = pc.log().count("Watchdog timeout")
+    with held(pc, "epoll_wait"):
+        free = [task for task in threads.iterdir() if "TracerPid:\t0\n" in (task / "status").read_text()]
+        assert free  # the writer's
+        pc.machine.until(lambda: pc.log().count("Watchdog timeout") > gone, "for the watchdog")
+    # Only now: a process that is traced is not gone before its tracer is.
+    pc.until_ready(after_pid=pid)
+    assert pc.until_bay(lambda bay: bay["phase"] == "playing")["session"]["id"] == session
+
+
+# A hung disk.
+
+
+def until_quiet(pc: BayPc) -> None:
+    """Nothing more is written about what happened: the next write is that of the next press."""
+    seen: list[str] = []
+
+    def look() -> bool:
+        said = pc.machine.run("bayd", "events", "--last", 1)
+        seen.append(said)
+        return len(seen) > 3 and len(set(seen[-4:])) == 1
+
+    pc.machine.until(look, "for quiet")
+
+
+def test_what_is_asked_while_the_disk_hangs_is_never_done(pc: BayPc) -> None:
     pid = pc.pid
-    pc.play(minutes=2)
-    extended = pc.events("SessionExtended")
-    assert pc.dispense(20)[0] == 200
-    pc.machine.until(pc.motor_runs, "for the motor")
-    with hung_disk(pc, WATCHDOG_S * 1.6):
+    pc.play()
+    until_quiet(pc)
+    extended, commanded, out = pc.events("SessionExtended"), pc.events("PayoutRequested"), pc.balls_out()
+    with hung_disk(pc):
         key = "pressed-while-the-disk-hung"
         status, answer = pc.press("extend", EXTENSION, staff=True, key=key)
         assert (status, answer["code"]) == (503, "outcome_unknown")
         assert "repeat" in answer["detail"]
-        # The disk still hangs: time is up, the motor stands.
-        pc.machine.until(lambda: not pc.motor_runs(), "for the end of play")
+        # Behind it nothing else of the bay is taken.
+        status, answer = pc.press("dispense", {"balls": 3}, key=f"{key}-too")
+        assert (status, answer["code"] in ("busy", "not_recorded")) == (503, True), answer
         readiness, said = pc.machine.http(PORT, "GET", "/readyz")
         assert (readiness, "waits for the disk" in said.get("reason", "")) == (503, True)
         pc.machine.until(lambda: "waits for the disk" in pc.shown("StatusText"), "for the status")
-        pc.machine.until(lambda: pc.machine.http(PORT, "GET", "/readyz")[0] == 200, "for the disk")
-    assert pc.until_bay(lambda bay: bay["session"] is None)["phase"] == "free"
-    assert pc.pid == pid
-    # What was answered 503 is never acted on: neither in the journal nor at the server.
+    pc.machine.until(lambda: pc.machine.http(PORT, "GET", "/readyz")[0] == 200, "for the disk")
+    pc.until_rest()
+    # Neither in the journal nor at the server nor at the machine.
     assert pc.events("SessionExtended") == extended
+    assert pc.events("PayoutRequested") == commanded
     assert len(pc.events("IntentExpired")) >= 1
     _, sessions = pc.machine.http(CENTRAL_PORT, "GET", "/session")
     assert "'extendedTime': 5" not in str(sessions)
-    status, answer = pc.press("extend", EXTENSION, staff=True, key=key)
-    assert status != 200, answer
+    assert pc.balls_out() == out
     # It has recovered by itself.
-    pc.play()
     assert pc.dispense(1)[0] == 200
     pc.until_bay(lambda bay: bay["balls"]["counted"] == 1)
+    assert pc.balls_out() == out + 1
+    # Whoever looks, and asks again with the same key, has it once.
+    answers = [pc.press("extend", EXTENSION, staff=True, key=key) for _ in range(2)]
+    assert [status for status, _ in answers] == [200, 200]
+    session = pc.until_bay(lambda bay: bay["session"] is not None)["session"]
+    assert session["duration_s"] == (200 + EXTENSION_MINUTES) * MINUTE_S
     assert pc.pid == pid
+
+
+def test_while_the_disk_hangs_play_and_motors_end_in_time_and_no_daemon(pc: BayPc) -> None:
+    """A payout that had begun is paid out (docs/dispensers.md); after its time none begins."""
+    pid, out = pc.pid, pc.balls_out()
+    pc.play(minutes=2)
+    assert pc.dispense(20)[0] == 200
+    pc.machine.until(lambda: pc.balls_out() > out, "for the motor")
+    with hung_disk(pc):
+        hung = time.monotonic()
+        pc.machine.until(lambda: not pc.motor_runs(), "for the end of the payout")
+        # Longer than the watchdog's time, and than the rest of play.
+        pc.machine.until(lambda: time.monotonic() - hung > max(WATCHDOG_S, 2 * MINUTE_S) * 1.1)
+        assert pc.press("dispense", {"balls": 1})[0] == 503
+        assert pc.machine.http(PORT, "GET", "/readyz")[0] == 503  # it hangs still
+        assert pc.balls_out() == out + 20
+    pc.until_bay(lambda bay: bay["session"] is None and bay["phase"] == "free")
+    assert pc.pid == pid
+    # The end as it is recorded: at its time, not when the disk came back.
+    assert abs(pc.events("SessionEnded")[-1]["played_ms"] - 2 * MINUTE_S * 1000) <= 1000
+    pc.until_rest()
+    assert pc.balls_out() == out + 20
 
 
 def test_a_disk_that_hangs_past_the_limit_gets_the_daemon_killed(pc: BayPc) -> None:
     session, pid = pc.play(), pc.pid
-    with hung_disk(pc, 600):
+    with hung_disk(pc):
         assert pc.press("extend", EXTENSION, staff=True)[0] == 503
         gone = pc.log().count("Watchdog timeout")
         pc.machine.until(lambda: pc.log().count("Watchdog timeout") > gone, "for the watchdog")
@@ -158,8 +224,9 @@ def test_a_full_disk_refuses_ends_in_time_and_recovers(pc: BayPc) -> None:
         pc.until_rest()
         pid = pc.pid
         pc.play(minutes=4)
+        out = pc.balls_out()
         assert pc.dispense(20)[0] == 200
-        pc.machine.until(pc.motor_runs, "for the motor")
+        pc.machine.until(lambda: pc.balls_out() > out, "for the motor")
         pc.machine.ask("dd", "if=/dev/zero", f"of={STATE}/filler", "bs=4k")
         pc.machine.until(lambda: pc.press("help", {})[0] == 503, "for the full disk")
         pc.machine.until(lambda: "disk_full" in pc.warnings(), "for the warning")
@@ -169,6 +236,10 @@ def test_a_full_disk_refuses_ends_in_time_and_recovers(pc: BayPc) -> None:
         assert (status, answer["code"]) == (503, "not_recorded")
         assert pc.press("dispense", {"balls": 2}, key="pressed-twice")[0] == 503
         pc.machine.until(lambda: not pc.motor_runs(), "for the end of play")
+        # All while the disk was full. What had begun was paid out, and nothing else.
+        stopped = pc.balls_out()
+        assert stopped == out + 20
+        assert "disk_full" in pc.warnings()
         assert pc.bay()["balls"]["commanded"] == commanded
         pc.machine.run("rm", f"{STATE}/filler")
         pc.until_bay(lambda bay: bay["session"] is None and bay["phase"] == "free")
@@ -178,15 +249,16 @@ def test_a_full_disk_refuses_ends_in_time_and_recovers(pc: BayPc) -> None:
         (ended,) = pc.events("SessionEnded")
         assert (ended["session_id"], ended["reason"]) == (session["id"], "time")
         assert abs(ended["played_ms"] - 4 * MINUTE_S * 1000) <= 1000
+        pc.until_rest()
+        assert pc.balls_out() == stopped
         # The press that was refused, again, and once more as by a screen that lost the answer.
         pc.play()
-        before = pc.balls_out()
         pc.order("wait_for_balls", bay=BAY, balls=2)
         answers = [pc.press("dispense", {"balls": 2}, key="pressed-twice") for _ in range(2)]
         assert [status for status, _ in answers] == [200, 200]
         pc.until_bay(lambda bay: bay["balls"]["counted"] == 2)
         pc.until_rest()
-        assert pc.balls_out() == before + 2
+        assert pc.balls_out() == stopped + 2
         pc.end_play()
         assert pc.pid == pid
     finally:
@@ -195,6 +267,44 @@ def test_a_full_disk_refuses_ends_in_time_and_recovers(pc: BayPc) -> None:
 
 
 # Boot order.
+
+
+@pytest.mark.parametrize("absent", ["reader", "dispenser", "server", "network"])
+def test_with_one_thing_away_the_others_are_there_and_it_joins_when_it_comes(pc: BayPc, absent: str) -> None:
+    names = {"reader": READER, "dispenser": "east"}
+    pc.systemctl("stop", UNIT)
+    match absent:
+        case "reader" | "dispenser":
+            pc.order("unplug", name=names[absent])
+        case "server":
+            pc.machine.run("systemctl", "stop", "central")
+        case "network":
+            pc.machine.run("ip", "link", "set", "lo", "down")
+    pc.systemctl("start", UNIT)
+    pid = pc.pid
+    expected = {each: "lost" if each == absent else "ok" for each in names}
+    expected["server"] = "lost" if absent in ("server", "network") else "ok"
+    pc.machine.until(lambda: found(pc) == expected, f"for {expected}")
+    match absent:
+        case "reader" | "dispenser":
+            pc.order("plug", name=names[absent])
+        case "server":
+            pc.start_central()
+        case "network":
+            pc.machine.run("ip", "link", "set", "lo", "up")
+    pc.machine.until(lambda: found(pc) == dict.fromkeys(expected, "ok"), f"for the {absent}")
+    pc.play()
+    assert pc.dispense(1)[0] == 200
+    pc.until_bay(lambda bay: bay["balls"]["counted"] == 1)
+    assert pc.pid == pid
+
+
+def found(pc: BayPc) -> dict[str, str]:
+    """What the daemon has found, through its socket: also without a network."""
+    status = json.loads(pc.machine.run("bayd", "status", "--json"))
+    devices = status["bays"][BAY]["devices"]
+    server = "ok" if status["central"]["online"] else "lost"
+    return {**{name: devices[name]["state"] for name in ("reader", "dispenser")}, "server": server}
 
 
 def test_with_everything_away_it_comes_up_and_each_joins_when_it_comes(pc: BayPc) -> None:
