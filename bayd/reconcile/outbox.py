@@ -293,10 +293,15 @@ class CentralOutbox:
             await self._deliveries.send(record)
 
     async def _scan(self, lane: _Lane) -> None:
-        """What the journal has that is not in the queue yet. Drops count from here on."""
+        """What the journal has that is not in the queue yet. Drops count from here on.
+
+        Only what the bay has taken: a batch that the disk wrote too late is there, and expires.
+        """
         while len(lane.queue) < _QUEUE_LIMIT:
             records = await self._journal.read(lane.scanned, bay=lane.bay, limit=_BATCH)
             for record in records:
+                if self._bays.ready.is_set() and record.seq > self._bays.bays[lane.bay].last_seq:
+                    return
                 match record.event:
                     case e.DeliveryDropped(seq):
                         await self._drop(lane, seq)

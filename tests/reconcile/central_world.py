@@ -30,7 +30,7 @@ from bayd.core.rules import Rules
 from bayd.credentials import Credentials
 from bayd.journal import Answer, InlineJournalExecutor, Journal
 from bayd.journal.event_codec import BayEventCodec
-from bayd.ports import HttpResponse, TransportError
+from bayd.ports import HttpResponse, JournalExecutor, TransportError
 from bayd.reference.central import CentralSettings, make_app
 from bayd.runtime.bay import AnswerMaker, Outcome
 from bayd.runtime.range import Range
@@ -316,6 +316,7 @@ class CentralWorld:
     log: SimLog = field(default_factory=SimLog)
     randomness: SimRandomness = field(default_factory=SimRandomness)
     disk: Disk = field(default_factory=Disk)
+    executor: JournalExecutor = field(default_factory=InlineJournalExecutor)
     lives: int = 0
     _desk: AiohttpTransport = field(default_factory=AiohttpTransport)
     journal: Journal[e.Event] = field(init=False)
@@ -332,7 +333,7 @@ class CentralWorld:
         self.randomness = SimRandomness(self.lives)
         self.journal = await Journal.open(
             self.directory / "journal.db",
-            InlineJournalExecutor(),
+            self.executor,
             _codec(),
             clock=self.clock,
             connect=self.disk.connect,

@@ -14,9 +14,11 @@ from bayd.core.model import Payment, Phase
 from bayd.ports import HttpResponse
 from bayd.reconcile.outbox import OutboxItem
 from bayd.reference.central import CentralSettings, StaffLogin
+from bayd.runtime.bay import OutcomeUnknownError
 from tests.let_out import keep_secret
 from tests.reconcile.central_world import ADMIN_PASSWORD, SCREEN, STAFF, CentralWorld, central_world
 from tests.reconcile.test_bookings import answer_with, rewrite
+from tests.simulation.world import HeldExecutor
 
 pytestmark = pytest.mark.virtual_time
 SERVERS = ["reference", "minimal"]
@@ -994,3 +996,26 @@ async def test_the_empty_history_of_another_bay_is_not_asked(quick_path: Path) -
         assert {one.path.partition("?")[0] for one in world.wire.seen} <= looks
         assert world.disk.commits - commits <= 11, "the sign of life alone"
         answer_with(world, "/game", HttpResponse(503, {}, b""))
+
+
+async def test_what_was_answered_unknown_is_told_to_no_server(quick_path: Path) -> None:
+    """The disk wrote it too late: it is in the journal for a moment, and then has expired."""
+    disk = HeldExecutor()
+    async with central_world(quick_path) as world:
+        world.executor = disk
+        async with world.up():
+            session = await world.book()
+            await world.knows(session)
+            await world.type_pin(session["pin"])
+            await world.delivered()
+            disk.free.clear()
+            given = i.Extend("x1", 15, 100, STAFF, "asked for it")
+            pressed = asyncio.get_running_loop().create_task(world.submit(given))
+            await asyncio.sleep(world.rules.intent_ttl_ms / 1000 + 3)
+            disk.free.set()
+            with pytest.raises(OutcomeUnknownError):
+                await pressed
+            await asyncio.sleep(600)
+            assert any(isinstance(event, e.IntentExpired) for event in await world.events())
+            assert world.wire.sent("POST", "/session/addSessionTime") == []
+            assert world.play().minutes == 60

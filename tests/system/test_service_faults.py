@@ -173,10 +173,6 @@ def test_what_is_asked_while_the_disk_hangs_is_never_done(pc: BayPc) -> None:
     assert pc.pid == pid
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="an extension whose commit came back late is posted although it has expired",
-)
 def test_an_extension_that_was_answered_503_reaches_no_server(pc: BayPc) -> None:
     pc.play()
     until_quiet(pc)
