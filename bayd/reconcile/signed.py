@@ -28,8 +28,8 @@ from bayd.runtime.range import Range
 _UNSIGNED = "no central_admin_password is set"
 _AT_THE_DESK = "Move it at the desk, too."
 _TAKEN = (
-    "it shows somebody else in play there. Move one of the two, here or at the desk: it is told by itself"
-    " once the bay is free for the server."
+    "it shows somebody else in play there, or at the bay that it left. Move one of the two, here or at the"
+    " desk: it is told by itself once the other is out of the way."
 )
 _DUE, _PAID = "DUE", "PAID"
 _PAY = "pay"  # the kind of such a call
@@ -75,8 +75,12 @@ class SignedCalls:
             await self._not_moved(event, text)
             return
         operation = await self._moving(record, event, server_id, shown, password)
-        late = held_up or shown.bay_number != record.bay
-        if late and not await self._is_clear(event.to, server_id, shown.bay_number):
+        source = shown.bay_number
+        if held_up or source != record.bay:
+            clear = await self._is_clear(event.to, server_id, source)
+        else:
+            clear = await self._plays_alone(server_id, source)
+        if not clear:
             await self._hold_up(event, flagged=held_up)
             return
         try:
@@ -134,20 +138,23 @@ class SignedCalls:
         )
 
     async def _is_clear(self, number: str, server_id: int, source: str) -> bool:
-        """Whether the call would move our session: for the server nobody else plays where it goes, nor where
-        it is shown. A server that does not say is just asked to do it."""
+        """Whether a late call would move our session: nobody else plays where it goes, nor where it left."""
         there = self._bays.bays.get(source)
         if there is not None and there.bay.session is not None:
             return False
-        try:
-            shown = [
-                one for bay in (number, source) for one in (await self._client.bays(bay_number=bay)).items
-            ]
-        except CapabilityMissing:
-            return True
-        return all(
-            one.active_session_id in (None, server_id) for one in shown if one.number in (number, source)
-        )
+        return await self._plays_alone(server_id, number, source)
+
+    async def _plays_alone(self, server_id: int, *numbers: str) -> bool:
+        """For the server. One that does not say is just asked to move it."""
+        for number in numbers:
+            try:
+                listing = await self._client.bays(bay_number=number)
+            except CapabilityMissing:
+                return True
+            there = (one.active_session_id for one in listing.items if one.number == number)
+            if any(found not in (None, server_id) for found in there):
+                return False
+        return True
 
     async def _hold_up(self, event: e.SessionMovedAway, *, flagged: bool) -> None:
         """Raises NotNowError while it plays there. Over, or moved on, it needs no other try."""

@@ -203,3 +203,28 @@ async def test_staff_may_give_it_up(quick_path: Path, keys: bool) -> None:
         assert (await found.shown())[0] == "101"
         assert await found.world.parts.outbox.items() == []
         assert found.world.bay("102").phase is Phase.PLAYING
+
+
+@keys
+async def test_it_is_not_told_while_the_desk_shows_another_where_it_left(
+    quick_path: Path, keys: bool
+) -> None:
+    """The call names bays: the server would move the other, who was there first."""
+    async with central_world(quick_path, bays=BAYS, idempotency_keys=keys) as world:
+        world.admin_password = ADMIN_PASSWORD
+        async with world.up():
+            y = await starts(world, "103")
+            x = await world.book("101")
+            await world.knows(x)
+            await desk_moves(world, "103", "101")
+            await world.type_pin(x["pin"], "101")
+            await world.submit(HERE, "101")
+            await asyncio.sleep(60)
+            assert (await world.page(y["id"]))["bay"]["number"] == "101"
+            assert (await world.page(x["id"]))["bay"]["number"] == "101"
+            await world.until(lambda: world.bay("101").session is not None)
+            assert world.play("101").session_id == str(y["id"])
+            await world.submit(i.End(STAFF, "left"), "101")
+            await world.until(lambda: world.play("102").server_bays == ())
+            assert (await world.page(x["id"]))["bay"]["number"] == "102"
+            assert world.conflicts("102") == []

@@ -230,9 +230,11 @@ class Season:
         if (await self.world.page(server_id))["bay"]["number"] != bay.number:
             return
         request = {"currentBay": bay.number, "newBay": to, "adminPassword": ADMIN_PASSWORD}
+        move = DeskMove(server_id, to, asyncio.get_running_loop().time())
+        self.desk_moves.append(move)  # it stands, too, where the PC dies before the desk has its answer
         status, _ = await self.world.ask("POST", "/bay/sessionBayChange", request)
-        if status == 200:
-            self.desk_moves.append(DeskMove(server_id, to, asyncio.get_running_loop().time()))
+        if status != 200:
+            self.desk_moves.remove(move)
 
     async def _book(self, bay: Bay) -> None:
         minutes, amount = self._random.randrange(3, 11), self._random.randrange(100, 999)

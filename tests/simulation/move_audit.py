@@ -16,6 +16,7 @@ from tests.reconcile.central_world import Seen
 from tests.simulation.world import WALL_MS
 
 _LOOKS = 2  # the bay follows the desk with the first good look, or flags; the second sees that all is well
+_LOOKS_S = 60.0  # four polls: what the outbox reads of the history is no look
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class DeskMove:
 class _Stay:
     bay: str
     since_s: float
+    bays: tuple[str, ...]  # this one, and where it came from
     ended_s: float = float("inf")
 
 
@@ -49,9 +51,9 @@ class MoveAudit:
             case e.SessionNumbered(ours, server_id):
                 self.numbers[ours] = server_id
             case e.SessionStarted(session_id):
-                self.stays[session_id] = _Stay(record.bay, at_s)
-            case e.SessionMovedIn(session):
-                self.stays[session.session_id] = _Stay(record.bay, at_s)
+                self.stays[session_id] = _Stay(record.bay, at_s, (record.bay,))
+            case e.SessionMovedIn(session, come_from):
+                self.stays[session.session_id] = _Stay(record.bay, at_s, (record.bay, come_from))
                 self.standing.discard(session.session_id)
             case e.SessionEnded(session_id):
                 self.stays[session_id].ended_s = at_s
@@ -72,7 +74,7 @@ class MoveAudit:
             session_id
             for session_id, stay in self.stays.items()
             if (there := shown.get(self._number(session_id))) not in (None, stay.bay)
-            and not self._was_unseen(session_id, stay, there)
+            and (session_id in self.standing or not self._was_unseen(session_id, stay, there))
         }
 
     def standing_flags(self, shown: dict[str, str]) -> set[str]:
@@ -92,7 +94,7 @@ class MoveAudit:
             for one in self.desk:
                 other = self.stays.get(self._ours(one.session))
                 left_s = float("inf") if other is None else other.ended_s
-                if one.to == stay.bay and one.at_s < stay.ended_s and left_s > stay.since_s:
+                if one.to in stay.bays and one.at_s < stay.ended_s and left_s > stay.since_s:
                     met.add(session_id)
         return met
 
@@ -103,7 +105,7 @@ class MoveAudit:
     def _was_unseen(self, session_id: str, stay: _Stay, there: str | None) -> bool:
         number = self._number(session_id)
         return any(
-            one.session == number and one.to == there and self._looks(one.at_s, stay.ended_s) < _LOOKS
+            one.session == number and one.to == there and self._is_too_late(one.at_s, stay.ended_s)
             for one in self.desk
         )
 
@@ -115,7 +117,11 @@ class MoveAudit:
         )
         number = self._number(session_id)
         moved: Iterable[float] = (one.at_s for one in self.desk if one.session == number)
-        return any(self._looks(at_s, stay.ended_s) < _LOOKS for at_s in (*told, *moved))
+        return any(self._is_too_late(at_s, stay.ended_s) for at_s in (*told, *moved))
+
+    def _is_too_late(self, at_s: float, until_s: float) -> bool:
+        """For the bay to see it."""
+        return until_s - at_s < _LOOKS_S or self._looks(at_s, until_s) < _LOOKS
 
     def _looks(self, since_s: float, until_s: float) -> int:
         return sum(
