@@ -38,6 +38,7 @@ from bayd.runtime.range import Range
 
 _BACK_OFF_MAX_S = 60.0
 _PAGES_UNANSWERED = 2  # of sessions, in one look: more would only cost time, and the list is enough
+_LAG_MS = 30_000  # a list may be behind what its server has just answered
 _SAME_TIME_MS = 60_000  # pages of a server may round a time differently
 _DESK = i.Actor(i.Role.SYSTEM, "central")
 
@@ -72,12 +73,14 @@ class BookingPoller:
         *,
         is_walk_in: Callable[[ServerSession], bool],
         is_selling: Callable[[], bool],
+        is_moving: Callable[[str], bool],
         poll_s: float,
         clock: Clock,
         randomness: Randomness,
         log: Log,
     ) -> None:
-        """`is_walk_in`: a session that a bay of ours sold. `is_selling`: a sale is under way."""
+        """`is_walk_in`: a session that a bay of ours sold. `is_selling`: a sale is under way.
+        `is_moving`: a move of this session was not told yet."""
         self._client = client
         self._bays = bays
         self._vault = vault
@@ -85,6 +88,8 @@ class BookingPoller:
         self.players = Players()
         self._is_walk_in = is_walk_in
         self._is_selling = is_selling
+        self._is_moving = is_moving
+        self._behind_since_ms: dict[str, int] = {}  # sessions that it still shows where they were
         self._poll_s = poll_s
         self._clock = clock
         self._randomness = randomness
@@ -228,6 +233,12 @@ class BookingPoller:
 
     async def _place(self, live: _Live, row: ServerSession) -> _Live | None:
         """Where it is told; None: a booking that was moved away, which its bay has been told."""
+        session = self._bays.get(live.bay).session if live.plays else None
+        behind = session is not None and row.bay_number in session.server_bays
+        if not behind or self._is_moving(live.session_id):
+            self._behind_since_ms.pop(live.session_id, None)
+        elif row.bay_number != live.bay:
+            await self._wait_for_move(live, row.bay_number)
         if row.bay_number == live.bay:
             return live
         if live.plays and await self._follow(live, row.bay_number):
@@ -235,6 +246,15 @@ class BookingPoller:
         fact = i.ServerMovedAway(live.session_id, row.bay_number)
         await tell(self._bays, live.bay, fact, self._log)
         return live if live.plays else None
+
+    async def _wait_for_move(self, live: _Live, shown_at: str) -> None:
+        """Told, and still shown where it was: an old picture, or the desk has put it back there. Neither is
+        followed, since a guest who was moved here would be moved back by a list that is slow."""
+        now_ms = self._clock.now().boot_ms
+        if now_ms - self._behind_since_ms.setdefault(live.session_id, now_ms) >= _LAG_MS:
+            text = f"The server shows the session that was moved here at bay {shown_at}, again or still."
+            fact = i.ServerContradicted("moved_at_server", live.session_id, text)
+            await tell(self._bays, live.bay, fact, self._log)
 
     async def _follow(self, live: _Live, to: str) -> bool:
         """The desk has moved a session that plays here. What was moved at the bay is on its way there."""

@@ -209,6 +209,13 @@ class CentralOutbox:
         waiting = (record for lane in self._lanes.values() for record in lane.queue)
         return any(isinstance(record.event, e.WalkInSold) for record in waiting)
 
+    def is_moving(self, session_id: str) -> bool:
+        """A move of it was not told yet."""
+        lanes = self._lanes.values()
+        waiting = (record for lane in lanes for record in (*lane.queue, *lane.held_up.values()))
+        events = (record.event for record in waiting)
+        return any(isinstance(one, e.SessionMovedAway) and one.session_id == session_id for one in events)
+
     async def load(self) -> None:
         """Where each bay stands."""
         self._parked = len(await self._journal.parked(SINK))

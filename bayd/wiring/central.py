@@ -114,6 +114,7 @@ class CentralParts:
             self.games,
             is_walk_in=self.outbox.is_walk_in,
             is_selling=self.outbox.is_selling,
+            is_moving=self.outbox.is_moving,
             poll_s=central.poll_s,
             clock=clock,
             randomness=randomness,

@@ -230,6 +230,24 @@ async def test_a_move_at_the_desk_into_a_bay_that_is_kept_is_a_conflict(quick_pa
             assert world.bay("101").phase is Phase.PLAYING
 
 
+async def test_what_the_desk_takes_back_at_once_is_a_conflict_until_both_agree(quick_path: Path) -> None:
+    """Before any list has shown our move: nothing but time tells it from a list that is slow."""
+    async with central_world(quick_path) as world:
+        session = await play(world)
+        async with world.up():
+            await started(world, session)
+            await world.submit(MOVE)
+            await world.delivered()
+            assert world.play("102").server_bays == ("101",)
+            await desk_moves(world, "102", "101")
+            await world.until(lambda: world.conflicts("102") == ["moved_at_server"], 120)
+            assert world.play("102").session_id == str(session["id"])
+            assert world.conflicts("101") == []
+            await desk_moves(world, "101", "102")
+            await world.until(lambda: world.conflicts("102") == [], 60)
+            assert world.play("102").server_bays == ()
+
+
 async def desk_moves(world: CentralWorld, old: str, new: str) -> None:
     body = {"currentBay": old, "newBay": new, "adminPassword": PASSWORD, "newDuration": "60"}
     await world.call("POST", "/bay/sessionBayChange", body)
