@@ -4,6 +4,8 @@ One payout at a time, in the order of the presses. A part of a payout is started
 mark is durable, and only once; whatever interrupts it, the device is asked. The reconciler holds no truth
 of its own: after a crash it finds the open payout in the bay's state and goes on by asking.
 
+A disk may hang while a motor runs: the report waits for it, and a stop that is wished meanwhile is obeyed.
+
 A machine that cannot tell what it paid (open loop) is given one pulse at a time, each a part with a mark of
 its own: a crash leaves one pulse in doubt, never more.
 """
@@ -92,7 +94,9 @@ class DispenserReconciler:
         self._level_at = 0.0
         self._stock = BallStock(name, bays)
         self._away_since: float | None = None  # nobody drove the machine since then
-        self._motor_may_run = False
+        self._motor_for: str | None = None  # the bay for which the motor may run
+        self._stuck = False  # that motor runs without a ball
+        self._stopped = False  # we told it to stand
 
     def bay_changed(self, bay: Bay, wish: Desired) -> None:
         number = bay.number
@@ -133,6 +137,7 @@ class DispenserReconciler:
                     await self._report_interruption()
                     await self._serve()
                 except DispenserUnavailableError as error:
+                    self._stopped = False  # whatever it did meanwhile
                     if self._away_since is None:
                         self._away_since = self._now()
                     await self._facts.report(DeviceState.LOST, str(error))
@@ -224,11 +229,11 @@ class DispenserReconciler:
             if not self._may_start(number):
                 end = PayoutEnd.STOPPED if marked.paid else PayoutEnd.NEVER_STARTED
                 return await self._close(number, marked, end, 0, "")
-            self._motor_may_run = True
+            self._motor_for, self._stopped = number, False
             try:
                 await self._dispenser.pay(balls, mark)
             except NotStartedError as error:
-                self._motor_may_run = False
+                self._motor_for = None
                 self._log.warning("payout_not_begun", dispenser=self._name, bay=number, reason=str(error))
                 starts_left -= 1
                 if not starts_left:
@@ -257,14 +262,11 @@ class DispenserReconciler:
 
     async def _follow(self, number: str, payout: Payout, part: PayoutPart) -> bool:
         """Ask until the motor stands, reporting each ball."""
-        self._motor_may_run = True
-        stopped = stuck = False
+        self._motor_for, self._stuck = number, False
         reported = payout.paid - part.paid_before
         moved_at = self._now()
         while True:
-            if self._wishes[number].payout_stop and not stopped:
-                await self._stop()
-                stopped = True
+            await self._stop_if_it_must()
             progress = await self._dispenser.progress(part.balls, part.mark)
             if progress.paid is not None and progress.paid > reported:
                 if await self._tell(number, i.PayoutProgressed(payout.payout_id, progress.paid)) is None:
@@ -272,15 +274,14 @@ class DispenserReconciler:
                 reported, moved_at = progress.paid, self._now()
             if not progress.running:
                 break
-            if progress.paid is not None and self._now() - moved_at > _STUCK_S and not stuck:
-                stuck = True
+            if progress.paid is not None and self._now() - moved_at > _STUCK_S and not self._stuck:
+                self._stuck, self._stopped = True, False
                 await self._facts.report(DeviceState.FAULT, _STUCK)
-                await self._stop()
             await asyncio.sleep(_POLL_S)
-        self._motor_may_run = False
-        if stuck and progress.fault is None:
+        self._motor_for = None
+        stopped = self._wishes[number].payout_stop or (self._stopped and not self._stuck)
+        if self._stuck and progress.fault is None:
             progress = replace(progress, fault=_STUCK)
-        stopped = stopped or self._wishes[number].payout_stop
         return await self._settle(number, payout, part, progress, stopped=stopped)
 
     async def _settle(
@@ -322,6 +323,14 @@ class DispenserReconciler:
         await self._facts.report(DeviceState.FAULT, text)
         return await self._close(number, payout, PayoutEnd.FAULT, part_paid, text)
 
+    async def _stop_if_it_must(self) -> None:
+        number = self._motor_for
+        if number is None or self._stopped:
+            return
+        if self._stuck or self._wishes[number].payout_stop:
+            await self._stop()
+            self._stopped = True
+
     async def _stop(self) -> None:
         try:
             await self._dispenser.stop()
@@ -333,6 +342,17 @@ class DispenserReconciler:
     # ---- what the bays are told
 
     async def _tell(self, number: str, report: i.Input) -> Outcome | None:
+        """Wait for the record of it, however long; a motor that is to stand meanwhile is stopped."""
+        async with asyncio.TaskGroup() as tasks:
+            telling = tasks.create_task(self._submit(number, report), name=f"tell-{self._name}")
+            while not (await asyncio.wait({telling}, timeout=_POLL_S))[0]:
+                try:
+                    await self._stop_if_it_must()
+                except DispenserUnavailableError:
+                    pass  # tried again in a moment; whoever next asks the machine finds out
+        return telling.result()
+
+    async def _submit(self, number: str, report: i.Input) -> Outcome | None:
         began_at = self._now()
         try:
             outcome = await self._bays.submit(number, report)
@@ -412,7 +432,7 @@ class DispenserReconciler:
         try:
             async with asyncio.timeout(_STOP_WITHIN_S):
                 try:
-                    if self._motor_may_run:
+                    if self._motor_for is not None:
                         await self._stop()
                 finally:
                     await self._dispenser.aclose()

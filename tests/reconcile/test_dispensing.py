@@ -1,6 +1,8 @@
 """The dispensing reconciler with real drivers against simulated machines, on virtual time."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -8,10 +10,11 @@ import pytest
 from bayd.core import events as e
 from bayd.core import inputs as i
 from bayd.core.desired import desired
-from bayd.core.model import Bay, DeviceState, Phase, PutBack, Stock
+from bayd.core.model import Bay, DeviceState, PayoutEnd, Phase, PutBack, Stock
 from bayd.core.rules import FaultPolicy, Rules
 from bayd.journal import InlineJournalExecutor
 from bayd.reconcile.ball_level import LevelRules
+from bayd.runtime.bay import OutcomeUnknownError
 from hardware.dispenser import Level
 from hardware.dispenser.modbus_bus import ModbusBus
 from hardware.dispenser.modbus_rtu import ModbusPlc, PlcSettings, RegisterMap
@@ -40,6 +43,12 @@ def trays(tmp_path: Path, kind: BoardKind | None = BoardKind.NUMATO, *, beam: bo
 
 async def kinds(hall: Hall, number: str = "109") -> list[str]:
     return [type(record.event).__name__ for record in await hall.world.journal.read(0, bay=number)]
+
+
+def paid_on_record(hall: Hall) -> int:
+    payout = hall.bay().payout
+    assert payout is not None
+    return payout.paid
 
 
 async def test_a_press_pays_and_counts_each_ball(hall: Hall, hopper: HopperMachine) -> None:
@@ -510,6 +519,114 @@ async def test_a_mark_that_became_durable_late_starts_no_motor_by_surprise(
         assert (hall.balls().counted, hall.balls().balance) == (0, 10)
         assert hopper.sim.payouts == 0
     hall.world.executor = InlineJournalExecutor()
+
+
+@contextmanager
+def hung(hall: Hall) -> Iterator[None]:
+    """The journal's disk hangs. A test that fails lets go of it."""
+    disk = hall.world.executor
+    assert isinstance(disk, HeldExecutor)
+    disk.free.clear()
+    try:
+        yield
+    finally:
+        disk.free.set()
+
+
+@pytest.mark.parametrize(
+    "act",
+    [i.End(STAFF, "closing"), i.StopService(STAFF, "net torn", force=True)],
+    ids=["end", "out of service"],
+)
+async def test_what_staff_stop_while_the_disk_hangs_stands_at_once(
+    hall: Hall, hopper: HopperMachine, act: i.End | i.StopService
+) -> None:
+    hall.world.executor = HeldExecutor()
+    async with hall.open() as bays:
+        await hall.world.play("109", "7")
+        await hall.ready()
+        await hall.press("109", 150)
+        await asyncio.sleep(2)
+        with hung(hall):
+            await asyncio.sleep(1)  # by now a ball waits to be recorded
+            acted = asyncio.get_running_loop().create_task(bays.submit("109", act))
+            await asyncio.sleep(0.5)
+            assert not hopper.running
+            fell = hopper.ejected
+            with pytest.raises(OutcomeUnknownError):
+                await acted
+            assert 0 < paid_on_record(hall) < fell < 150
+            await asyncio.sleep(60)
+            assert hopper.ejected == fell
+        await hall.paid_out()
+        assert (hall.balls().counted, hall.balls().balance) == (fell, 150 - fell)
+        assert hopper.ejected == fell
+        assert hall.reconciler.view().state is DeviceState.OK
+        # And the machine serves the next one.
+        await hall.world.play("110", "8")
+        await hall.press("110", 5)
+        await hall.paid_out("110")
+        assert hopper.ejected == fell + 5
+
+
+async def test_the_end_of_time_lets_a_payout_finish_also_while_the_disk_hangs(
+    hall: Hall, hopper: HopperMachine
+) -> None:
+    hall.world.executor = HeldExecutor()
+    async with hall.open():
+        await hall.world.play("109", "7", minutes=1)
+        await asyncio.sleep(57)
+        await hall.press("109", 40)
+        await asyncio.sleep(1)
+        with hung(hall):
+            await asyncio.sleep(60)
+            assert hopper.ejected == 40
+        await hall.paid_out()
+        assert hall.balls().counted == 40
+
+
+async def test_an_end_that_time_overtakes_while_the_disk_hangs_leaves_a_stopped_machine_well(
+    hall: Hall, hopper: HopperMachine
+) -> None:
+    hall.world.executor = HeldExecutor()
+    async with hall.open() as bays:
+        await hall.world.play("109", "7", minutes=1)
+        await asyncio.sleep(50)
+        await hall.press("109", 150)
+        await asyncio.sleep(1)
+        with hung(hall):
+            with pytest.raises(OutcomeUnknownError):
+                await bays.submit("109", i.End(STAFF, "closing"))
+            await asyncio.sleep(400)  # also the grace is over
+            fell = hopper.ejected
+            assert not hopper.running
+        await hall.paid_out()
+        assert (hall.balls().counted, hall.balls().balance) == (fell, 150 - fell)
+        closed = [r.event for r in await hall.world.journal.read(0) if isinstance(r.event, e.PayoutClosed)]
+        assert [event.end for event in closed] == [PayoutEnd.STOPPED]
+        assert hall.reconciler.view().state is DeviceState.OK
+
+
+async def test_a_stop_that_the_machine_does_not_hear_while_the_disk_hangs_is_tried_again(
+    hall: Hall, hopper: HopperMachine
+) -> None:
+    hall.world.executor = HeldExecutor()
+    async with hall.open() as bays:
+        await hall.world.play("109", "7")
+        await hall.ready()
+        await hall.press("109", 150)
+        await asyncio.sleep(2)
+        with hung(hall):
+            await asyncio.sleep(1)
+            for _ in range(6):
+                hopper.sim.order(Fault.REQUEST_LOST)
+            with pytest.raises(OutcomeUnknownError):
+                await bays.submit("109", i.End(STAFF, "closing"))
+            assert not hopper.running
+            fell = hopper.ejected
+            assert fell < 150
+        await hall.paid_out()
+        assert hall.balls().counted == hopper.ejected == fell
 
 
 # Trays
