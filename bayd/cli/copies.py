@@ -13,6 +13,7 @@ from typing import NoReturn, TypeVar
 import click
 
 from bayd.cli.config import CONFIG_DEFAULT, EX_CONFIG
+from bayd.cli.progress import progress
 
 T = TypeVar("T")
 
@@ -36,7 +37,8 @@ def backup(file: Path, config: Path) -> None:
     journal = _journal(config)
     if _same_owner(file.absolute().parent, journal.parent):
         _become_owner(journal.parent)
-    _tried(lambda: back_up(journal, file))
+    with progress("Copying", 100) as done:
+        _tried(lambda: back_up(journal, file, on_percent=done))
     click.echo(f"{journal} -> {file}, {file.stat().st_size} bytes")
 
 

@@ -15,6 +15,7 @@ import click
 from bayd.cli.daemon import EX_UNAVAILABLE, Daemon, Door, daemon_options, in_daemon, leave
 from bayd.cli.held import Held, find_held
 from bayd.cli.held import in_words as held_in_words
+from bayd.cli.progress import progress
 
 if TYPE_CHECKING:
     from bayd.settings.dispensers import Dispenser
@@ -49,7 +50,11 @@ def scan(links: tuple[str, ...], config: Path, as_json: bool, door: Door, dev: P
 
     held = find_held(door)
     wanted = links or tuple(port.link for port in find_ports(dev))
-    rows = [asyncio.run(_look(link, held)) for link in wanted]  # one at a time: adapters share a hub
+    rows = []
+    with progress("Asking", len(wanted)) as done:
+        for link in wanted:  # one at a time: adapters share a hub
+            rows.append(asyncio.run(_look(link, held)))
+            done(len(rows))
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return

@@ -7,6 +7,7 @@ the tool itself. Nothing is changed in a reader but by `power --set`.
 import asyncio
 import json
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ import click
 
 from bayd.cli.daemon import Door, daemon_options, in_daemon
 from bayd.cli.held import find_held
+from bayd.cli.progress import progress
 from bayd.cli.reader_listening import listen_here, listen_there, reader_path, shown
 from bayd.cli.reader_target import CONFIG_DEFAULT, Target, find_target, identified, run
 
@@ -72,14 +74,17 @@ def scan(config: Path, as_json: bool, door: Door, dev: Path) -> None:  # noqa: A
             row["reader"] = None if found is None else summary_of(found)
         return row
 
-    async def look_at_all() -> list[dict[str, Any]]:
+    async def look_at_all(done: Callable[[int], None]) -> list[dict[str, Any]]:
         async with asyncio.TaskGroup() as tasks:
             looks = [tasks.create_task(look(port), name=f"look-{port.device}") for port in ports]
+            for task in looks:
+                task.add_done_callback(lambda _: done(sum(one.done() for one in looks)))
         return [look.result() for look in looks]
 
     held = find_held(door)
     ports = find_ports(dev)
-    rows = run(look_at_all())
+    with progress("Asking", len(ports)) as done:
+        rows = run(look_at_all(done))
     rows += [
         {"device": None, "link": device["link"], "reader": None, "held": device, "problem": None}
         for device in held.devices

@@ -169,7 +169,12 @@ class Ballast:
 
 
 def copy_database(
-    source: Path, to: Path, *, connect: Connect = connect, give_way: Callable[[], bool] = lambda: False
+    source: Path,
+    to: Path,
+    *,
+    connect: Connect = connect,
+    give_way: Callable[[], bool] = lambda: False,
+    on_percent: Callable[[int], object] = lambda _done: None,
 ) -> None:
     """A consistent copy of a database that may be in use, as one file, without the PIN hashes.
 
@@ -184,7 +189,7 @@ def copy_database(
             reading.execute("SELECT count(*) FROM sqlite_master").fetchone()
             copy = sqlite3.connect(partial, isolation_level=None)
             try:
-                reading.backup(copy, pages=COPY_PAGES, progress=_unless(give_way), sleep=0)
+                reading.backup(copy, pages=COPY_PAGES, progress=_unless(give_way, on_percent), sleep=0)
                 copy.execute("PRAGMA journal_mode = DELETE")  # no log beside the copy
                 copy.execute("PRAGMA secure_delete = ON")
                 if copy.execute("SELECT 1 FROM sqlite_master WHERE name = 'pins'").fetchone():
@@ -200,10 +205,13 @@ def copy_database(
         raise JournalError(f"cannot copy {source} to {to}: {error}") from error
 
 
-def _unless(give_way: Callable[[], bool]) -> Callable[[int, int, int], None]:
-    def progress(_status: int, _remaining: int, _total: int) -> None:
+def _unless(
+    give_way: Callable[[], bool], on_percent: Callable[[int], object]
+) -> Callable[[int, int, int], None]:
+    def progress(_status: int, remaining: int, total: int) -> None:
         if give_way():
             raise sqlite3.OperationalError("gave way to the writer, which reopens the database; try again")
+        on_percent(100 - 100 * remaining // max(1, total))
 
     return progress
 

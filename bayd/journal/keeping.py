@@ -5,6 +5,7 @@ Whatever writes to the journal owns it for as long as it works, so that no daemo
 
 import contextlib
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def migrate(path: Path, known: Migrations = migrations) -> Migrated:
     return Migrated(needed, database.copy)
 
 
-def back_up(path: Path, to: Path) -> None:
+def back_up(path: Path, to: Path, on_percent: Callable[[int], object] = lambda _done: None) -> None:
     """Copy the journal, in use or not; of what exists only an older copy is replaced. Raises JournalError."""
     _refuse_missing(path)
     named = to.resolve()
@@ -51,7 +52,7 @@ def back_up(path: Path, to: Path) -> None:
         raise JournalError(f"{to} is the journal itself, or a part of it: name another file")
     if to.exists() and not _is_copy(to):
         raise JournalError(f"{to} exists and is no backup of bayd: name another file")
-    disk.copy_database(path, to)
+    disk.copy_database(path, to, on_percent=on_percent)
 
 
 def _files_of(path: Path) -> frozenset[str]:
