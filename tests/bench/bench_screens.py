@@ -3,8 +3,9 @@
 The daemon is a process of its own, with its journal on a disk and a web session for each screen; this process
 reads all streams. A change is a press at the bay; it counts as seen by all when the last screen has
 the whole message. Three cases: all read; one of them stops reading while the presses go on, until it is
-dropped; and while the changes go on a page with its files is loaded ten times, up to the first message of its
-stream. The loop's longest block is measured inside the daemon's own process, by a beat of a millisecond.
+dropped; and while the changes go on a screen is switched on ten times, with all its files and modules up to
+the first message of its stream, and each staff page is opened as often. The loop's longest block is measured
+inside the daemon's own process, by a beat of a millisecond.
 
 Run: `python -m tests.bench.bench_screens [--json] [--screens N] [--changes N] [--dir DIR]`.
 """
@@ -12,6 +13,7 @@ Run: `python -m tests.bench.bench_screens [--json] [--screens N] [--changes N] [
 import argparse
 import asyncio
 import json
+import posixpath
 import re
 import socket
 import statistics
@@ -25,6 +27,7 @@ from pathlib import Path
 
 import aiohttp
 
+from bayd.core.inputs import Role
 from bayd.journal import ThreadJournalExecutor
 from bayd.runtime.clock import SystemClock
 from bayd.web.events import StreamLimits
@@ -37,6 +40,8 @@ BEAT_S = 0.001
 _PATIENCE_S = 120.0
 _LOOSE = Rate(100_000, 1_000_000)
 _ASSET = re.compile(r'(?:src|href)="(/[^"]+)"')
+_IMPORT = re.compile(r'(?m)^(?:import|export)[^"]*"(\.[^"]+)";')
+STAFF_PAGES = ("/", "/day", "/handover", "/devices")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +97,7 @@ async def serve(directory: Path, screens: int) -> None:
         loop = asyncio.get_running_loop()
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
         cookies = [await house.let_in(bay=BAY) for _ in range(screens)]
-        _say({"port": house.port, "cookies": cookies})
+        _say({"port": house.port, "cookies": cookies, "staff": await house.let_in(Role.STAFF, None)})
         beat = Beat()
         async with asyncio.TaskGroup() as tasks:
             beating = tasks.create_task(beat.run(), name="beat")
@@ -162,10 +167,11 @@ class Daemon:
         self.url = ""
         self.port = 0
         self.cookies: list[str] = []
+        self.staff = ""
 
     async def ready(self) -> None:
         said = await self._hear()
-        self.port, self.cookies = said["port"], said["cookies"]
+        self.port, self.cookies, self.staff = said["port"], said["cookies"], said["staff"]
         self.url = f"http://127.0.0.1:{self.port}"
 
     async def ask(self, order: str) -> Measured:
@@ -199,14 +205,29 @@ class Daemon:
         async with self._http.get(f"{self.url}/bay/{BAY}", headers=headers) as answer:
             assert answer.status == 200
             text = await answer.text()
-        for path in sorted(set(_ASSET.findall(text))):
+        wanted, had = sorted(set(_ASSET.findall(text))), set[str]()
+        while wanted:
+            path = wanted.pop()
+            had.add(path)
             async with self._http.get(f"{self.url}{path}", headers=headers) as answer:
-                await answer.read()
+                file = await answer.read()
                 assert answer.status == 200, path
+            if path.endswith(".js"):
+                imports = (
+                    posixpath.join(posixpath.dirname(path), one) for one in _IMPORT.findall(file.decode())
+                )
+                wanted += {posixpath.normpath(one) for one in imports} - had - set(wanted)
+        assert sum(path.endswith(".js") for path in had) > 5, "its modules"
         async with self._http.get(f"{self.url}/api/v1/events", headers=headers) as answer:
             async for line in answer.content:
                 if line.startswith(b"data: "):
                     break
+
+    async def open_staff_pages(self) -> None:
+        for path in STAFF_PAGES:
+            async with self._http.get(f"{self.url}{path}", headers={"Cookie": self.staff}) as answer:
+                assert answer.status == 200, path
+                assert b"anna" in await answer.read(), "signed in"
 
 
 @asynccontextmanager
@@ -249,6 +270,7 @@ async def measure(case: str, screens: int, changes: int, directory: Path) -> Fig
             async def load() -> None:
                 for _ in range(10):
                     await bayd.load_page(bayd.cookies[0])
+                    await bayd.open_staff_pages()
 
             loading = tasks.create_task(load(), name="pages")
         sent: list[float] = []

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.bay_pc import BAY, CARRIED, CONFIG, ROOT, STATE, UNIT, BayPc, Packages
+from tests.system.bay_pc import BAY, CONFIG, STATE, UNIT, BayPc, Packages
 from tests.system.systemd_machine import MachineError, SystemdMachine
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
@@ -373,60 +373,3 @@ def test_a_foreign_machine_or_python_is_refused_before_anything_changes(
     assert machine.run("dpkg-query", "-W", "-f", "${Version} ${db:Status-Status}", "bayd").split() == [
         version, "installed",
     ]  # fmt: skip
-
-
-def commands_of(page: str) -> list[str]:
-    """What a page tells to type, in its order."""
-    return re.findall(r"(?m)^    (\S.*)$", (ROOT / "docs" / page).read_text())
-
-
-def test_whoever_types_what_the_page_says_has_a_service(pc: BayPc, packages: Packages) -> None:
-    """docs/install.md, word by word, from the package to its removal, where nothing of bayd was before."""
-    machine = pc.machine
-    purged(pc)
-    for version in (OLD, NEW):
-        pc.carry(packages.make(version))
-    pc.let_edit()
-    for command in commands_of("install.md"):
-        if command == "make deb":
-            continue  # `packages` does
-        if "/root/copy.db" in command:
-            machine.run("cp", f"{STATE}/copy.db", "/root/copy.db")
-        before = pc.pid
-        done = machine.ask(
-            "sh", "-c", f"cd {CARRIED} && {command}", env={"DEBIAN_FRONTEND": "noninteractive"}
-        )
-        assert done.returncode == 0, (command, done.stdout, done.stderr)
-        if "start bayd" in command:
-            pc.until_rest()
-        elif before and "apt-get" in command:
-            pc.until_ready(after_pid=before)
-    assert pc.status()["version"] == OLD  # the page ends with the way back
-    assert set(machine.run("stat", "-c", "%U", *machine.run("find", STATE).split()).split()) == {"bayd"}
-    # What init made lets the desk in.
-    (desk,) = re.findall(r"(?m)^(\S+) staff", machine.path("/etc/bayd/credentials/api_tokens").read_text())
-    pc.staff = pc.screen = desk
-    pc.play()
-    pc.end_play()
-    sessions = pc.events("SessionStarted")
-    machine.run("apt-get", "remove", "-y", "bayd")
-    assert pc.shown("LoadState") == "not-found"
-    assert not machine.path("/opt/bayd").exists()
-    assert machine.path(CONFIG).exists()
-    assert pc.events("SessionStarted") == sessions
-    purged(pc)
-
-
-def purged(pc: BayPc) -> None:
-    pc.machine.run("apt-get", "purge", "-y", "bayd")
-    own = (
-        "/opt/bayd",
-        "/etc/bayd",
-        "/etc/default/bayd",
-        STATE,
-        "/run/bayd",
-        "/usr/bin/bayd",
-        "/usr/lib/bayd",
-    )
-    for path in own:
-        assert not pc.machine.path(path).exists(), path
