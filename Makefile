@@ -25,9 +25,10 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 -m "not system and not soak and not bench" $(ARGS)
 
-# In the order of the file: what has a life of its own (a machine, a daemon) goes on from test to test.
+# In the order of the file: what has a life of its own (a machine, a daemon) goes on from test to test. Most of it waits:
+# three at a time also on two cores.
 test-system: $(STAMP)
-	$(BIN)/python -m pytest -m system -p no:randomly -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -m system -p no:randomly -n 3 --dist loadfile $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .
