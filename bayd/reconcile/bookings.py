@@ -7,7 +7,7 @@ decided there. An absence, a 404 or an empty list proves nothing and is reported
 A session is told to the bay where it plays, wherever the server shows it: a move at the server ends no
 play. Where it was moved to another bay of this PC it is followed there, if that bay is free; else the two
 contradict each other. One that is over at any bay of this PC is not told to another. A number that comes
-again with another time of creation is another session, as after the server was set up anew: it gets an id
+again with a later time of creation is another session, as after the server was set up anew: it gets an id
 of ours, by which the old one and the new are never taken for each other.
 """
 
@@ -127,6 +127,8 @@ class BookingPoller:
     async def poll(self) -> int:
         """One look; answers how many old sessions were ignored. Raises CentralError."""
         before = dict(self._all_live())
+        playing = {live.session_id for live in before.values() if live.plays}
+        self._behind_since_ms = {one: at for one, at in self._behind_since_ms.items() if one in playing}
         self._unanswered = 0
         result, self._facts = await sweep(
             self._client.history,
@@ -196,20 +198,22 @@ class BookingPoller:
         return max(found, key=lambda live: live.plays, default=None)
 
     def _is_over_here(self, row: ServerSession) -> bool:
-        return any(same for _, same in self._ended(row))
+        return any(self._is_same_as_ended(row))
 
-    def _ended(self, row: ServerSession) -> Iterator[tuple[str, bool]]:
-        """Our sessions of this number that are over, and whether this is the same one."""
+    def _is_same_as_ended(self, row: ServerSession) -> Iterator[bool]:
+        """For each of our sessions of this number that are over: is this row that one? Of another the time is
+        later; one that is earlier is the same time, written otherwise."""
         for task in self._bays.bays.values():
             bay = task.bay
             for session_id in {str(row.id), bay.numbers.get(str(row.id), str(row.id))}:
                 if session_id in bay.ended_ids:
                     created_ms = bay.ended_created_ms.get(session_id, row.created_at_ms)
-                    yield session_id, abs(created_ms - row.created_at_ms) < _SAME_TIME_MS
+                    yield row.created_at_ms - created_ms <= _SAME_TIME_MS
 
     async def _name(self, row: ServerSession) -> str:
         """Our id of a session that is new here."""
-        if not any(self._ended(row)):
+        number_is_new = not list(self._is_same_as_ended(row))
+        if number_is_new:
             return str(row.id)
         session_id = f"{row.id}-{row.created_at_ms // 1000}"
         self._log.warning("central_number_reused", bay=row.bay_number, session=session_id, number=row.id)

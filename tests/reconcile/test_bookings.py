@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
@@ -436,6 +436,26 @@ async def test_a_number_that_comes_again_is_another_booking(quick_path: Path) ->
         await asyncio.sleep(600)
         assert world.bay().phase is Phase.FREE
         assert not world.bay().bookings
+
+
+async def test_a_time_that_is_shown_otherwise_makes_no_other_booking_of_one_that_is_over(
+    quick_path: Path,
+) -> None:
+    """Its end is not told yet, and from now on the list shows times of another zone, earlier."""
+    async with central_world(quick_path) as world, world.up():
+        session = await world.book("101", 60)
+        await world.knows(session)
+        await world.type_pin(session["pin"])
+        world.wire.order("status", f"/session/{session['id']}/end", times=20)
+        await world.submit(i.End(STAFF, "done"))
+        earlier = datetime.fromisoformat(session["createdAt"]) - timedelta(hours=8)
+        shown = {"createdAt": earlier.isoformat()}
+        rewrite(world, "/session/history", lambda rows: [{**row, **shown} for row in rows])
+        rewrite(world, f"/session/{session['id']}", lambda page: {**page, **shown})
+        polls = len(world.wire.sent("GET", "/session/history"))
+        await world.until(lambda: len(world.wire.sent("GET", "/session/history")) > polls + 5, 120)
+        assert world.parts.outbox.view().waiting == 1, "its end is not told yet"
+        assert world.bay().bookings == ()
 
 
 async def test_pages_that_cannot_be_had_hide_no_other_booking(quick_path: Path) -> None:
