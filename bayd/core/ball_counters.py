@@ -22,24 +22,11 @@ from bayd.core.model import (
     UnknownBalls,
 )
 
-BallEvent = (
-    e.PayoutRequested
-    | e.PayoutMarked
-    | e.BallsPaid
-    | e.PayoutStopping
-    | e.PayoutInterrupted
-    | e.PayoutClosed
-    | e.UnknownSettled
-    | e.DispenserRefilled
-    | e.BallLevelChanged
-    | e.SessionReconciled
-)
-
 _UNSETTLED_KEPT = 100
 _PUT_BACK_KEPT = 20  # more refills than there are machines: older ones are filled again long since
 
 
-def evolve(bay: Bay, event: BallEvent) -> Bay:
+def evolve(bay: Bay, event: e.DispensingEvent) -> Bay:
     match event:
         case e.PayoutRequested():
             return _requested(bay, event)

@@ -67,6 +67,8 @@ def evolve_all(bay: Bay, events: tuple[e.Event, ...]) -> Bay:
 def _apply(bay: Bay, event: e.Event) -> Bay:
     if isinstance(event, q.Event):
         return replace(bay, qos=qos_lease.evolve(bay.qos, event))
+    if isinstance(event, e.DispensingEvent):
+        return ball_counters.evolve(bay, event)
     match event:
         case e.BookingLearned(booking) | e.BookingChanged(booking):
             return replace(bay, bookings=_with_booking(bay.bookings, booking))
@@ -246,19 +248,6 @@ def _apply(bay: Bay, event: e.Event) -> Bay:
         case e.DeliveryRetried() | e.DeliveryDropped():
             return bay
 
-        case (
-            e.PayoutRequested()
-            | e.PayoutMarked()
-            | e.BallsPaid()
-            | e.PayoutStopping()
-            | e.PayoutInterrupted()
-            | e.PayoutClosed()
-            | e.UnknownSettled()
-            | e.DispenserRefilled()
-            | e.BallLevelChanged()
-            | e.SessionReconciled()
-        ):
-            return ball_counters.evolve(bay, event)
         case e.IntentExpired():
             return bay
         case e.FreeBallRead(epc, at_ms, forget_before_ms):
