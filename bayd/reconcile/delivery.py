@@ -14,6 +14,7 @@ A start with a PIN that the server verified needs no call. After the end the ser
 with ours: whatever differs is shown to staff.
 """
 
+import asyncio
 from contextlib import suppress
 from functools import partial
 
@@ -76,6 +77,7 @@ class Deliveries:
         self._walk_ins = WalkIns(client, self._once, bays, walk_in, clock, log)
         self._signed = SignedCalls(client, self._once, bays, password, self._extended_min)
         self._paging = PagingFacts()
+        self._moving = asyncio.Lock()  # one move at a time, as they were made
 
     async def send(self, record: Recorded[e.Event], *, held_up: bool = False) -> None:
         """Raises CentralError, NotShownError, NotWrittenError and the like to be told again later; ParkError
@@ -101,7 +103,8 @@ class Deliveries:
                 await self._pay(record, due_id, session_id, amount, payment)
             case e.SessionMovedAway() as moved:
                 server_id = self._server_id(record.bay, moved.session_id)
-                await self._signed.move(record, moved, server_id, held_up=held_up)
+                async with self._moving:
+                    await self._signed.move(record, moved, server_id, held_up=held_up)
             case e.BookingWithdrawn(session_id):
                 await self._end(record, session_id, self._server_id(record.bay, session_id))
             case e.SessionEnded() as ended:

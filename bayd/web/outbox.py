@@ -20,7 +20,7 @@ from bayd.web.views import rfc3339
 
 
 class OutboxItem(Protocol):
-    """See `bayd.reconcile.outbox.OutboxItem`."""
+    """See `bayd.reconcile.outbox_item.OutboxItem`."""
 
     @property
     def seq(self) -> int: ...

@@ -12,7 +12,7 @@ from bayd.core import events as e
 from bayd.core import inputs as i
 from bayd.core.model import Payment, Phase
 from bayd.ports import HttpResponse
-from bayd.reconcile.outbox import OutboxItem
+from bayd.reconcile.outbox_item import OutboxItem
 from bayd.reference.central import CentralSettings, StaffLogin
 from bayd.runtime.bay import OutcomeUnknownError
 from tests.let_out import keep_secret
