@@ -26,7 +26,7 @@ _UNSETTLED_KEPT = 100
 _PUT_BACK_KEPT = 20  # more refills than there are machines: older ones are filled again long since
 
 
-def evolve(bay: Bay, event: e.DispensingEvent) -> Bay:
+def evolve_dispensing(bay: Bay, event: e.DispensingEvent) -> Bay:
     match event:
         case e.PayoutRequested():
             return _requested(bay, event)
