@@ -38,7 +38,6 @@ from bayd.core.extensions import is_taken_here
 from bayd.core.model import EndReason, Payment, StartedBy
 from bayd.journal import CallState, Journal, Recorded
 from bayd.ports import Clock, Log
-from bayd.reconcile.bookings import find_server_id
 from bayd.reconcile.evidence import (
     baseline_of,
     difference,
@@ -46,6 +45,7 @@ from bayd.reconcile.evidence import (
     effect_of_extension,
     effect_of_game,
 )
+from bayd.reconcile.live_sessions import find_server_id
 from bayd.reconcile.once import Effect, Finding, NotShownError, OnceCalls, Operation, ParkError
 from bayd.reconcile.signed import SignedCalls, op_id_of_move, op_id_of_payment
 from bayd.reconcile.walk_ins import WalkInAccount, WalkIns, op_id_of_walk_in

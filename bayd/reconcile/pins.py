@@ -27,8 +27,8 @@ from bayd.core.bookings import ACTIVE_NOT_STARTED
 from bayd.core.model import Bay, Phase, PinAttempt, StartedBy
 from bayd.journal import AnswerExistsError
 from bayd.ports import Log, Randomness
-from bayd.reconcile.bookings import BookingPoller
 from bayd.reconcile.pin_vault import PinVault
+from bayd.reconcile.session_news import SessionNews
 from bayd.reconcile.telling import NOT_TAKEN
 from bayd.reconcile.unsettled_pins import UnsettledPins
 from bayd.runtime.bay import AnswerMaker, Outcome
@@ -45,19 +45,22 @@ class PinDesk:
     def __init__(
         self,
         client: CentralClient,
-        poller: BookingPoller,
+        news: SessionNews,
         vault: PinVault,
         bays: Range,
         *,
+        look_again: Callable[[], None],
         answer_s: float,
         randomness: Randomness,
         log: Log,
     ) -> None:
-        """`answer_s`: so long the server has for all that one press asks of it."""
+        """`look_again`: what is booked, at once. `answer_s`: so long the server has for all that one press
+        asks of it."""
         self._client = client
-        self._poller = poller
+        self._news = news
         self._vault = vault
         self._bays = bays
+        self._look_again = look_again
         self._answer_s = answer_s
         self._unsettled = UnsettledPins(bytes.fromhex(randomness.new_id()))
         self._randomness = randomness
@@ -153,12 +156,12 @@ class PinDesk:
                 if server_id is None:
                     found = self._vault.find_session(bay, pin) or await self._find_active(bay)
                 else:
-                    found = await self._poller.learn(number, str(server_id)) or str(server_id)
+                    found = await self._news.learn(number, str(server_id)) or str(server_id)
         except (CentralError, TimeoutError) as error:
             # It can be typed again: by then the poller may have read it.
             self._log.warning("session_not_read", bay=number, reason=str(error) or "no answer in time")
             self._unsettled.confirm(bay, pin, None if server_id is None else str(server_id))
-            self._poller.poke()
+            self._look_again()
             return i.PinNotChecked(attempt_id, "the server accepts it, and does not show its session")
         if found is None:
             return i.PinNotChecked(attempt_id, "the server accepts it, and names no session")
@@ -190,12 +193,12 @@ class PinDesk:
         running = []
         for session_id in suspects:
             try:
-                if not await self._poller.is_active(number, session_id):
+                if not await self._news.is_active(number, session_id):
                     continue
             except CentralRefused:
                 continue
             if self._bays.get(number).find_booking(session_id) is None:
-                await self._poller.learn(number, session_id)
+                await self._news.learn(number, session_id)
             if self._bays.get(number).find_booking(session_id) is not None:
                 running.append(session_id)
         return running
@@ -204,7 +207,7 @@ class PinDesk:
         """The session that has become active: one that was before proves nothing. Raises CentralError."""
         flagged = {c.session_id for c in bay.conflicts if c.code == ACTIVE_NOT_STARTED}
         for booking in bay.bookings:
-            if booking.session_id not in flagged and await self._poller.is_active(
+            if booking.session_id not in flagged and await self._news.is_active(
                 bay.number, booking.session_id
             ):
                 return booking.session_id

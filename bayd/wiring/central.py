@@ -29,6 +29,8 @@ from bayd.reconcile.outbox import CentralOutbox
 from bayd.reconcile.pin_vault import PinVault
 from bayd.reconcile.pins import PinDesk
 from bayd.reconcile.pulse import ServerPulse
+from bayd.reconcile.session_news import SessionNews
+from bayd.reconcile.shown_moves import ShownMoves
 from bayd.reconcile.tariff import TariffWatcher
 from bayd.reconcile.walk_ins import WalkInAccount
 from bayd.runtime.bay import AnswerMaker, BayObserver
@@ -107,14 +109,14 @@ class CentralParts:
             randomness=randomness,
             log=log,
         )
+        self.news = SessionNews(self.client, bays, self.vault, self.games, clock, log)
         self.poller = BookingPoller(
             self.client,
             bays,
-            self.vault,
-            self.games,
+            self.news,
+            ShownMoves(bays, self.outbox.is_moving, clock, log),
             is_walk_in=self.outbox.is_walk_in,
             is_selling=self.outbox.is_selling,
-            is_moving=self.outbox.is_moving,
             poll_s=central.poll_s,
             clock=clock,
             randomness=randomness,
@@ -122,9 +124,10 @@ class CentralParts:
         )
         self.desk = PinDesk(
             self.client,
-            self.poller,
+            self.news,
             self.vault,
             bays,
+            look_again=self.poller.poke,
             answer_s=central.verify_timeout_s,
             randomness=randomness,
             log=log,

@@ -443,7 +443,7 @@ class _Parts:
             clock,
             qod_state=self.qod.state,
             queue_place=self.dispensers.queue_place,
-            players=self.central.poller.players.of,
+            players=self.central.news.players.of,
             games=self.central.games.listed,
         )
         self.api = BayApi(
