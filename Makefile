@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 BENCHES := $(patsubst tests/bench/bench_%.py,bench-%,$(wildcard tests/bench/bench_*.py))
 ARGS ?=
+# Where an environment forbids them, every daemon of a test would compile all of itself anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: setup demo test test-system check soak bench docs screens deb lock clean
 

@@ -1,11 +1,12 @@
 """The suite's own rules: virtual time where a test asks for it, and no task left behind."""
 
 import asyncio
+import gc
 import os
 import selectors
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +69,26 @@ def pytest_asyncio_loop_factories(
     return {"real": asyncio.SelectorEventLoop}
 
 
-@pytest_asyncio.fixture(autouse=True)
-async def no_leaked_tasks() -> AsyncIterator[None]:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is loaded for all tests is never garbage: no collection looks through it, then or later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@pytest.fixture(autouse=True)
+def no_leaked_tasks(request: pytest.FixtureRequest) -> None:
+    """For those that have a loop."""
+    if pytest_asyncio.is_async_test(request.node):
+        request.getfixturevalue("_tasks_with_an_owner")
+
+
+@pytest_asyncio.fixture
+async def _tasks_with_an_owner() -> AsyncIterator[None]:
     """A task that outlives its test has no owner: that is a defect, here and in production."""
     before = asyncio.all_tasks()
     yield

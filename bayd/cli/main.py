@@ -1,9 +1,11 @@
 """The commands, each a thin door to the module that does the work."""
 
 import asyncio
+import gc
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -74,12 +76,13 @@ main.add_command(upgrade)
 )
 def run(config: Path, log_level: str | None) -> None:
     """Run the daemon."""
-    import structlog
+    with _kept_for_good():
+        import structlog
 
-    from bayd.journal import JournalError
-    from bayd.runtime import logs
-    from bayd.settings import ConfigurationError
-    from bayd.wiring.daemon import run as run_daemon
+        from bayd.journal import JournalError
+        from bayd.runtime import logs
+        from bayd.settings import ConfigurationError
+        from bayd.wiring.daemon import run as run_daemon
 
     log_pipe = logs.configure(log_level or "info")
     log = structlog.get_logger("bayd")
@@ -281,6 +284,17 @@ def make_safe(config: Path) -> None:
     from bayd.tools.make_safe import make_safe as stop_motors
 
     sys.exit(stop_motors(config))
+
+
+@contextmanager
+def _kept_for_good() -> Iterator[None]:
+    """What is loaded here is never garbage: looking for some in it takes a third of a start and a stop."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _announce(address: str) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Any, get_args
 
 from pydantic import TypeAdapter
@@ -26,26 +27,32 @@ NAMES: Mapping[str, str] = {
 UPCASTS: Mapping[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
 
+_KINDS: Mapping[str, type[Any]] = {kind.__name__: kind for kind in get_args(Event)}
+
+
 class UnknownEventError(Exception):
     """The journal holds an event of a newer bayd; the message names kind and version."""
+
+
+@cache
+def _adapter(kind: str) -> TypeAdapter[Any]:
+    """Made when a kind is first met: all of them would keep a start waiting."""
+    return TypeAdapter(_KINDS[kind])
 
 
 class BayEventCodec:
     """Implements the journal's `EventCodec` for the events of the core."""
 
-    def __init__(self) -> None:
-        self._adapters = {kind.__name__: TypeAdapter[Any](kind) for kind in get_args(Event)}
-
     def encode(self, event: Event) -> tuple[str, int, str]:
         kind = type(event).__name__
-        return kind, VERSIONS.get(kind, 1), self._adapters[kind].dump_json(event).decode()
+        return kind, VERSIONS.get(kind, 1), _adapter(kind).dump_json(event).decode()
 
     def decode(self, kind: str, version: int, payload: str) -> Event:
         """Raises UnknownEventError."""
-        adapter = self._adapters.get(kind)
         current = VERSIONS.get(kind, 1)
-        if adapter is None or version > current:
+        if kind not in _KINDS or version > current:
             raise UnknownEventError(f"event {kind} version {version} is not known to this bayd")
+        adapter = _adapter(kind)
         if version == current:
             event: Event = adapter.validate_json(payload)
             return event

@@ -1,5 +1,6 @@
 """`bayd run` and `bayd status`: a real daemon, and each way in which it does not start."""
 
+import gc
 import http.client
 import json
 import os
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from bayd.cli.main import _kept_for_good
 from tests.cli.command import bayd, bayd_here, command, environment
 from tests.cli.daemon import configuration, free_port, started
 
@@ -54,6 +56,15 @@ def test_the_status_is_watched_and_the_health_is_an_exit_code(tmp_path: Path) ->
             daemon.stop()
             assert "no bayd answers" in watch.wait_for("error")
             assert watch.stop(signal.SIGINT) in (0, 69)
+
+
+def test_what_a_start_loads_is_never_looked_through_for_garbage() -> None:
+    before = gc.get_freeze_count()
+    with _kept_for_good():
+        assert not gc.isenabled()
+        loaded: list[list[int]] = [[] for _ in range(1000)]
+    assert gc.isenabled()
+    assert gc.get_freeze_count() >= before + len(loaded)
 
 
 def test_sigint_stops_it_as_well(tmp_path: Path) -> None:

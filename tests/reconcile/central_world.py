@@ -6,7 +6,6 @@ leaves the PC silent at that very moment, and `up` starts it anew on what is in 
 
 import asyncio
 import base64
-import functools
 import itertools
 import json
 import selectors
@@ -334,7 +333,7 @@ class CentralWorld:
         self.journal = await Journal.open(
             self.directory / "journal.db",
             self.executor,
-            _codec(),
+            BayEventCodec(),
             clock=self.clock,
             connect=self.disk.connect,
         )
@@ -525,12 +524,6 @@ class CentralWorld:
         """Let time pass as a suspended machine would see it."""
         loop: Any = asyncio.get_running_loop()
         loop.advance(seconds)
-
-
-@functools.cache
-def _codec() -> BayEventCodec:
-    """It takes longer to make than a life takes to live."""
-    return BayEventCodec()
 
 
 def refusals(key: str) -> AnswerMaker:
