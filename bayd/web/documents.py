@@ -297,13 +297,18 @@ class CallView(_Document):
     since_s: Duration
 
 
-class RangeDocument(_Document):
+class RangeNewsDocument(_Document):
+    """`data` of the event `range`: what concerns no single bay."""
+
+    central: CentralSection
+    warnings: list[StatusWarning]
+
+
+class RangeDocument(RangeNewsDocument):
     """What concerns the whole range, for the pages of staff."""
 
     now: Time = Field(description="By the daemon's clock.")
     calls: list[CallView] = Field(description="Who waits for staff, the longest first.")
-    central: CentralSection
-    warnings: list[StatusWarning]
 
 
 class StatusDocument(_Document):
@@ -343,7 +348,8 @@ class EventDocument(_Document):
 
 
 class BaysDocument(_Document):
-    """`data` of the event `bays`, which opens a stream that does not continue another one."""
+    """`data` of the event `bays`: all bays open a stream that continues no other one; later come those where
+    something is new that is no event: a place in a queue, low latency, players, games, prices."""
 
     seq: Count = Field(description="All events up to this one are in the states.")
     bays: dict[str, BayDocument]
@@ -361,6 +367,7 @@ class MovingView(_Document):
 class AliveDocument(_Document):
     """`data` of the event `alive`: whose clock stood still meanwhile (a machine that slept) is put right."""
 
+    now: Time = Field(description="By the daemon's clock.")
     bays: dict[str, MovingView]
 
 

@@ -1,10 +1,15 @@
 """`GET /api/v1/events`: what happens, as it happens (server-sent events, WHATWG HTML section 9.2).
 
 A stream opens with the event `bays`, all states at once, or, asked with `Last-Event-ID`, goes on behind that
-event without a gap. Every other message is one event of the journal with its bay's present state: whoever
-draws the newest state of each bay is right, however much came at once. `alive`, at the beginning and every
-few seconds, says what the clock alone has moved: a viewer's clock stands still while its machine sleeps, the
-daemon's does not.
+event without a gap. Every message without a name is one event of the journal with its bay's present state:
+whoever draws the newest state of each bay is right, however much came at once.
+
+What a bay's document says beside its events (a place in a queue, low latency, players, games, prices), and
+what concerns the whole range, belongs to many owners, none of whom has to know of viewers: twice in a second
+it is compared with what was told last, and what differs is told: `bays`, of those bays alone, and `range`.
+
+`alive`, at the beginning and every few seconds, says what the clock alone has moved: a viewer's clock stands
+still while its machine sleeps, the daemon's does not.
 
 Each viewer has a bounded buffer. One that stops reading is cut off and slows nobody; it comes back with its
 last id and misses nothing.
@@ -14,7 +19,9 @@ import asyncio
 import contextlib
 import socket
 from collections import deque
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 
 from aiohttp import web
@@ -26,7 +33,14 @@ from bayd.ports import Log
 from bayd.runtime.range import Range
 from bayd.web.access import Caller
 from bayd.web.browsers import WebSession
-from bayd.web.documents import AliveDocument, BayDocument, BaysDocument, EventDocument, PayoutView
+from bayd.web.documents import (
+    AliveDocument,
+    BayDocument,
+    BaysDocument,
+    EventDocument,
+    PayoutView,
+    RangeNewsDocument,
+)
 from bayd.web.feed import EventFeed
 from bayd.web.problems import Problem, ProblemError
 from bayd.web.routes import Answer, Parameter, Route
@@ -54,6 +68,7 @@ class StreamLimits:
     viewers_per_caller: int = 8
     heartbeat_s: float = 5.0  # a screen that hears nothing for twice as long calls itself stale
     stall_s: float = 30.0  # a write that takes longer has nobody who reads
+    look_s: float = 0.5  # between two looks at what no event tells
 
 
 @dataclass(eq=False, slots=True)
@@ -61,6 +76,7 @@ class _Viewer:
     request: web.Request
     caller: Caller
     bays: frozenset[str]
+    whole_range: bool
     buffer: deque[bytes] = field(default_factory=deque)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     over: bool = False
@@ -86,16 +102,22 @@ class EventStreams:
         feed: EventFeed,
         *,
         views: BayViews,
+        range_news: Callable[[], RangeNewsDocument],
         log: Log,
         limits: StreamLimits | None = None,
     ) -> None:
+        """`run` is a root task."""
         self._bays = bays
         self._feed = feed
         self._views = views
+        self._range_news = range_news
         self._log = log
         self._limits = limits or StreamLimits()
         self._viewers: set[_Viewer] = set()
         self._closed = False
+        self._told: dict[str, tuple[object, ...]] = {}  # of each bay what no event tells
+        self._told_seq: dict[str, int] = {}  # since when it is so: behind which event
+        self._told_range = ""
         self.cut_off = 0  # viewers that stopped reading
         feed.listen(self._publish)
 
@@ -117,8 +139,10 @@ class EventStreams:
                 {
                     HTTPStatus.OK: Answer(
                         "Server-sent events. `bays` (data: BaysDocument) opens a stream that continues no"
-                        " other; `alive` (AliveDocument) comes every few seconds, whatever happens; every"
-                        " other message has EventDocument as its data.",
+                        " other, and comes when something is new at bays that is no event; `range`"
+                        " (RangeNewsDocument) comes at the beginning and when it changes, to who watches all"
+                        " bays; `alive` (AliveDocument) every few seconds, whatever happens. Messages without"
+                        " a name have EventDocument as their data.",
                         media_types=("text/event-stream",),
                     )
                 },
@@ -154,7 +178,7 @@ class EventStreams:
         bays = self._bays_of(request, caller)
         after = _last_id(request)
         self._admit(caller)
-        viewer = _Viewer(request, caller, bays)
+        viewer = _Viewer(request, caller, bays, caller.bay is None and not request.query)
         self._viewers.add(viewer)
         begin_seq = self._feed.seq  # what comes later is in the buffer
         response = web.StreamResponse(headers=_HEADERS)
@@ -163,9 +187,11 @@ class EventStreams:
             await response.prepare(request)
             await self._write(viewer, response, f"retry: {_RETRY_MS}\n\n".encode())
             if after is None or not await self._feed.knows(after):
-                await self._write(viewer, response, self._states(viewer, begin_seq))
+                await self._write(viewer, response, self._states(bays, begin_seq, viewer))
             else:
                 await self._catch_up(viewer, response, after, begin_seq)
+            if viewer.whole_range:
+                await self._write(viewer, response, _range_message(self._range_news()))
             await self._follow(viewer, response)
         except (ConnectionError, JournalError) as error:
             self._log.debug("event_stream_ended", caller=caller.kind, error=type(error).__name__)
@@ -174,6 +200,7 @@ class EventStreams:
         return response
 
     async def _catch_up(self, viewer: _Viewer, response: web.StreamResponse, after: int, until: int) -> None:
+        begin = after
         bay = next(iter(viewer.bays)) if len(viewer.bays) == 1 else None
         while page := await self._feed.read(after, until, bay):
             for first in range(0, len(page), _TOLD_AT_ONCE):
@@ -182,6 +209,8 @@ class EventStreams:
                 await self._write(viewer, response, b"".join(texts))
                 await asyncio.sleep(0)
             after = page[-1].seq
+        if untold := {number for number in viewer.bays if self._told_seq[number] >= begin}:
+            await self._write(viewer, response, self._states(untold, until, viewer))
 
     async def _follow(self, viewer: _Viewer, response: web.StreamResponse) -> None:
         loop = asyncio.get_running_loop()
@@ -209,21 +238,66 @@ class EventStreams:
             self._cut_off(viewer)
             raise ConnectionAbortedError("nobody reads") from None
 
+    async def run(self) -> None:
+        """What is new without an event is told once for each look, however often it changed between two."""
+        for number in self._bays.bays:
+            self._is_news(number)
+        while True:
+            await asyncio.sleep(self._limits.look_s)
+            if self._viewers:
+                await self.look()
+
+    async def look(self) -> None:
+        for number in tuple(self._bays.bays):
+            if self._is_news(number):
+                self._tell_bay(number, partial(self._states, [number], self._feed.seq))
+                await asyncio.sleep(0)  # much may be new at once: others have their turn in between
+        self._look_at_range()
+
+    def _look_at_range(self) -> None:
+        watching = [viewer for viewer in self._viewers if viewer.whole_range]
+        if not watching:
+            return
+        news = self._range_news()
+        still = news.model_dump_json(exclude={"central": {"oldest_s"}})
+        if still != self._told_range:
+            self._told_range = still
+            message = _range_message(news)
+            for viewer in watching:
+                self._give(viewer, message)
+
+    def _is_news(self, number: str) -> bool:
+        """Whether something that no event tells is otherwise than it was told."""
+        now = self._views.told_by_no_event(self._bays.bays[number].bay)
+        if self._told.get(number) == now:
+            return False
+        self._told[number], self._told_seq[number] = now, self._feed.seq
+        return True
+
     def _publish(self, recorded: Recorded[e.Event]) -> None:
         if recorded.bay not in self._bays.bays:
             return
+        self._is_news(recorded.bay)  # it goes with the event
+        self._tell_bay(recorded.bay, partial(self._message, recorded))
+
+    def _tell_bay(self, number: str, make: Callable[[_Viewer], bytes]) -> None:
         messages: dict[tuple[bool, bool], bytes] = {}
         for viewer in tuple(self._viewers):
-            if recorded.bay not in viewer.bays or viewer.over:
-                continue
-            if len(viewer.buffer) >= self._limits.buffer:
-                self._cut_off(viewer)
+            if number not in viewer.bays:
                 continue
             sight = (viewer.caller.sees_names, viewer.caller.sees_bookings)
             if sight not in messages:
-                messages[sight] = self._message(recorded, viewer)
-            viewer.buffer.append(messages[sight])
-            viewer.changed.set()
+                messages[sight] = make(viewer)
+            self._give(viewer, messages[sight])
+
+    def _give(self, viewer: _Viewer, message: bytes) -> None:
+        if viewer.over:
+            return
+        if len(viewer.buffer) >= self._limits.buffer:
+            self._cut_off(viewer)
+            return
+        viewer.buffer.append(message)
+        viewer.changed.set()
 
     def _cut_off(self, viewer: _Viewer) -> None:
         self.cut_off += 1
@@ -243,15 +317,16 @@ class EventStreams:
         )
         return f"id: {recorded.seq}\ndata: {document.model_dump_json()}\n\n".encode()
 
-    def _states(self, viewer: _Viewer, seq: int) -> bytes:
-        bays = {number: self._state(number, viewer) for number in self._bays.bays if number in viewer.bays}
+    def _states(self, numbers: Collection[str], seq: int, viewer: _Viewer) -> bytes:
+        bays = {number: self._state(number, viewer) for number in self._bays.bays if number in numbers}
         document = BaysDocument(seq=seq, bays=bays)
         return f"id: {seq}\nevent: bays\ndata: {document.model_dump_json()}\n\n".encode()
 
     def _alive(self, viewer: _Viewer) -> bytes:
         """A message, as a page is not told of comments: who hears nothing for long is cut off."""
         moving = {number: self._views.moving(self._bays.bays[number].bay) for number in sorted(viewer.bays)}
-        return f"event: alive\ndata: {AliveDocument(bays=moving).model_dump_json()}\n\n".encode()
+        document = AliveDocument(now=self._views.now(), bays=moving)
+        return f"event: alive\ndata: {document.model_dump_json()}\n\n".encode()
 
     def _state(self, number: str, viewer: _Viewer) -> BayDocument:
         caller = viewer.caller
@@ -306,6 +381,10 @@ def _bound(request: web.Request) -> None:
     if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 30_000)
+
+
+def _range_message(news: RangeNewsDocument) -> bytes:
+    return f"event: range\ndata: {news.model_dump_json()}\n\n".encode()
 
 
 def _payout(event: e.Event) -> PayoutView | None:

@@ -16,6 +16,7 @@ from bayd.web.documents import (
     LivenessDocument,
     QodSection,
     RangeDocument,
+    RangeNewsDocument,
     ReadinessDocument,
     StatusDocument,
     StatusWarning,
@@ -138,17 +139,27 @@ class StatusPages:
     def range_document(self) -> RangeDocument:
         now = self._clock.now()
         calls = [call for task in self._bays.bays.values() for call in calls_of(task.bay, now)]
+        news = self.range_news()
         return RangeDocument(
             now=rfc3339(now.wall_ms),
             calls=sorted(calls, key=lambda call: -call.since_s),
-            central=CentralSection.model_validate(self._sections["central"]()),
-            warnings=[StatusWarning(**warning) for warning in self._warnings()],
+            central=news.central,
+            warnings=news.warnings,
         )
+
+    def range_news(self) -> RangeNewsDocument:
+        return RangeNewsDocument(central=self._central(), warnings=self._range_warnings())
+
+    def _central(self) -> CentralSection:
+        return CentralSection.model_validate(self._sections["central"]())
+
+    def _range_warnings(self) -> list[StatusWarning]:
+        return [StatusWarning(**warning) for warning in self._warnings()]
 
     def document(self, *, names: bool = False) -> StatusDocument:
         """`names`: also what tells who plays, and the reasons that staff gave."""
         bays = {}
-        warnings = [StatusWarning(**warning) for warning in self._warnings()]
+        warnings = self._range_warnings()
         for number, task in self._bays.bays.items():
             bays[number] = self._views.show(task.bay, names=names)
             warnings += [StatusWarning(bay=number, **dict(warning)) for warning in bays[number].warnings]
@@ -158,7 +169,7 @@ class StatusPages:
             time_scale=self._time_scale,
             bays=bays,
             devices=DevicesSection.model_validate(self._sections["devices"]()),
-            central=CentralSection.model_validate(self._sections["central"]()),
+            central=self._central(),
             qod=QodSection.model_validate(self._sections["qod"]()),
             warnings=warnings,
         )

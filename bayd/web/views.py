@@ -93,6 +93,20 @@ class BayViews:
             games=self._games(),
         )
 
+    def now(self) -> str:
+        return rfc3339(self._clock.now().wall_ms)
+
+    def told_by_no_event(self, bay: Bay) -> tuple[object, ...]:
+        """What else a bay's document says; cheap enough to be compared often."""
+        session = bay.session
+        return (
+            self._bays.rules(bay.number),
+            self._qod_state(bay.number),
+            0 if bay.payout is None else self._queue_place(bay.number),
+            () if session is None else tuple(self._players(session.session_id)),
+            self._games(),
+        )
+
     def moving(self, bay: Bay) -> MovingView:
         """As in `show`."""
         now = self._clock.now()

@@ -213,6 +213,7 @@ class Daemon:
                         "antennas": parts.readers.antennas.run(),
                         **parts.central.roots(parts.api.recovered_answer),
                         "event-feed": parts.feed.run(),
+                        "event-streams": parts.streams.run(),
                         "bay-modes": BayModes(bays, settings.site.zone, self._clock, self._log).run(),
                         "qod": parts.qod.run(),
                         "loop-lag": watch_loop(counts.loop_turned),
@@ -473,6 +474,7 @@ class _Parts:
             bays,
             self.feed,
             views=self.views,
+            range_news=self.status.range_news,
             log=log,
         )
         self.sessions.on_ended(self.streams.session_ended)

@@ -331,6 +331,7 @@ class House:
                 stack.callback(tasks.create_task(root, name=name).cancel)
             await self.bays.ready.wait()
             self.listener = await self._listen()
+            stack.callback(tasks.create_task(self.streams.run(), name="streams").cancel)
             stack.push_async_callback(self.listener.aclose)
             (self.port,) = self.listener.ports
             self.http = await stack.enter_async_context(aiohttp.ClientSession())
@@ -391,13 +392,6 @@ class House:
         self.central: dict[str, Any] = {"online": True, "outbox": 0, "oldest_s": None, "parked": 0}
         self.qod: dict[str, Any] = {"state": "off"}
         self.devices: dict[str, Any] = {"readers": {"east": reader}, "dispensers": {}}
-        self.streams = EventStreams(
-            self.bays,
-            self.feed,
-            views=views,
-            log=self.log,
-            limits=self.stream_limits,
-        )
         sources = Sources(
             bays=self.bays,
             journal=self.journal,
@@ -423,6 +417,14 @@ class House:
             stalled=lambda: self.stalled,
             views=views,
             clock=self.clock,
+        )
+        self.streams = EventStreams(
+            self.bays,
+            self.feed,
+            views=views,
+            range_news=status.range_news,
+            log=self.log,
+            limits=self.stream_limits,
         )
         self.sessions = WebSessions(self.journal, self.clock, self.randomness)
         await self.sessions.load()

@@ -32,12 +32,13 @@ class Message:
 
 
 class Viewer:
-    """Reads a stream as the standard says; signs of life are counted, not handed on."""
+    """Reads a stream as the standard says; keeps signs of life and news of the range to itself."""
 
     def __init__(self, answer: Any) -> None:
         self._answer = answer
         self.alive = 0
         self.moving: dict[str, Any] = {}  # what the last sign of life said
+        self.range: list[Any] = []
         self.retry = ""
 
     async def next(self) -> Message | None:
@@ -54,6 +55,10 @@ class Viewer:
                     if event == "alive":
                         self.alive += 1
                         self.moving = json.loads(fields["data"])["bays"]
+                        fields.clear()
+                        continue
+                    if event == "range":
+                        self.range.append(json.loads(fields["data"]))
                         fields.clear()
                         continue
                     return Message(fields.get("id", ""), event, json.loads(fields["data"]))

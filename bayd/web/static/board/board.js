@@ -1,6 +1,5 @@
 // All bays at a glance: who waits for staff, what concerns the whole range, and a row for each bay.
 
-import { get } from "../lib/calls.js";
 import { h, icon, rebuild, setText, show } from "../lib/dom.js";
 import { Live } from "../lib/live.js";
 import { ACTS } from "./acts.js";
@@ -9,7 +8,6 @@ import { Row } from "./row.js";
 import { Waits } from "./waits.js";
 
 const TICK_MS = 500;
-const RANGE_EVERY_MS = 3_000;
 
 export class Board {
   /** `putOut()` is called when the daemon knows this browser no more. */
@@ -32,9 +30,10 @@ export class Board {
     this.band.replaceChildren(h("div.band", { role: "alert", hidden: true, "data-testid": "stale" },
       icon("offline"), h("p", {}, h("strong", {}, this.words.say("stale.title")), " ", this.words.say("stale.text"))));
     setInterval(() => this.tick(), TICK_MS);
-    this.askRange();
     this.live = new Live({
       changed: (bay, state) => this.changed(bay, state),
+      range: (news) => this.drawRange(news),
+      now: (text) => this.isNow(text),
       linked: (fresh) => this.linked(fresh),
       refused: (status) => status === 401 && this.putOut(),
     });
@@ -114,19 +113,15 @@ export class Board {
 
   // The range
 
-  async askRange() {
-    const answer = await get("/api/v1/range");
-    if (answer.ok) this.drawRange(answer.document);
-    setTimeout(() => this.askRange(), RANGE_EVERY_MS);
+  isNow(text) {
+    const today = this.dayOf(text);
+    if (today === this.today) return;
+    this.today = today;
+    this.draw();
   }
 
-  drawRange({ now, central, warnings }) {
+  drawRange({ central, warnings }) {
     const { words } = this;
-    const today = this.dayOf(now);
-    if (today !== this.today) {
-      this.today = today;
-      this.draw();
-    }
     const texts = central.online ? [] : [words.say("range.central_away", { count: central.outbox })];
     for (const warning of warnings) {
       const said = words.warning(warning);

@@ -2,7 +2,8 @@
 //
 // The stream opens with all states, or goes on behind the last event without a gap (Last-Event-ID, which the
 // browser sends by itself). Every message carries the whole state of its bay: drawing the newest is right
-// however many were missed. The daemon says "alive" every few seconds, with what its clock alone has moved: this
+// however many were missed. What is new and no event comes as the states of those bays, and what concerns the
+// whole range as `range`. The daemon says "alive" every few seconds, with what its clock alone has moved: this
 // machine's may have stood still, asleep. When nothing at all comes for longer than `STALE_AFTER_MS`, or the
 // connection breaks, what is shown is stale and is called so at once.
 
@@ -24,7 +25,8 @@ function moved(state, { remaining_s, locked_for_s, help_for_s, waits_s }) {
   };
 }
 
-/** Handlers: `changed(bay, document, event or null)`, `linked(isFresh)`, `refused(status)`. */
+/** Handlers: `changed(bay, document, event or null)`, `linked(isFresh)`, `refused(status)`; for who watches all
+    bays also `range(document)`, and `now(time)` by the daemon's clock. */
 export class Live {
   constructor(handlers, query = "") {
     this.handlers = handlers;
@@ -66,8 +68,14 @@ export class Live {
       this.changed(event.bay, event.state, event);
       this.heard();
     });
+    source.addEventListener("range", (message) => {
+      this.handlers.range?.(JSON.parse(message.data));
+      this.heard();
+    });
     source.addEventListener("alive", (message) => {
-      for (const [bay, moving] of Object.entries(JSON.parse(message.data).bays)) {
+      const { now, bays } = JSON.parse(message.data);
+      this.handlers.now?.(now);
+      for (const [bay, moving] of Object.entries(bays)) {
         const state = this.states.get(bay);
         if (state !== undefined) this.changed(bay, moved(state, moving), null);
       }

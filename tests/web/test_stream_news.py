@@ -1,0 +1,189 @@
+"""What is new and no event: told to those who watch, soon, once, and to nobody else."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bayd.core.model import Game
+from bayd.core.rules import Rules
+from bayd.reconcile.players import Player
+from bayd.web.events import StreamLimits
+from tests.web import house as houses
+from tests.web.house import OTHER_SCREEN, PLAYER, SCREEN, STAFF, TECHNICIAN, House
+from tests.web.test_events import Viewer, press_help, watching
+
+SEATS = (Player(1, "Asha Example"), Player(2, None))
+
+
+@pytest.fixture
+def closed_house(closed_house: House) -> House:
+    closed_house.stream_limits = replace(StreamLimits(), look_s=0.02)
+    return closed_house
+
+
+@asynccontextmanager
+async def playing(house: House, token: str = STAFF) -> AsyncIterator[Viewer]:
+    """At bay 109, where balls are asked for; what was said at the beginning has been read."""
+    await house.play()
+    await house.press("dispense", {"balls": 5})
+    await house.told()
+    async with watching(house, token) as viewer:
+        assert (await viewer.next()) is not None
+        yield viewer
+
+
+def other_price(house: House) -> None:
+    task = house.bays.bays["109"]
+    task.change_rules(replace(task.rules, extension_price=70), dispenser=task.rules.dispenser)
+
+
+def other_games(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = house.bays.bays["109"]
+    task.change_rules(replace(task.rules, games=("Putting",)), dispenser=task.rules.dispenser)
+    monkeypatch.setitem(houses.GAMES, 8, Game(8, "Putting", 0))
+
+
+@pytest.mark.parametrize(
+    ("change", "shown"),
+    [
+        (lambda house: house.queue.update({"109": 2}), lambda bay: bay["balls"]["queue_place"] == 2),
+        (
+            lambda house: house.players.update({"7": SEATS}),
+            lambda bay: [one["name"] for one in bay["session"]["players"]] == ["Asha Example", None],
+        ),
+        (
+            lambda house: setattr(house, "qod_state", "available"),
+            lambda bay: bay["qod"]["state"] == "available",
+        ),
+        (other_price, lambda bay: bay["extension"]["offers"][0]["amount"] is not None),
+    ],
+    ids=["queue", "players", "low-latency", "price"],
+)
+async def test_what_is_no_event_comes_as_the_state_of_its_bay(
+    house: House, change: Callable[[House], None], shown: Callable[[Any], bool]
+) -> None:
+    async with playing(house) as viewer:
+        change(house)
+        message = await viewer.next()
+        assert message is not None
+        assert message.event == "bays"
+        assert shown(message.data["bays"]["109"])
+        assert int(message.id) == message.data["seq"] == house.journal.last_seq
+
+
+async def test_games_that_are_listed_anew_come(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with playing(house) as viewer:
+        other_games(house, monkeypatch)
+        message = await viewer.next()
+        assert message is not None
+        assert [game["name"] for game in message.data["bays"]["109"]["games"]] == ["Putting"]
+
+
+async def test_what_changes_often_between_two_looks_is_told_once(house: House) -> None:
+    async with playing(house) as viewer:
+        for place in (4, 3, 2, 1):
+            house.queue["109"] = place
+        message = await viewer.next()
+        assert message is not None
+        assert (list(message.data["bays"]), message.data["bays"]["109"]["balls"]["queue_place"]) == (
+            ["109"],
+            1,
+        )
+        await press_help(house, 1)
+        following = await viewer.next()
+        assert following is not None
+        assert following.data["kind"] == "HelpCalled"
+
+
+async def test_what_came_with_an_event_does_not_come_again(house: House) -> None:
+    async with playing(house) as viewer:
+        house.queue["109"] = 3
+        await press_help(house, 1)
+        messages = await viewer.until("HelpAcknowledged")
+        assert [message.event for message in messages] == ["message", "message"]
+        assert messages[0].data["state"]["balls"]["queue_place"] == 3
+        await house.streams.look()
+        await press_help(house, 1)
+        following = await viewer.next()
+        assert following is not None
+        assert following.event == "message"
+
+
+async def test_only_those_hear_of_it_who_may(house: House) -> None:
+    async with playing(house, TECHNICIAN) as technician, watching(house, OTHER_SCREEN) as other:
+        await other.next()
+        house.players["7"] = SEATS
+        message = await technician.next()
+        assert message is not None
+        assert PLAYER not in str(message.data)
+        assert "Asha" not in str(message.data)
+        await press_help(house, 1, bay="110")
+        following = await other.next()
+        assert following is not None
+        assert following.data["bay"] == "110"
+        assert other.range == []
+
+
+async def test_a_stream_that_goes_on_has_what_changed_meanwhile_without_an_event(house: House) -> None:
+    async with playing(house, SCREEN):
+        last = house.journal.last_seq
+    house.queue["109"] = 2
+    async with watching(house):  # somebody else looks on
+        await house.streams.look()
+        async with watching(house, SCREEN, last_id=str(last)) as viewer:
+            message = await viewer.next()
+            assert message is not None
+            assert message.data["bays"]["109"]["balls"]["queue_place"] == 2
+
+
+async def test_a_stream_that_goes_on_with_another_daemon_has_all_that_no_event_tells(
+    closed_house: House,
+) -> None:
+    async with closed_house.open() as house:
+        await house.play()
+    closed_house.qod_state = "degraded"
+    async with closed_house.open() as house:
+        last = house.journal.last_seq  # of the restart itself: nothing has happened since
+        async with watching(house, SCREEN, last_id=str(last)) as viewer:
+            message = await viewer.next()
+            assert message is not None
+            assert message.data["bays"]["109"]["qod"]["state"] == "degraded"
+
+
+async def test_what_concerns_the_range_comes_at_the_beginning_and_when_it_changes(house: House) -> None:
+    async with playing(house) as viewer:
+        house.central.update(online=False, outbox=3, oldest_s=1.0)
+        await house.streams.look()
+        house.central["oldest_s"] = 2.0  # the clock alone
+        await house.streams.look()
+        house.range_warnings.append({"code": "disk_full", "since": None, "text": "The disk is full."})
+        await house.streams.look()
+        await press_help(house, 1)
+        await viewer.until("HelpAcknowledged")
+    told = [(news["central"]["online"], [one["code"] for one in news["warnings"]]) for news in viewer.range]
+    assert told == [
+        (True, ["no_ball_registry"]),
+        (False, ["no_ball_registry"]),
+        (False, ["no_ball_registry", "disk_full"]),
+    ]
+
+
+async def test_a_look_at_a_large_range_where_nothing_is_new_costs_little(tmp_path: Path) -> None:
+    """It is taken twice in a second, for ever: beside it, one answer about all of the range."""
+    house = House(tmp_path / "journal.db")
+    house.rules = {str(number): Rules(dispenser="east") for number in range(101, 229)}
+    async with house.open(), watching(house) as viewer:
+        await viewer.next()
+        await house.streams.look()
+        began_s = time.thread_time()
+        for _ in range(20):
+            await house.streams.look()
+        looks_s = time.thread_time() - began_s
+        began_s = time.thread_time()
+        await house.ask("GET", "/status", described=False)
+        assert looks_s < time.thread_time() - began_s
