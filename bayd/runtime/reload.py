@@ -97,6 +97,7 @@ class Reloader:
         self._environment = environment
         self._log = log
         self._complaints: tuple[Complaint, ...] = ()
+        self._needs_restart: tuple[str, ...] = ()  # the keys that hold in the file and not here
 
     async def run(self) -> None:
         if self._configuration.registry_problem is not None:
@@ -127,14 +128,9 @@ class Reloader:
         """Why the last reload changed nothing."""
         return f"the old configuration stays: {_short(self._complaints)}" if self._complaints else None
 
-    @property
-    def needs_restart(self) -> tuple[str, ...]:
-        """The keys that hold in the file and not here."""
-        return needs_restart(self._started, self._configuration)
-
     def find_restart_cause(self) -> str | None:
         """What concerns bays is taken up as soon as nobody is disturbed."""
-        keys = [key for key in self.needs_restart if key.startswith("bays.")]
+        keys = [key for key in self._needs_restart if key.startswith("bays.")]
         return f"the configuration of {', '.join(keys)}" if keys else None
 
     async def find_obstacle(self) -> str | None:
@@ -152,7 +148,7 @@ class Reloader:
         if self._complaints:
             text = f"The configuration is wrong and the old one stays: {_short(self._complaints)}."
             found.append({"code": "configuration_refused", "since": None, "text": text})
-        if keys := self.needs_restart:
+        if keys := self._needs_restart:
             text = f"The configuration says otherwise than what runs, until a restart: {', '.join(keys)}."
             found.append({"code": "restart_needed", "since": None, "text": text})
         return found
@@ -167,10 +163,10 @@ class Reloader:
 
     def _take_over(self, new: Configuration) -> None:
         new = replace(new, time_scale=self._started.time_scale)
-        restart, before = needs_restart(self._started, new), self.needs_restart
+        restart, before = needs_restart(self._started, new), self._needs_restart
         applied = [key for key in changed(self._configuration, new) if key not in restart]
         self._take(new)
-        self._configuration = new
+        self._configuration, self._needs_restart = new, restart
         self._log.info("reloaded", applied=applied)
         if restart and restart != before:
             self._log.warning("restart_needed", keys=list(restart))

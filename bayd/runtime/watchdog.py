@@ -15,6 +15,18 @@ _LOOK_EVERY_S = 1.0
 _SHOWN_STALL_MS = 1_000  # every commit waits for a moment
 
 
+def status_line(bays: int, playing: int, warnings: int, *more: str | None) -> str:
+    """What `systemctl status` shows; `more` is what whoever looks there has to know at once."""
+    said = [f"{_count(bays, 'bay')}, {playing} playing"]
+    if warnings:
+        said.append(_count(warnings, "warning"))
+    return "; ".join([*said, *(text for text in more if text is not None)])
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 class Watchdog:
     """`run` is a root task."""
 

@@ -25,7 +25,7 @@ from bayd.web.documents import (
 from bayd.web.routes import Answer, Route
 from bayd.web.sparing import Sparing
 from bayd.web.tags import IF_NONE_MATCH, NOT_MODIFIED, TAG_HEADERS, tagged
-from bayd.web.views import BayViews, calls_of, rfc3339
+from bayd.web.views import BayViews, calls_of, rfc3339, warnings_of
 
 Section = Callable[[], dict[str, Any]]
 
@@ -155,6 +155,10 @@ class StatusPages:
 
     def _range_warnings(self) -> list[StatusWarning]:
         return [StatusWarning(**warning) for warning in self._warnings()]
+
+    def warning_count(self) -> int:
+        """As many as the status lists."""
+        return len(self._warnings()) + sum(len(warnings_of(task.bay)) for task in self._bays.bays.values())
 
     def document(self, *, names: bool = False) -> StatusDocument:
         """`names`: also what tells who plays, and the reasons that staff gave."""

@@ -39,7 +39,7 @@ from bayd.runtime.range import Range
 from bayd.runtime.reload import Reloader, apply_rules
 from bayd.runtime.sd_notify import notify
 from bayd.runtime.upgrade import forget_copies, is_on_trial, take_over
-from bayd.runtime.watchdog import Watchdog
+from bayd.runtime.watchdog import Watchdog, status_line
 from bayd.settings import Configuration, load
 from bayd.settings.listening import check_listen
 from bayd.settings.local_socket import socket_of
@@ -217,7 +217,7 @@ class Daemon:
                         "bay-modes": BayModes(bays, settings.site.zone, self._clock, self._log).run(),
                         "qod": parts.qod.run(),
                         "loop-lag": watch_loop(counts.loop_turned),
-                        "watchdog": self._watchdog(journal, bays, restart, reloader).run(),
+                        "watchdog": self._watchdog(parts, restart, reloader).run(),
                         "web-sessions": parts.sessions.run(),
                         "reload": reloader.run(),
                         "housekeeping": Housekeeping(
@@ -263,17 +263,13 @@ class Daemon:
         except OSError as error:
             self._log.warning("dispensers_not_kept", file=str(place), reason=error.strerror)
 
-    def _watchdog(
-        self, journal: Journal[e.Event], bays: Range, restart: IdleRestart, reloader: Reloader
-    ) -> Watchdog:
+    def _watchdog(self, parts: "_Parts", restart: IdleRestart, reloader: Reloader) -> Watchdog:
+        journal, bays = parts.journal, parts.bays.bays
+
         def status() -> str:
-            playing = sum(task.bay.session is not None for task in bays.bays.values())
-            said = [f"{len(bays.bays)} bays, {playing} playing"]
-            if restart.pending is not None:
-                said.append(f"restart pending: {restart.pending}")
-            if reloader.refusal is not None:
-                said.append(reloader.refusal)
-            return "; ".join(said)
+            playing = sum(task.bay.session is not None for task in bays.values())
+            pending = None if restart.pending is None else f"restart pending: {restart.pending}"
+            return status_line(len(bays), playing, parts.status.warning_count(), pending, reloader.refusal)
 
         return Watchdog(
             stalled_since=lambda: journal.stalled_since,

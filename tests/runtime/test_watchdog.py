@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bayd.runtime.sd_notify import notify
-from bayd.runtime.watchdog import Watchdog
+from bayd.runtime.watchdog import Watchdog, status_line
 from tests.simulation.world import SimClock, SimLog
 
 
@@ -24,6 +24,15 @@ async def make(disk: Disk, environment: dict[str, str] | None = None) -> Watchdo
         clock=SimClock(),
         environment=environment or {},
         log=SimLog(),
+    )
+
+
+def test_the_status_says_how_many_warnings_there_are_and_what_cannot_wait() -> None:
+    assert status_line(1, 0, 0, None, None) == "1 bay, 0 playing"
+    assert status_line(4, 1, 1, None) == "4 bays, 1 playing; 1 warning"
+    told = status_line(4, 0, 3, "restart pending: release 0.2.0", None, "the old configuration stays: x")
+    assert told == (
+        "4 bays, 0 playing; 3 warnings; restart pending: release 0.2.0; the old configuration stays: x"
     )
 
 

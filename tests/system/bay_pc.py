@@ -15,10 +15,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.system import coin_machines
 from tests.system.systemd_machine import SystemdMachine
 
 ROOT = Path(__file__).parents[2]
 BAY = "101"
+PLC_BAY, RELAY_BAY = "102", "103"
 PORT, CENTRAL_PORT = 8470, 4000
 UNIT = "bayd.service"
 READER = "b9f79d3710da1f3e"
@@ -49,6 +51,27 @@ ports = {{ 1 = "{BAY}" }}
 link = "{RANGE}/tty-east"
 [bays.{BAY}]
 dispenser = "east"
+"""
+
+# The machines of `coin_machines`. The contact stays closed for long: whatever ends bayd does so in a pulse.
+MACHINES = f"""
+[central.walk_in]
+phone_number = "1555010001"
+[dispensers.plc]
+driver = "modbus_rtu"
+link = "{RANGE}/tty-plc"
+[dispensers.relay]
+driver = "pulse_relay"
+board = "lcus"
+link = "{RANGE}/tty-relay"
+channels = 1
+pulse_s = 10
+[bays.{PLC_BAY}]
+dispenser = "plc"
+rfid = false
+[bays.{RELAY_BAY}]
+dispenser = "relay"
+rfid = false
 """
 
 # Of what `bayd init` wrote the site stays; the example's devices, servers and bays are another range's.
@@ -140,8 +163,14 @@ class BayPc:
     def start_central(self) -> None:
         self.start_tool(
             "central", "reference", "central", "--db", "/srv/central.db", "--port", CENTRAL_PORT,
-            "--bay", BAY, "--minute-s", MINUTE_S,
+            "--bay", BAY, "--bay", PLC_BAY, "--bay", RELAY_BAY, "--minute-s", MINUTE_S,
         )  # fmt: skip
+
+    def start_machines(self) -> None:
+        """Those of `MACHINES`, with the libraries of the tools."""
+        script = self.carry(Path(coin_machines.__file__))
+        libraries = Path(self._tool).parents[1] / "lib"
+        self.start("machines", f"--setenv=PYTHONPATH={libraries}", "/usr/bin/python3", script, RANGE)
 
     def start_operator(self, port: int, clients: Mapping[str, object]) -> None:
         """The mobile operator."""
@@ -153,7 +182,10 @@ class BayPc:
         )  # fmt: skip
 
     def start_tool(self, unit: str, *arguments: object) -> None:
-        self.machine.run("systemd-run", "--quiet", "--collect", f"--unit={unit}", self._tool, *arguments)
+        self.start(unit, self._tool, *arguments)
+
+    def start(self, unit: str, *command: object) -> None:
+        self.machine.run("systemd-run", "--quiet", "--collect", f"--unit={unit}", *command)
 
     def configure(self, more: str = "") -> None:
         """As a technician would: the file and the credentials."""
@@ -265,11 +297,17 @@ class BayPc:
         )
 
     def press(
-        self, act: str, body: Mapping[str, object], *, staff: bool = False, key: str | None = None
+        self,
+        act: str,
+        body: Mapping[str, object],
+        *,
+        staff: bool = False,
+        key: str | None = None,
+        bay: str = BAY,
     ) -> tuple[int, dict[str, Any]]:
         token = self.staff if staff else self.screen
         headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": key or uuid.uuid4().hex}
-        return self.machine.http(PORT, "POST", f"/api/v1/bays/{BAY}/{act}", dict(body), headers)
+        return self.machine.http(PORT, "POST", f"/api/v1/bays/{bay}/{act}", dict(body), headers)
 
     def book(self, minutes: int = 200) -> str:
         """Reception books for a walk-in; the PIN on the slip."""
@@ -294,23 +332,53 @@ class BayPc:
         assert status == 200, answer
         return str(answer["session"]["id"])
 
-    def end_play(self) -> None:
-        status, answer = self.press("end", {"reason": "the test is over"}, staff=True)
+    def end_play(self, bay: str = BAY) -> None:
+        status, answer = self.press("end", {"reason": "the test is over"}, staff=True, bay=bay)
         assert status == 200, answer
+
+    def clear_bays(self) -> None:
+        """Nobody plays any more, if the service runs."""
+        if self.shown("ActiveState") == "active":
+            for number, bay in self.status()["bays"].items():
+                if bay["session"] is not None:
+                    self.end_play(number)
 
     def dispense(self, balls: int) -> tuple[int, dict[str, Any]]:
         self.order("wait_for_balls", bay=BAY, balls=balls)
         return self.press("dispense", {"balls": balls})
 
+    def start_every_motor(self) -> str:
+        """A guest at each bay, and balls asked for at all of them; the session of the first."""
+        session = self.play()
+        for bay in (PLC_BAY, RELAY_BAY):
+            sold = {"minutes": 200, "amount": 100, "reason": "walked in"}
+            status, answer = self.press("walk-in", sold, staff=True, bay=bay)
+            assert status == 200, answer
+        for bay, balls in ((RELAY_BAY, 25), (PLC_BAY, 40)):
+            status, answer = self.press("dispense", {"balls": balls}, staff=True, bay=bay)
+            assert status == 200, answer
+        assert self.dispense(20)[0] == 200
+        self.machine.until(lambda: self.moving() == {"east", "plc", "relay"}, "for the motors")
+        return session
+
     # The range
 
     def order(self, do: str, **facts: object) -> dict[str, Any]:
-        with socket.socket(socket.AF_UNIX) as line:
-            line.connect(str(self.machine.path(f"{RANGE}/range.sock")))
-            line.sendall(json.dumps({"do": do, **facts}).encode() + b"\n")
-            answer: dict[str, Any] = json.loads(line.makefile().readline())
+        answer = self._ask("range.sock", {"do": do, **facts})
         assert "error" not in answer, answer
         return answer
+
+    def _ask(self, name: str, question: Mapping[str, object]) -> dict[str, Any]:
+        with socket.socket(socket.AF_UNIX) as line:
+            line.connect(str(self.machine.path(f"{RANGE}/{name}")))
+            line.sendall(json.dumps(question).encode() + b"\n")
+            answer: dict[str, Any] = json.loads(line.makefile().readline())
+        return answer
+
+    def moving(self) -> set[str]:
+        """The machines whose motor runs, or whose contact is closed."""
+        running = {**self.order("look")["running"], **self._ask(coin_machines.SOCKET, {})}
+        return {name for name, runs in running.items() if runs}
 
     def balls_out(self) -> int:
         return int(self.order("look")["paid"]["east"])

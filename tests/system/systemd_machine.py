@@ -53,6 +53,8 @@ rm -rf etc/systemd/system/*.wants etc/machine-id
 : > etc/machine-id; : > etc/fstab; echo "$name" > etc/hostname
 for unit in MASKED; do ln -sf /dev/null etc/systemd/system/$unit; done
 rm -rf var/lib/bayd etc/bayd opt/bayd
+# No lists of what could be fetched: nothing is, and apt is quick without them.
+rm -rf var/lib/apt/lists; mkdir -p var/lib/apt/lists/partial
 mount -t proc proc proc
 mount --bind proc/sys proc/sys; mount -o remount,bind,ro proc/sys
 mount -t sysfs -o ro sysfs sys

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.bay_pc import BAY, CONFIG, STATE, UNIT, BayPc, Packages
+from tests.system.bay_pc import BAY, CONFIG, MACHINES, STATE, UNIT, BayPc, Packages
 from tests.system.systemd_machine import MachineError, SystemdMachine
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.system, pytest.mark.package, pytest.mark.timeout(180)]
 
+MAKE_SAFE_S = 3  # promised
 OLD, NEW, BROKEN = "0.1.0", "0.2.0", "0.2.1"  # the first two as docs/install.md calls them
 
 
@@ -27,7 +28,9 @@ def installed(packages: Packages) -> Iterator[tuple[BayPc, dict[str, str]]]:
         pc.install(deb)
         facts = machine.show(UNIT, "UnitFileState", "ActiveState", "ConditionResult", "NRestarts")
         pc.set_up_range(deb)
-        pc.configure()
+        pc.start_machines()
+        pc.configure(MACHINES)
+        pc.drop_in("at-once", "RestartSec=100ms")
         yield pc, facts
 
 
@@ -40,8 +43,7 @@ def pc(installed: tuple[BayPc, dict[str, str]]) -> Iterator[BayPc]:
     pc.until_ready()
     pc.until_rest()
     yield pc
-    if pc.shown("ActiveState") == "active" and pc.bay()["session"] is not None:
-        pc.end_play()
+    pc.clear_bays()
 
 
 def other_release(pc: BayPc) -> str:
@@ -64,9 +66,12 @@ def test_installed_it_is_enabled_and_waits_for_a_configuration(
 
 
 def test_started_it_is_ready_and_says_how_it_is(pc: BayPc) -> None:
-    assert pc.machine.show(UNIT, "StatusText", "Type", "SubState") == {
-        "StatusText": "1 bays, 0 playing", "Type": "notify", "SubState": "running",
-    }  # fmt: skip
+    assert pc.machine.show(UNIT, "Type", "SubState") == {"Type": "notify", "SubState": "running"}
+    pc.machine.until(lambda: pc.shown("StatusText") == "3 bays, 0 playing", "for the status")
+    pc.order("unplug", name="east")
+    pc.machine.until(lambda: pc.shown("StatusText") == "3 bays, 0 playing; 1 warning", "for the status")
+    assert list(pc.warnings()) == ["dispenser_lost"]
+    pc.order("plug", name="east")
     banner = re.search(r"event=bayd_starting version=(\S+) .*config=(\S+)", pc.log())
     assert banner is not None
     assert banner[2] == CONFIG
@@ -76,7 +81,7 @@ def test_started_it_is_ready_and_says_how_it_is(pc: BayPc) -> None:
     assert "event=clock_read" in pc.log()
     assert "the kernel does not say" not in pc.log()  # whether anything keeps the clock
     pc.play()
-    pc.machine.until(lambda: pc.shown("StatusText") == "1 bays, 1 playing", "for the status")
+    pc.machine.until(lambda: pc.shown("StatusText").startswith("3 bays, 1 playing"), "for the status")
 
 
 def test_the_hardening_is_on(pc: BayPc) -> None:
@@ -98,9 +103,9 @@ def test_the_hardening_is_on(pc: BayPc) -> None:
 def test_the_journal_of_the_machine_separates_what_to_look_at(pc: BayPc) -> None:
     """One event a line, with a priority each, and the bay's with the bay's number."""
     pc.order("unplug", name="east")
+    session = pc.play()
     pc.until_bay(lambda bay: bay["devices"]["dispenser"]["state"] == "lost")
     pc.order("plug", name="east")
-    session = pc.play()
 
     def said(priorities: str) -> list[str]:
         # Of the daemon itself, not of systemd about it.
@@ -115,16 +120,16 @@ def test_the_journal_of_the_machine_separates_what_to_look_at(pc: BayPc) -> None
     assert {line.partition(" ")[0] for line in to_look_at} <= {"level=warning", "level=error"}
 
 
-def test_sigterm_stops_the_motor_and_ends_in_time(pc: BayPc) -> None:
-    session = pc.play()
-    assert pc.dispense(20)[0] == 200
-    pc.machine.until(lambda: pc.motor_runs() and pc.balls_out(), "for the motor")
-    before = pc.balls_out()
+def test_sigterm_stops_every_motor_opens_the_relay_and_ends_in_time(pc: BayPc) -> None:
+    session, before = pc.start_every_motor(), pc.balls_out()
+    # By the daemon itself: nobody comes after it.
+    pc.drop_in("alone", "ExecStopPost=")
     pc.systemctl("stop", UNIT)
-    assert not pc.motor_runs()
+    assert pc.moving() == set()
     assert pc.balls_out() < before + 20
     # Not killed: TimeoutStopSec is 10 s, and the result would be `timeout`.
     assert pc.machine.show(UNIT, "Result", "ActiveState") == {"Result": "success", "ActiveState": "inactive"}
+    pc.drop_in("alone", "")
     pc.systemctl("start", UNIT)
     assert pc.until_bay(lambda bay: bay["session"] is not None)["session"]["id"] == session
 
@@ -145,47 +150,52 @@ def test_a_kill_is_followed_by_a_restart_and_the_session_goes_on(pc: BayPc) -> N
     assert len(pc.events("SessionStarted")) == len({str(e) for e in pc.events("SessionStarted")})
 
 
-def test_after_a_kill_the_motor_stands_also_when_the_file_is_no_toml_any_more(pc: BayPc) -> None:
+def test_after_a_kill_every_motor_stands_also_when_the_file_is_no_toml_any_more(pc: BayPc) -> None:
     """The unit's own ExecStopPost, with nothing that comes after it: what bayd was started with is kept."""
-    pc.play()
     pc.drop_in("no-restart", "Restart=no")
     config = pc.machine.path(CONFIG)
     good = config.read_text()
     config.write_text(good + "[dispensers.east\n")
     try:
-        assert pc.dispense(20)[0] == 200
-        pc.machine.until(pc.motor_runs, "for the motor")
+        pc.start_every_motor()
         before = pc.balls_out()
         pc.kill()
         pc.machine.until(lambda: pc.shown("ActiveState") == "failed", "for the end of the unit")
-        assert not pc.motor_runs()
+        assert pc.moving() == set()
         assert pc.balls_out() < before + 20
+        assert stopping_s(pc) < 5 * MAKE_SAFE_S
         assert pc.shown("Result") == "signal"
         assert "bayd.toml: is not TOML" in pc.log()
         # By hand as well, however long the daemon is down.
         said = pc.machine.ask("bayd", "make-safe")
-        assert (said.returncode, "being stopped: east" in said.stderr) == (78, True)
+        assert (said.returncode, "being stopped: east, plc, relay" in said.stderr) == (78, True)
     finally:
         config.write_text(good)
         pc.drop_in("no-restart", "")
         pc.systemctl("start", UNIT)
 
 
+def stopping_s(pc: BayPc) -> float:
+    """From the end of the main process to that of the unit, as systemd saw them."""
+    shown = pc.machine.show(UNIT, "ExecMainExitTimestampMonotonic", "InactiveEnterTimestampMonotonic")
+    return (
+        int(shown["InactiveEnterTimestampMonotonic"]) - int(shown["ExecMainExitTimestampMonotonic"])
+    ) / 1e6
+
+
 def test_make_safe_needs_neither_the_journal_nor_secrets(pc: BayPc) -> None:
-    pc.play()
     pc.drop_in("no-restart", "Restart=no\nExecStopPost=")
     try:
-        assert pc.dispense(20)[0] == 200
-        pc.machine.until(pc.motor_runs, "for the motor")
+        pc.start_every_motor()
         pc.kill()
         pc.machine.until(lambda: pc.shown("ActiveState") == "failed", "for the end of the unit")
-        assert pc.motor_runs()
+        assert pc.moving() >= {"plc", "relay"}  # nobody has stopped them; the hopper may be through
         pc.machine.run(
             "systemd-run", "--quiet", "--wait", "--pipe", "-p", "User=bayd",
             "-p", "SupplementaryGroups=dialout",
             "-p", f"InaccessiblePaths={STATE} /etc/bayd/credentials", "bayd", "make-safe",
         )  # fmt: skip
-        assert not pc.motor_runs()
+        assert pc.moving() == set()
     finally:
         pc.drop_in("no-restart", "")
         pc.systemctl("start", UNIT)
@@ -278,8 +288,9 @@ def test_a_kill_while_a_release_waits_brings_it_and_one_right_after_ready_keeps_
     """
     new = other_release(pc)
     session = pc.play()
-    slow = "ExecStartPost=\nExecStartPost=/bin/sleep 600\nExecStartPost=-+/usr/lib/bayd/release settle"
-    pc.drop_in("slow", slow)
+    # It goes on as long as bayd does, and what follows it is not reached.
+    waits = "/bin/sh -c 'while kill -0 $MAINPID; do sleep 0.1; done; exit 1'"
+    pc.drop_in("slow", f"ExecStartPost=\nExecStartPost={waits}\nExecStartPost=-+/usr/lib/bayd/release settle")
     try:
         pc.install(packages.make(new))
         pc.kill()

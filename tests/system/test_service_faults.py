@@ -72,8 +72,7 @@ def pc(machine_pc: BayPc) -> Iterator[BayPc]:
     pc.until_ready()
     pc.until_rest()
     yield pc
-    if pc.shown("ActiveState") == "active" and pc.bay()["session"] is not None:
-        pc.end_play()
+    pc.clear_bays()
 
 
 @contextlib.contextmanager

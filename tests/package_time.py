@@ -1,0 +1,41 @@
+"""How long the tests of the Debian package take: promised, so it is told at the end of each run that has them.
+
+A busy machine is no defect: only five times of what is promised fails the run.
+"""
+
+from collections import Counter
+
+import pytest
+
+PROMISED_S = 120
+SLACK = 5
+MARKER = "package"
+
+
+class PackageTime:
+    def __init__(self) -> None:
+        self._took_s: Counter[str] = Counter()  # by file: those run side by side
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if MARKER in report.keywords:
+            self._took_s[report.nodeid.partition("::")[0]] += report.duration
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.longest_s > SLACK * PROMISED_S:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self._took_s:
+            files, all_s = len(self._took_s), sum(self._took_s.values())
+            terminalreporter.write_line(
+                f"the package under systemd: {self.longest_s:.0f} s in the longest of {files} files, {all_s:.0f} s"
+                f" in all; promised are {PROMISED_S} s, a run of more than {SLACK * PROMISED_S} s fails"
+            )
+
+    @property
+    def longest_s(self) -> float:
+        return max(self._took_s.values(), default=0.0)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(PackageTime())
