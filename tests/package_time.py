@@ -3,7 +3,7 @@
 A busy machine is no defect: only five times of what is promised fails the run.
 """
 
-from collections import Counter
+from collections import defaultdict
 
 import pytest
 
@@ -14,7 +14,7 @@ MARKER = "package"
 
 class PackageTime:
     def __init__(self) -> None:
-        self._took_s: Counter[str] = Counter()  # by file: those run side by side
+        self._took_s: defaultdict[str, float] = defaultdict(float)  # by file: those run side by side
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if MARKER in report.keywords:

@@ -354,7 +354,7 @@ class BayPc:
             sold = {"minutes": 200, "amount": 100, "reason": "walked in"}
             status, answer = self.press("walk-in", sold, staff=True, bay=bay)
             assert status == 200, answer
-        for bay, balls in ((RELAY_BAY, 25), (PLC_BAY, 40)):
+        for bay, balls in ((RELAY_BAY, 25), (PLC_BAY, 200)):
             status, answer = self.press("dispense", {"balls": balls}, staff=True, bay=bay)
             assert status == 200, answer
         assert self.dispense(20)[0] == 200
