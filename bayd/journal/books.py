@@ -13,7 +13,6 @@ from bayd.core.audit import AuditNote
 from bayd.journal import pruning
 from bayd.journal.errors import AnswerExistsError, BatchExpiredError, UnreadableEventError
 from bayd.journal.records import (
-    OPEN_CALL_STATES,
     AliveMark,
     Answer,
     AuditRow,
@@ -205,20 +204,6 @@ class Reader(Generic[E]):
     def find_call(self, op_id: str) -> Call | None:
         rows = self._calls("op_id = ?", (op_id,))
         return rows[0] if rows else None
-
-    def get_call(self, op_id: str) -> Call:
-        """Raises LookupError."""
-        if (call := self.find_call(op_id)) is None:
-            raise LookupError(f"no call {op_id}")
-        return call
-
-    def open_calls(self, sink: str, bay: str | None = None) -> list[Call]:
-        """What was intended or sent and is not settled, oldest event first."""
-        states = ", ".join(f"'{state.value}'" for state in OPEN_CALL_STATES)
-        where = f"sink = ? AND state IN ({states})"
-        if bay is None:
-            return self._calls(where, (sink,))
-        return self._calls(where + " AND bay = ?", (sink, bay))
 
     def calls_of(self, sink: str, session_id: str) -> list[Call]:
         """Whatever became of them, oldest event first."""
@@ -430,14 +415,6 @@ class Writer(Reader[E]):
         found = [parked for parked in self.parked(sink) if parked.seq == seq]
         self._conn.execute("DELETE FROM parked WHERE sink = ? AND seq = ?", (sink, seq))
         return found[0] if found else None
-
-    def drop_parked(self, sink: str, *, bay: str | None = None, session_id: str | None = None) -> int:
-        """Give up what is parked for a sink, of a bay, of a session; answers how many events."""
-        return self._conn.execute(
-            "DELETE FROM parked WHERE sink = ?1"
-            " AND (?2 IS NULL OR bay = ?2) AND (?3 IS NULL OR session_id = ?3)",
-            (sink, bay, session_id),
-        ).rowcount
 
     def remove_events(self, ends: dict[str, int]) -> int:
         """See `bayd.journal.pruning`."""

@@ -255,10 +255,6 @@ class Journal(Generic[E]):
         """Write how far a call has come. Raises LookupError."""
         await self.transact(lambda writer: writer.update_call(call))
 
-    async def get_call(self, op_id: str) -> Call:
-        """Raises LookupError."""
-        return await self.query(lambda reader: reader.get_call(op_id))
-
     async def plays(self, from_wall_ms: int, to_wall_ms: int) -> list[Recorded[E]]:
         """What makes a day at the bays, oldest first. Raises JournalUnavailableError."""
         return await self.query(lambda reader: reader.plays(from_wall_ms, to_wall_ms))
@@ -266,10 +262,6 @@ class Journal(Generic[E]):
     async def audit(self, from_wall_ms: int, to_wall_ms: int) -> list[AuditRow]:
         """What people did from then until before then, oldest first."""
         return await self.query(lambda reader: reader.audit(from_wall_ms, to_wall_ms))
-
-    async def open_calls(self, sink: str, bay: str | None = None) -> list[Call]:
-        """What was intended or sent and is not settled, oldest event first."""
-        return await self.query(lambda reader: reader.open_calls(sink, bay))
 
     async def park(self, parked: Parked) -> None:
         """Set an event aside. One that is parked already keeps its first reason."""
@@ -283,10 +275,6 @@ class Journal(Generic[E]):
     async def unpark(self, sink: str, seq: int) -> Parked | None:
         """Take one event out of the parked ones; answers what stood there."""
         return await self.transact(lambda writer: writer.unpark(sink, seq))
-
-    async def drop_parked(self, sink: str, *, bay: str | None = None, session_id: str | None = None) -> int:
-        """Give up what is parked for a sink, of a bay, of a session; answers how many events."""
-        return await self.transact(lambda writer: writer.drop_parked(sink, bay=bay, session_id=session_id))
 
     # Upkeep
 

@@ -140,9 +140,6 @@ class CallState(StrEnum):
     REFUSED = "refused"
 
 
-OPEN_CALL_STATES = (CallState.INTENDED, CallState.SENT, CallState.UNKNOWN)
-
-
 @dataclass(frozen=True, slots=True)
 class Call:
     """An intent towards the outside that must not simply be repeated. Texts are JSON, and free of secrets."""

@@ -7,9 +7,8 @@ import pytest
 from bayd.core import events as e
 from bayd.core import inputs as i
 from bayd.core.desired import desired
-from bayd.core.evolve import evolve
 from bayd.core.extensions import offers
-from bayd.core.model import Bay, Mode, Phase, Scheduled, StartedBy
+from bayd.core.model import Mode, Phase, StartedBy
 from bayd.core.modes import mode_at, next_turn
 from bayd.core.rules import OpenSpan, Rules, ScheduleLine, Timetable
 from tests.core.playbook import SCREEN, STAFF, Playbook, booked, playing, seen
@@ -85,12 +84,6 @@ def test_staff_say_otherwise_until_it_is_revoked_or_the_day_is_over() -> None:
     assert book.bay.mode.value == "free_play"
     book.when(i.ModeSeen(Mode.CLOSED, None, book.now.wall_ms + 1)).then(e.ModeTurned, e.ModeRevoked)
     assert book.bay.mode.value == "closed"
-
-
-def test_what_older_journals_say_of_the_hours_is_understood() -> None:
-    closed = evolve(Bay("109"), e.RangeClosed())
-    assert (closed.closed, closed.scheduled) == (True, Scheduled(Mode.CLOSED))
-    assert not evolve(closed, e.RangeOpened()).closed
 
 
 def line(day: int, begin: int, end: int, mode: Mode) -> ScheduleLine:

@@ -62,7 +62,6 @@ def decode_session(fields: ObjectReader) -> ServerSession:
         cancel=fields.get_flag("cancel"),
         active=fields.get_flag("active"),
         created_at_ms=fields.get_instant_ms("createdAt"),
-        in_queue=fields.find_flag("isInQueue"),
         pin=_find_pin(fields),
         released_known=_is_known(fields, "releaseTime", released_at_ms),
         released_at_ms=released_at_ms,
@@ -74,14 +73,11 @@ def decode_session(fields: ObjectReader) -> ServerSession:
         last_active_player_id=None if last_player is None else last_player.find_whole("id"),
         customer_name=None if customer is None else customer.find_text("name"),
         customer_phone=None if phone is None else Secret(phone),
-        payment_pending=fields.find_whole("paymentPending"),
-        payment_received=fields.find_whole("paymentReceived"),
     )
 
 
 def decode_bay(fields: ObjectReader) -> ServerBay:
     """Bay component, 2: the shape inside a session, and floor, status and activeSession."""
-    booked_till_ms = fields.find_instant_ms("bookedTill")
     floor = fields.find_object("floor")
     active = fields.raw("activeSession")
     return ServerBay(
@@ -90,7 +86,6 @@ def decode_bay(fields: ObjectReader) -> ServerBay:
         screen_id=fields.find_text("screenId"),
         ball_level=fields.find_whole("ballLevel"),
         booked=fields.raw("bookedTill") is not None if fields.has("bookedTill") else None,
-        booked_till_ms=booked_till_ms,
         antennas=_find_antennas(fields),
         floor=None if floor is None else floor.find_text("number"),
         status=_find_status(fields),

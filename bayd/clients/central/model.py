@@ -77,7 +77,6 @@ class ServerBay:
     screen_id: str | None = None
     ball_level: int | None = None  # raw; 0 and 2 are seen
     booked: bool | None = None  # `bookedTill` is set, readable or not
-    booked_till_ms: int | None = None
     antennas: tuple[ServerAntenna, ...] | None = None
     floor: str | None = None
     status: str | None = None  # the name, see BayStatus
@@ -113,7 +112,6 @@ class ServerSession:
     cancel: bool
     active: bool
     created_at_ms: int
-    in_queue: bool | None = None
     pin: Secret | None = None
     released_known: bool = False  # False: the answer does not say whether it was released
     released_at_ms: int | None = None
@@ -125,8 +123,6 @@ class ServerSession:
     last_active_player_id: int | None = None
     customer_name: str | None = field(default=None, repr=False)
     customer_phone: Secret | None = None
-    payment_pending: int | None = None
-    payment_received: int | None = None
 
     @property
     def bay_number(self) -> str:

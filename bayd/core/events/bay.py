@@ -6,16 +6,6 @@ from bayd.core.model import DeviceState, Mode
 
 
 @dataclass(frozen=True, slots=True)
-class RangeOpened:
-    """Of older journals: `ModeTurned` says it now."""
-
-
-@dataclass(frozen=True, slots=True)
-class RangeClosed:
-    """Of older journals: `ModeTurned` says it now."""
-
-
-@dataclass(frozen=True, slots=True)
 class ModeTurned:
     """By the hours of the site; whoever plays, plays on."""
 
@@ -120,9 +110,7 @@ class IntentExpired:
 
 
 BayEvent = (
-    RangeOpened
-    | RangeClosed
-    | ModeTurned
+    ModeTurned
     | ModeSet
     | ModeRevoked
     | WaitBegan

@@ -5,17 +5,13 @@ from typing import assert_never
 
 from bayd.core import events as e
 from bayd.core.evolve.parts import READER, in_session
-from bayd.core.model import Bay, DeviceFact, DeviceState, Mode, Scheduled, StaffMode, Waiting
+from bayd.core.model import Bay, DeviceFact, DeviceState, Scheduled, StaffMode, Waiting
 
 _ANY_TIME_MS = 30 * 24 * 3_600_000  # an outage of unknown length: the server's timer proves nothing any more
 
 
 def evolve_bay(bay: Bay, event: e.BayEvent) -> Bay:
     match event:
-        case e.RangeOpened():
-            return replace(bay, scheduled=Scheduled())
-        case e.RangeClosed():
-            return replace(bay, scheduled=Scheduled(Mode.CLOSED))
         case e.ModeTurned(mode, until_wall_ms):
             return replace(bay, scheduled=Scheduled(mode, until_wall_ms))
         case e.ModeSet(mode, today, _, reason, wall_ms):
