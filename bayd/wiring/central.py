@@ -219,4 +219,8 @@ class CentralParts:
             if user is not None and user.missing:
                 text = f"The central server does not have the call {user.missing}: it is done without."
                 found.append({"code": "central_capability_missing", "since": None, "text": text})
+        wanted = {name for number in self._bays.bays for name in self._bays.rules(number).games}
+        for name in self.games.unknown(wanted):
+            text = f"The central server has no game {name!r}: no screen offers it. See play.games."
+            found.append({"code": "game_unknown", "since": None, "text": text})
         return found

@@ -1,8 +1,10 @@
 """The dispensers of one PC, put together: drivers, reconcilers, and what the status says of them."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from bayd.devices import driven_dispensers
 from bayd.devices.dispensers import make_dispensers
 from bayd.ports import Log
 from bayd.reconcile.ball_level import LevelRules
@@ -72,6 +74,19 @@ class DispenserParts:
                 text = f"Dispenser {name} is low{_rest(view)}."
                 warnings.append({"code": "dispenser_low", "since": None, "text": text})
         return warnings
+
+
+def keep_for_make_safe(
+    config: Path, dispensers: Mapping[str, Dispenser], environment: Mapping[str, str], log: Log
+) -> None:
+    """It must stop them also when nobody can read the configuration any more."""
+    place = driven_dispensers.place_of(config, environment)
+    if place is None:
+        return
+    try:
+        driven_dispensers.keep(place, config, dispensers)
+    except OSError as error:
+        log.warning("dispensers_not_kept", file=str(place), reason=error.strerror)
 
 
 def _bays_of(dispenser: str, users: Mapping[str, str]) -> tuple[str, ...]:
