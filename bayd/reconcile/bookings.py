@@ -119,7 +119,8 @@ class BookingPoller:
             before, result.anomalies, max((row.id for row in rows.values()), default=0)
         )
         ignored = 0
-        for server_id, row in rows.items():
+        # What is over first: it stops play at once, and frees bays that others are moved to.
+        for server_id, row in sorted(rows.items(), key=lambda one: not is_over(one[1])):
             if server_id not in before and self._news.is_settled(row):
                 ignored += not is_over(row) and row.bay_number in self._bays.bays
                 continue

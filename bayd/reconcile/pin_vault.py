@@ -16,6 +16,7 @@ from bayd.core.events import Event
 from bayd.core.model import Bay
 from bayd.journal import Journal, JournalUnavailableError, NotWrittenError
 from bayd.ports import Clock, Log
+from bayd.reconcile.telling import PATIENCE_S
 
 _LOOK_FOR_EXPIRED_S = 600.0
 _RETRY_S = 1.0
@@ -58,8 +59,9 @@ class PinVault:
         if self._kept.get((bay.number, session_id)) == kept:
             return
         try:
-            await self._journal.store_pin(bay.number, session_id, kept.digest, kept.expires_wall_ms)
-        except (NotWrittenError, JournalUnavailableError):
+            async with asyncio.timeout(PATIENCE_S):
+                await self._journal.store_pin(bay.number, session_id, kept.digest, kept.expires_wall_ms)
+        except (NotWrittenError, JournalUnavailableError, TimeoutError):
             self._log.warning("pin_not_kept", bay=bay.number, session=session_id)
             return
         self._kept[bay.number, session_id] = kept

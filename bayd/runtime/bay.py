@@ -2,8 +2,8 @@
 
 Inputs are taken one at a time, their commit included, so two presses never both see the old balance.
 What disables (stop a motor, antennas off, the end of play) is told to the reconcilers before the commit;
-what enables only after it. A disk may hang: the bay's timer still ends play on time, and what people switch
-off meanwhile is off at once, though it waits for its turn to be recorded.
+what enables only after it. A disk may hang: the bay's timer still ends play on time, and what people here or
+at the desk switch off meanwhile is off at once, though it waits for its turn to be recorded.
 """
 
 import asyncio
@@ -34,6 +34,7 @@ from bayd.journal.event_codec import encode_bay, restore_bay
 from bayd.ports import Clock, Log, Randomness
 from bayd.runtime.requests import (
     DISABLING,
+    SWITCHING_OFF,
     AnswerMaker,
     BayBusyError,
     Outcome,
@@ -396,7 +397,7 @@ class BayTask:
         """`wish` without what is overdue, or is to be switched off by what waits."""
         now = self._clock.now()
         bay = self.bay
-        waiting = [request.input for request in self._waiting if isinstance(request.input, DISABLING)]
+        waiting = [request.input for request in self._waiting if isinstance(request.input, SWITCHING_OFF)]
         for one in (i.TimeCame(), *waiting):
             bay = evolve_all(bay, decide(bay, one, now, self.rules).events)
         return wish if bay is self.bay else narrowed(wish, desired(bay, self.rules))

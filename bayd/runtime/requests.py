@@ -33,6 +33,8 @@ _REPORTS = (
     i.PinNotChecked,
     i.QosReported,
 )
+# What may switch something off is obeyed while it waits for its turn to be recorded: also the desk's word.
+SWITCHING_OFF = (*DISABLING, i.ServerSaid)
 # Of the other acts this one counts late, too: somebody waits for help.
 _LASTING = (*DISABLING, *_REPORTS, i.CallHelp)
 

@@ -17,6 +17,7 @@ from bayd.journal.event_codec import NAMES
 from bayd.ports import HttpResponse
 from bayd.reference.central import CentralSettings
 from tests.reconcile.central_world import SCREEN, STAFF, CentralWorld, central_world
+from tests.simulation.world import HeldExecutor, Wishes
 
 pytestmark = pytest.mark.virtual_time
 SERVERS = ["reference", "minimal"]
@@ -66,6 +67,37 @@ async def test_time_added_at_the_desk_reaches_the_player(quick_path: Path, serve
         await world.type_pin(session["pin"])
         await world.call("POST", f"/session/addSessionTime/{session['id']}", {"duration": 30, "amount": 100})
         await world.until(lambda: world.play().minutes == 90, 15)
+
+
+async def test_what_the_desk_ends_while_the_disk_hangs_is_off_at_once(quick_path: Path) -> None:
+    """Bays that wait for the disk keep nobody from hearing of it, however long the disk has hung."""
+    async with central_world(quick_path) as world:
+        disk, wishes = HeldExecutor(), Wishes()
+        world.executor = disk
+        async with world.up():
+            world.range.observe(wishes)
+            sessions = [await world.book(number) for number in ("101", "102")]
+            for session in sessions:
+                await world.knows(session)
+                await world.type_pin(session["pin"], session["bay"]["number"])
+            disk.free.clear()
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    for number in ("101", "102"):
+                        report = world.submit(i.BallHeard("E280117000000001", 20_000), number)
+                        tasks.create_task(report)
+                    await asyncio.sleep(60)
+                    assert wishes.last("101").antennas_on
+                    assert wishes.last("102").antennas_on
+                    await world.call("POST", f"/session/{sessions[1]['id']}/end")
+                    await world.until(lambda: not wishes.last("102").antennas_on, 20)
+                    assert wishes.last("101").antennas_on
+                    assert world.play("102").session_id == str(sessions[1]["id"]), "not recorded yet"
+                    disk.free.set()
+                    await world.until(lambda: world.bay("102").session is None, 20)
+            finally:
+                disk.free.set()
+            assert world.play("101").session_id == str(sessions[0]["id"])
 
 
 async def test_a_server_that_raises_both_fields_grants_the_time_once(quick_path: Path) -> None:

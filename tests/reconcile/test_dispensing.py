@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,33 @@ async def test_a_staff_end_waits_for_a_machine_that_cannot_be_stopped(tmp_path: 
         await bays.submit("109", i.End(STAFF, "closing"))
         await hall.paid_out()
         assert hall.balls().counted == machine.ejected == 20
+        assert hall.reconciler.view().state is DeviceState.OK
+
+
+@pytest.mark.parametrize("over", ["cancelled", "released"])
+async def test_what_the_desk_ends_while_the_disk_hangs_stands_at_once(
+    hall: Hall, hopper: HopperMachine, over: str
+) -> None:
+    hall.world.executor = HeldExecutor()
+    async with hall.open() as bays, asyncio.TaskGroup() as tasks:
+        await hall.world.play("109", "7")
+        await hall.ready()
+        await hall.press("109", 150)
+        await asyncio.sleep(2)
+        with hung(hall):
+            await asyncio.sleep(1)  # by now a ball waits to be recorded
+            said = i.ServerSaid("7", 60, 0, 0, cancelled=False, active=True, released=False)
+            ended = replace(said, cancelled=over == "cancelled", released=over == "released")
+            for fact in (said, ended):
+                tasks.create_task(bays.submit("109", fact))
+            await asyncio.sleep(0.5)
+            assert not hopper.running
+            fell = hopper.ejected
+            assert 0 < paid_on_record(hall) < fell < 150
+            await asyncio.sleep(60)
+            assert hopper.ejected == fell
+        await hall.paid_out()
+        assert (hall.balls().counted, hall.balls().balance) == (fell, 150 - fell)
         assert hall.reconciler.view().state is DeviceState.OK
 
 
