@@ -6,6 +6,7 @@ import os
 import selectors
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -61,13 +62,24 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._virtual.now += seconds
 
 
+class RealTimeLoop(asyncio.SelectorEventLoop):
+    """On a machine that is up for an hour: how long this one is, no test shall see."""
+
+    def __init__(self) -> None:
+        self._booted = time.monotonic() - 3600
+        super().__init__()
+
+    def time(self) -> float:
+        return time.monotonic() - self._booted
+
+
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """`@pytest.mark.virtual_time` (or `pytestmark = …`) runs a test on the virtual clock."""
     if item.get_closest_marker("virtual_time"):
         return {"virtual": VirtualTimeLoop}
-    return {"real": asyncio.SelectorEventLoop}
+    return {"real": RealTimeLoop}
 
 
 @pytest.hookimpl(wrapper=True)

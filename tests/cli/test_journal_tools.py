@@ -21,7 +21,6 @@ from tests.cli.daemon import configuration, free_port, started
 from tests.let_out import keep_secret
 from tests.simulation.world import SimClock
 from tests.web.house import House
-from tests.web.test_audit import TODAY
 from tests.web.test_pairing import paired
 
 CUSTOMER, CLERK, WORDS = "Customer Name", "clerk-anna", "her own words"
@@ -159,7 +158,8 @@ def test_a_bundle_is_never_written_over_a_file(tmp_path: Path, config: Path) -> 
     assert out.read_text() == "mine"
 
 
-async def _busy_day(path: Path) -> None:
+async def _busy_day(path: Path) -> str:
+    """Which day it was."""
     keep_secret(PIN)
     async with House(path).open() as house:
         await house.accounts.put("asha", Role.STAFF, PIN, Actor(Role.STAFF, "local:root"))
@@ -169,8 +169,8 @@ async def _busy_day(path: Path) -> None:
 def test_the_audit_shows_who_may_sign_in_who_paired_a_screen_and_what_it_changed(tmp_path: Path) -> None:
     file = configuration(tmp_path, free_port())
     (tmp_path / "state").mkdir()
-    asyncio.run(_busy_day(tmp_path / "state/journal.db"))
-    shown = bayd_here("audit", "--config", file, "--day", TODAY)
+    day = asyncio.run(_busy_day(tmp_path / "state/journal.db"))
+    shown = bayd_here("audit", "--config", file, "--day", day)
     assert shown.code == 0
     added, screen = shown.out.splitlines()
     assert "range  local:root (staff)  StaffAdded" in added
