@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import tarfile
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -164,6 +165,7 @@ async def _busy_day(path: Path) -> str:
     async with House(path).open() as house:
         await house.accounts.put("asha", Role.STAFF, PIN, Actor(Role.STAFF, "local:root"))
         await paired(house)
+        return datetime.fromtimestamp(house.clock.now().wall_ms / 1000, UTC).date().isoformat()
 
 
 def test_the_audit_shows_who_may_sign_in_who_paired_a_screen_and_what_it_changed(tmp_path: Path) -> None:
