@@ -1,9 +1,7 @@
 """A 0xA0 reader (Impinj R2000 class) made of nothing but its documented bytes.
 
 It has the state that a real one has - powers in flash and in RAM, work antenna, antenna group, detector - and
-takes the time that a real one takes. What its antennas hear is asked of the owner's `field`, once per
-inventory; `on_listen` tells which port was live and when, so that an observer knows whether an antenna could
-have heard a ball at that moment.
+takes the time that a real one takes.
 
 A reader is busy while a round runs. What real ones do with a command then is not documented; this one drops
 it and counts it in `ignored`, so that a driver's mistake is seen.
@@ -13,16 +11,10 @@ Written from the published protocol descriptions alone; it shares no code with t
 
 import asyncio
 import random
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from hardware.sim.faulty_line import FaultyLine
-
-# (port, time) -> the tags that this antenna hears now: EPC in hexadecimal, dBm at the reader.
-Field = Callable[[int, float], Sequence[tuple[str, int]]]
-# (port, started, ended), loop time: the antenna was live between the two.
-ListenObserver = Callable[[int, float, float], None]
+from hardware.sim.reader import Field, ListenObserver, ReaderSim, no_tags
 
 INVENTORY_S = 0.03  # one inventory on one port; real ones make 17-29 a second with a tag in the field
 TAG_AIR_S = 0.002  # one tag's bytes at 115200 baud
@@ -54,13 +46,7 @@ class R2000Faults:
     silent_commands: frozenset[int] = frozenset()  # commands that this firmware does not answer
 
 
-def no_tags(port: int, now: float) -> Sequence[tuple[str, int]]:
-    """The empty field."""
-    del port, now
-    return ()
-
-
-class R2000Sim:
+class R2000Sim(ReaderSim):
     """The reader. `deliver` takes its bytes towards the driver."""
 
     def __init__(
@@ -77,48 +63,24 @@ class R2000Sim:
         identifier: bytes = b"SIM-R2000-01",
         lowest_temporary_dbm: int = 20,
     ) -> None:
-        self.line = FaultyLine(deliver, rng or random.Random(0))  # noqa: S311  noise on a line
+        super().__init__(deliver, ports=ports, field=field, on_listen=on_listen, rng=rng, address=address)
         self.faults = R2000Faults()
-        self.field = field
-        self.on_listen = on_listen
-        self.ports = ports
-        self.address = address
         self.forms = forms if forms is not None else frozenset({10 if ports <= 4 else 18})
         self.firmware = firmware
         self.identifier = identifier
         self.lowest_temporary_dbm = lowest_temporary_dbm
-        self.highest_dbm = 33
-        self.flash_dbm = [30] * ports
-        self.flash_writes = 0
         self.detector_db = 3
         self.names_missing_ports = True  # else a missing antenna ends the round with a bare error
         self.failing_ports: dict[int, int] = {}  # error codes that end a round on these ports
         self.resets = 0
         self.ignored = 0  # commands that came while a round ran
         self.rounds = 0
-        self.commands: Counter[int] = Counter()  # how often each one came
-        self._unplugged: set[int] = set()
-        self._mute: set[int] = set()
-        self._received = bytearray()
-        self._timers: set[asyncio.TimerHandle] = set()
         self._ram_dbm: int | None = None
         self._work_antenna = 0
         self._group = 0
-        self._busy = False
         self._deaf_until = 0.0
 
     # What a person does to the reader.
-
-    def unplug_antenna(self, port: int) -> None:
-        """Nothing is connected: the port reflects, and the detector sees it."""
-        self._unplugged.add(port)
-
-    def plug_antenna(self, port: int) -> None:
-        self._unplugged.discard(port)
-
-    def mute_antenna(self, port: int, mute: bool = True) -> None:
-        """Connected and well matched, but hears nothing: a wet or covered antenna."""
-        (self._mute.add if mute else self._mute.discard)(port)
 
     def power_dbm(self, port: int) -> int:
         """What this port sends with now."""
@@ -127,11 +89,6 @@ class R2000Sim:
     def power_cycle(self) -> None:
         self.faults.hung = False
         self._restart()
-
-    def close(self) -> None:
-        """No timer is left behind."""
-        self._stop_timers()
-        self.line.close()
 
     # The wire.
 
@@ -303,7 +260,7 @@ class R2000Sim:
 
         def left() -> None:
             heard = self._hear(command, port, arrived, rounds)
-            if self.on_listen is not None and port not in self._mute and port not in self._unplugged:
+            if self.on_listen is not None and not self._is_deaf(port):
                 self.on_listen(port, arrived, loop.time())
             # More tags than fit into the visit go on for as long as the line needs for them.
             rest_s = max(heard * TAG_AIR_S - duration, 0.0) + interval_s
@@ -318,7 +275,7 @@ class R2000Sim:
         self._later(duration, left)
 
     def _hear(self, command: int, port: int, arrived: float, rounds: int) -> int:
-        if port in self._mute or port in self._unplugged:
+        if self._is_deaf(port):
             return 0
         count = 0
         for number in range(rounds):
@@ -357,17 +314,7 @@ class R2000Sim:
             data = bytes(((visits[0][0] - 1) % 8,)) + rate.to_bytes(2, "big") + total.to_bytes(4, "big")
         self._reply(command, data)
 
-    # Timers and bytes out.
-
-    def _later(self, delay_s: float, call: Callable[[], None]) -> None:
-        loop = asyncio.get_running_loop()
-
-        def fire() -> None:
-            self._timers.discard(timer)
-            call()
-
-        timer = loop.call_later(delay_s, fire)
-        self._timers.add(timer)
+    # Bytes out.
 
     def _reply_later(self, call: Callable[[], None], delay_s: float = REPLY_S) -> None:
         self._later(delay_s + self.faults.slow_s, call)
@@ -386,8 +333,3 @@ class R2000Sim:
         self._group = self._work_antenna = 0
         self._busy = False
         self._deaf_until = asyncio.get_running_loop().time() + DEAF_S
-
-    def _stop_timers(self) -> None:
-        for timer in self._timers:
-            timer.cancel()
-        self._timers.clear()

@@ -1,24 +1,17 @@
 """A reader of the UHFReader288 family, made of nothing but its documented bytes.
 
 It answers polls, one antenna each, and takes the time that an inventory takes; in real-time mode it ignores
-them and pushes tags instead. What its antennas hear is asked of the owner's `field`, once per inventory;
-`on_listen` tells which port was live and when. Bytes more than 15 ms apart are no frame, as the manual says.
+them and pushes tags instead. Bytes more than 15 ms apart are no frame, as the manual says.
 
 Written from the published protocol descriptions alone; it shares no code with the driver.
 """
 
 import asyncio
 import random
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from hardware.sim.faulty_line import FaultyLine
-
-# (port, time) -> the tags that this antenna hears now: EPC in hexadecimal, dBm at the reader.
-Field = Callable[[int, float], Sequence[tuple[str, int]]]
-# (port, started, ended), loop time: the antenna was live between the two.
-ListenObserver = Callable[[int, float, float], None]
+from hardware.sim.reader import Field, ListenObserver, ReaderSim, no_tags
 
 INVENTORY_S = 0.04
 TAG_S = 0.004  # one tag's bytes at 57600 baud
@@ -64,13 +57,7 @@ class Uhf288Faults:
     silent_commands: frozenset[int] = frozenset()  # commands that this firmware does not answer
 
 
-def no_tags(port: int, now: float) -> Sequence[tuple[str, int]]:
-    """The empty field."""
-    del port, now
-    return ()
-
-
-class Uhf288Sim:
+class Uhf288Sim(ReaderSim):
     """The reader. `deliver` takes its bytes towards the driver."""
 
     def __init__(
@@ -88,47 +75,24 @@ class Uhf288Sim:
         power_per_port: bool = True,
         request_lengths: frozenset[int] | None = None,
     ) -> None:
-        self.line = FaultyLine(deliver, rng or random.Random(0))  # noqa: S311  noise on a line
+        super().__init__(deliver, ports=ports, field=field, on_listen=on_listen, rng=rng, address=address)
         self.faults = Uhf288Faults()
-        self.field = field
-        self.on_listen = on_listen
-        self.ports = ports
-        self.address = address
         self.reader_type = reader_type
         self.firmware = firmware
         self.work_mode = work_mode
         self.power_per_port = power_per_port
         plain = frozenset({4}) if reader_type == READER18 else frozenset({6, 9})
         self.request_lengths = request_lengths if request_lengths is not None else plain
-        self.highest_dbm = 33
-        self.flash_dbm = [30] * ports
-        self.flash_writes = 0
         self.antenna_check = True
         self.threshold_db = 3
         self.open_loss_db = 1
         self.ignored = 0  # polls that came while an inventory ran
         self.inventories = 0
-        self.commands: Counter[int] = Counter()  # how often each one came
-        self._unplugged: set[int] = set()
-        self._mute: set[int] = set()
         self._mask = (1 << ports) - 1
-        self._received = bytearray()
         self._received_at = 0.0
-        self._timers: set[asyncio.TimerHandle] = set()
-        self._busy = False
         self._pushing = False
 
     # What a person does to the reader.
-
-    def unplug_antenna(self, port: int) -> None:
-        self._unplugged.add(port)
-
-    def plug_antenna(self, port: int) -> None:
-        self._unplugged.discard(port)
-
-    def mute_antenna(self, port: int, mute: bool = True) -> None:
-        """Connected and well matched, but hears nothing."""
-        (self._mute.add if mute else self._mute.discard)(port)
 
     def power_dbm(self, port: int) -> int:
         return self.flash_dbm[port - 1]
@@ -140,11 +104,6 @@ class Uhf288Sim:
         self._received.clear()
         if self.work_mode:
             self._start_pushing()
-
-    def close(self) -> None:
-        """No timer is left behind."""
-        self._stop_timers()
-        self.line.close()
 
     # The wire.
 
@@ -274,7 +233,7 @@ class Uhf288Sim:
 
     def _hear(self, port: int, started: float, ended: float) -> list[tuple[str, int]]:
         self.inventories += 1
-        if port in self._mute or port in self._unplugged:
+        if self._is_deaf(port):
             return []
         if self.on_listen is not None:
             self.on_listen(port, started, ended)
@@ -343,17 +302,7 @@ class Uhf288Sim:
             self._reply(PUSHED, HEARTBEAT, bytes(4) + bytes(slots) + bytes(4))
         self._later(INVENTORY_S, lambda: self._push(index + 1, silent_s))
 
-    # Timers and bytes out.
-
-    def _later(self, delay_s: float, call: Callable[[], None]) -> None:
-        loop = asyncio.get_running_loop()
-
-        def fire() -> None:
-            self._timers.discard(timer)
-            call()
-
-        timer = loop.call_later(delay_s, fire)
-        self._timers.add(timer)
+    # Bytes out.
 
     def _reply_later(self, call: Callable[[], None]) -> None:
         self._later(REPLY_S + self.faults.slow_s, call)
@@ -364,8 +313,3 @@ class Uhf288Sim:
         body = bytes((len(data) + 5, self.address, command, status)) + data
         crc = checksum(body)
         self.line.send(body + bytes((crc & 0xFF, crc >> 8)))
-
-    def _stop_timers(self) -> None:
-        for timer in self._timers:
-            timer.cancel()
-        self._timers.clear()
