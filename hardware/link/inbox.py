@@ -72,3 +72,26 @@ class Inbox:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+class InboxLink:
+    """What every link is to its reader; a kind adds how bytes leave, and how it ends."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._inbox = Inbox(name)
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def input_dropped(self) -> int:
+        """Bytes that nobody read in time."""
+        return self._inbox.dropped
+
+    async def read(self) -> bytes:
+        return await self._inbox.read()
+
+    def discard_input(self) -> int:
+        return self._inbox.discard()

@@ -7,38 +7,23 @@ writes the other can read at once.
 import asyncio
 from collections.abc import Callable
 
-from hardware.link.inbox import Inbox
+from hardware.link.inbox import InboxLink
 from hardware.link.link import Link, LinkUnavailableError
 
 
-class MemoryLink:
+class MemoryLink(InboxLink):
     """One end of a pair. `unplug` ends both, as pulling the plug does."""
 
     def __init__(self, name: str) -> None:
-        self._name = name
-        self._inbox = Inbox(name)
+        super().__init__(name)
         self._peer: MemoryLink | None = None
         # When set, bytes go straight to this call instead of waiting to be read.
         self.on_bytes: Callable[[bytes], None] | None = None
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def input_dropped(self) -> int:
-        return self._inbox.dropped
 
     def write(self, data: bytes) -> None:
         self._inbox.check_open()
         if data and self._peer is not None:
             self._peer._arrive(bytes(data))
-
-    async def read(self) -> bytes:
-        return await self._inbox.read()
-
-    def discard_input(self) -> int:
-        return self._inbox.discard()
 
     async def aclose(self) -> None:
         self._end("closed", "the other end closed the link")

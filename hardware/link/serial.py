@@ -31,7 +31,7 @@ import serial.rs485
 import serial_asyncio
 
 from hardware.link.arrival import Presence, arrival, presence
-from hardware.link.inbox import Inbox
+from hardware.link.inbox import InboxLink
 from hardware.link.link import Link, LinkUnavailableError
 
 OPEN_TIMEOUT_S = 5.0
@@ -110,13 +110,12 @@ class _GuardedTransport(serial_asyncio.SerialTransport):  # type: ignore[misc]  
         closing.add_done_callback(link.port_closed)
 
 
-class SerialLink(asyncio.Protocol):
+class SerialLink(InboxLink, asyncio.Protocol):
     """An open serial port as a link."""
 
     def __init__(self, name: str, port: _Port) -> None:
-        self._name = name
+        super().__init__(name)
         self._port = port
-        self._inbox = Inbox(name)
         self._loop = asyncio.get_running_loop()
         self._closed = asyncio.Event()
         self._transport = _GuardedTransport(self._loop, self, port)
@@ -134,14 +133,6 @@ class SerialLink(asyncio.Protocol):
         except RuntimeError:
             pass  # the loop has ended before the port did
 
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def input_dropped(self) -> int:
-        return self._inbox.dropped
-
     def write(self, data: bytes) -> None:
         self._inbox.check_open()
         if not data:
@@ -152,12 +143,6 @@ class SerialLink(asyncio.Protocol):
             self._transport.end(OSError(errno.ETIMEDOUT, reason))
             self._inbox.check_open()
         self._transport.write(bytes(data))
-
-    async def read(self) -> bytes:
-        return await self._inbox.read()
-
-    def discard_input(self) -> int:
-        return self._inbox.discard()
 
     async def aclose(self) -> None:
         try:

@@ -8,7 +8,7 @@ import asyncio
 import os
 import socket
 
-from hardware.link.inbox import Inbox
+from hardware.link.inbox import InboxLink
 from hardware.link.link import Link, LinkLostError, LinkUnavailableError
 
 SCHEME = "socket://"
@@ -20,12 +20,11 @@ KEEPALIVE_INTERVAL_S = 5
 KEEPALIVE_PROBES = 3
 
 
-class SocketLink(asyncio.Protocol):
+class SocketLink(InboxLink, asyncio.Protocol):
     """An open TCP connection as a link."""
 
     def __init__(self, name: str) -> None:
-        self._name = name
-        self._inbox = Inbox(name)
+        super().__init__(name)
         self._transport: asyncio.Transport | None = None
         self._ended = asyncio.get_running_loop().create_future()
 
@@ -41,14 +40,6 @@ class SocketLink(asyncio.Protocol):
         if not self._ended.done():
             self._ended.set_result(None)
 
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def input_dropped(self) -> int:
-        return self._inbox.dropped
-
     def write(self, data: bytes) -> None:
         self._inbox.check_open()
         assert self._transport is not None
@@ -59,12 +50,6 @@ class SocketLink(asyncio.Protocol):
             self._inbox.end(f"the device takes no bytes: more than {OUTPUT_LIMIT} wait to be sent")
             self._transport.abort()
             self._inbox.check_open()
-
-    async def read(self) -> bytes:
-        return await self._inbox.read()
-
-    def discard_input(self) -> int:
-        return self._inbox.discard()
 
     async def aclose(self) -> None:
         self._inbox.end("closed")
