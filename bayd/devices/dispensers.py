@@ -1,4 +1,4 @@
-"""From the configuration to dispensers; the readers are in `bayd.wiring.readers`."""
+"""From the configuration to the dispensers of one PC."""
 
 from collections.abc import Mapping
 

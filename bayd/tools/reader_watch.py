@@ -8,9 +8,9 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from bayd.devices.reader_talk import Identity
+from bayd.devices.readers import make_reader
 from bayd.ports import Randomness
 from bayd.settings.readers import Reader
-from bayd.wiring.readers import make_reader
 from hardware.rfid import AntennaPlan, PortPlan, ReaderEvent, TagBatch, TagRead
 
 _STAY = 2

@@ -1,89 +1,25 @@
 """The readers of one PC, put together: drivers, routes, presence, and what the status says of them."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
 from bayd.clients.central import AntennaPair, ServerScore
-from bayd.core.model import DeviceState
 from bayd.core.presence import Pit, PresenceEngine, PresenceRules, Route, Tee
+from bayd.devices.readers import driver_part, line_errors, make_reader
 from bayd.ports import Clock, Log, Randomness
-from bayd.reconcile.antenna_ports import PortView, ReaderView, told
 from bayd.reconcile.antennas import AntennaReconciler, Bays
 from bayd.reconcile.listening import presence_rules
 from bayd.reconcile.unread_balls import UnreadBalls
 from bayd.settings import Configuration
-from bayd.settings.readers import USUAL_BAUD, Reader, Region
+from bayd.settings.readers import Reader
 from bayd.wiring.reader_routes import RouteRefusal, make_routing, why_unusable
-from hardware.link import opener_for
-from hardware.rfid import ReaderEvent, ReaderLost, RfidReader
-from hardware.rfid.r2000_commands import FastSwitchForm
-from hardware.rfid.r2000_reader import R2000Reader
-from hardware.rfid.r2000_settings import PowerMode, R2000Settings
-from hardware.rfid.uhf288_reader import Uhf288Reader
-from hardware.rfid.uhf288_settings import Uhf288Settings
+from bayd.wiring.reader_status import reader_document, reader_warnings, refusal_warnings
+from hardware.rfid import ReaderLost, RfidReader
 
-# Within each region: where antennas are measured.
-_R2000_PROBE_INDEX = {Region.ETSI: 3, Region.INDIA: 2, Region.FCC: 33}  # 866.5, 866.0, 915.0 MHz
-_UHF288_OVERRUN_S = 0.075  # part of the grace: a scan may take so much longer than was asked
 _AFTER_DEFECT_S = 10.0  # each failure is two events in the journal of its bays
-_UHF288_PROBE_KHZ = {Region.ETSI: 866_300, Region.INDIA: 866_300, Region.FCC: 915_000}
-
-
-def make_reader(
-    settings: Reader, on_event: Callable[[ReaderEvent], None], randomness: Randomness
-) -> RfidReader:
-    """Raises ValueError for a link or a line that cannot be."""
-    opener = opener_for(
-        settings.link, baudrate=settings.baudrate or USUAL_BAUD[settings.driver], rs485=settings.rs485
-    )
-    port_count = settings.antenna_ports
-    if settings.driver == "uhfreader288":
-        chafon = Uhf288Settings(
-            address=settings.address,
-            port_count=port_count,
-            scan_time_ms=settings.scan_time_ms,
-            reply_timeout_s=settings.reply_timeout_s,
-            poll_grace_s=settings.round_grace_s - _UHF288_OVERRUN_S,
-            silent_polls=settings.silent_rounds,
-            reopen_s=settings.reopen_s,
-            probe_interval_s=settings.probe_interval_s,
-            probe_frequency_khz=_UHF288_PROBE_KHZ[settings.region],
-            supervise_interval_s=settings.supervise_interval_s,
-        )
-        return Uhf288Reader(opener, on_event, chafon, jitter=randomness.jitter)
-    r2000 = R2000Settings(
-        address=settings.address,
-        port_count=port_count,
-        form=None if settings.request_form is None else FastSwitchForm(settings.request_form),
-        power_mode=PowerMode(settings.power_mode),
-        reply_timeout_s=settings.reply_timeout_s,
-        round_grace_s=settings.round_grace_s,
-        silent_rounds=settings.silent_rounds,
-        reopen_s=settings.reopen_s,
-        deaf_s=settings.deaf_s,
-        probe_interval_s=settings.probe_interval_s,
-        probe_frequency_index=_R2000_PROBE_INDEX[settings.region],
-        supervise_interval_s=settings.supervise_interval_s,
-    )
-    return R2000Reader(opener, on_event, r2000, jitter=randomness.jitter)
-
-
-# What the running driver of a reader need not know: a change of these closes no link.
-_LIVE = {
-    "ports",
-    "power",
-    "port_power",
-    "power_unit",
-    "antenna_gain_dbi",
-    "cable_loss_db",
-    "rssi_floor_dbm",
-    "rssi_floor_raw",
-    "port_floor",
-    "fault_after_s",
-}
 
 
 class BaysHere(Bays, Protocol):
@@ -193,7 +129,7 @@ class ReaderParts:
         self._reroute(anew=True)
         for name, settings in plan.readers.items():
             old = before.readers.get(name)
-            if old is None or _driver_part(old) != _driver_part(settings):
+            if old is None or driver_part(old) != driver_part(settings):
                 self._make_driver(name)
         self._drivers_changed.set()
 
@@ -283,7 +219,7 @@ class ReaderParts:
             "readers": {
                 name: {
                     **reader_document(self.antennas.view(name)),
-                    "line_errors": _line_errors(self.drivers.get(name)),
+                    "line_errors": line_errors(self.drivers.get(name)),
                 }
                 for name in self._plan.readers
             },
@@ -308,8 +244,8 @@ class ReaderParts:
             text = f"No ball registry ({why}): balls that are read are not counted."
             warnings.append({"code": "no_ball_registry", "since": None, "text": text})
         for name, settings in self._plan.readers.items():
-            warnings += _reader_warnings(name, self.antennas.view(name), settings)
-        warnings += _refusal_warnings(self._refused())
+            warnings += reader_warnings(name, self.antennas.view(name), settings)
+        warnings += refusal_warnings(self._refused())
         if shed := self.antennas.mail.shed:
             text = f"{shed} credits of balls were lost: the journal could not take them in time."
             warnings.append({"code": "credits_shed", "since": None, "text": text})
@@ -320,69 +256,3 @@ class ReaderParts:
             )
             warnings.append({"code": "balls_not_read", "since": None, "text": text, "bay": unread.bay})
         return warnings
-
-
-def _refusal_warnings(refused: Iterable[RouteRefusal]) -> list[dict[str, Any]]:
-    """One for all ports of a reader of which the same is to be said."""
-    ports: dict[tuple[str, str], list[str]] = {}
-    for refusal in refused:
-        alike = ports.setdefault((refusal.reader, refusal.text), [])
-        alike += [] if refusal.port is None else [str(refusal.port)]
-    warnings: list[dict[str, Any]] = []
-    for (reader, said), named in ports.items():
-        where = f" port {', '.join(named)}" if named else ""
-        text = f"Reader {reader}{where}: {said}."
-        warnings.append({"code": "antenna_route_refused", "since": None, "text": text})
-    return warnings
-
-
-def _driver_part(settings: Reader) -> tuple[int, Reader]:
-    """What the driver was made from."""
-    return settings.antenna_ports, settings.model_copy(update=dict.fromkeys(_LIVE))
-
-
-def _reader_warnings(name: str, view: ReaderView, settings: Reader) -> list[dict[str, Any]]:
-    warnings: list[dict[str, Any]] = []
-    if view.state is DeviceState.LOST and view.lost_ms >= settings.fault_after_s * 1000:
-        text = f"Reader {name} is away for {view.lost_ms // 1000} s: {view.reason}"
-        warnings.append({"code": "reader_away", "since": None, "text": text})
-    for port, shown in view.ports.items():
-        where = f"port {port} ({told(shown.place)}) of reader {name}"
-        if shown.power_refused:
-            text = f"The power of {where} was refused: {shown.power_refused}"
-            warnings.append({"code": "power_refused", "since": None, "text": text})
-        if shown.antenna_missing is not None and not isinstance(shown.place, Tee):
-            text = f"There is no antenna at {where}."  # that of a bay is a fact of the bay
-            warnings.append({"code": "antenna_missing", "since": None, "text": text})
-    return warnings
-
-
-def _line_errors(driver: RfidReader | None) -> int | None:
-    if not isinstance(driver, R2000Reader | Uhf288Reader):
-        return None
-    return driver.counters.bad_checksum + driver.counters.bad_length
-
-
-def reader_document(view: ReaderView) -> dict[str, Any]:
-    return {
-        "state": view.state.value,
-        "reason": view.reason,
-        "model": "" if view.identity is None else view.identity.model,
-        "firmware": "" if view.identity is None else view.identity.firmware,
-        "reads": view.reads,
-        "rounds": view.rounds,
-        "blind_s": {str(port): shown.blind_ms / 1000 for port, shown in view.ports.items()},
-        "ports": {str(port): _port_document(shown) for port, shown in view.ports.items()},
-    }
-
-
-def _port_document(port: PortView) -> dict[str, Any]:
-    return {
-        "place": told(port.place),
-        "listening": port.wanted and not port.blind_now and port.antenna_missing is None,
-        "wanted": port.wanted,
-        "blind_s": port.blind_ms / 1000,
-        "revisit_s": None if port.revisit_ms is None else port.revisit_ms / 1000,
-        "antenna_missing": port.antenna_missing is not None,
-        "detail": port.power_refused or port.antenna_missing or "",
-    }

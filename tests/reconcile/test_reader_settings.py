@@ -7,10 +7,10 @@ import pytest
 from pydantic import ValidationError
 
 from bayd.core.presence import BallReturn, Pit, Tee
+from bayd.devices.readers import make_reader
 from bayd.settings import ConfigurationError, load
 from bayd.settings.readers import Reader, Region, highest_power_dbm, percent_as_dbm
 from bayd.wiring.reader_routes import make_routing
-from bayd.wiring.readers import make_reader
 from hardware.rfid import ReaderEvent
 from tests.simulation.world import SimRandomness
 
