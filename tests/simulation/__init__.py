@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.simulation.central_season")
+pytest.register_assert_rewrite("tests.simulation.central_audit")

@@ -1,40 +1,34 @@
-"""A season of a range by a seed: guests, staff, the desk, a bad network, a PC that crashes; then an audit.
+"""A season of a range by a seed: guests, staff, the desk, a bad network, a PC that crashes.
 
-What the journal has and what the server shows are compared in the end, extension by extension. Minutes and
-amounts are chosen so that each extension of a session can be told from the others.
+Whoever acts at a bay acts there alone: its guests, its staff and the desk take turns. So nobody undoes what
+another does in the same moment, and whatever differs in the end is the fault of the network or of bayd. In
+contrary weather the desk does not look: it moves whom the bay moves, to where the bay moves another, and gives
+just the minutes that the bay has given. What both sides' books say then is for `central_audit`.
 """
 
 import asyncio
 import random
-import re
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from bayd.core import events as e
 from bayd.core import inputs as i
-from bayd.core.model import Bay, Phase
-from bayd.journal import NotWrittenError, Recorded
-from tests.reconcile.central_world import (
-    ADMIN_PASSWORD,
-    SCREEN,
-    STAFF,
-    WALK_IN,
-    CentralWorld,
-    Fault,
-)
-from tests.simulation.move_audit import DeskMove, MoveAudit
+from bayd.core.extensions import offers
+from bayd.core.model import Bay, Payment, Phase
+from bayd.journal import NotWrittenError
+from tests.reconcile.central_world import ADMIN_PASSWORD, SCREEN, STAFF, CentralWorld, Fault
 
 Json = dict[str, Any]
 _WRITES = ("POST", "PATCH")
 _LAWFUL = ("refused", "lost", "unanswered", "status", "garbled", "delayed")
 _DOUBLED = ("doubled", "doubled_unanswered")
-_OWN_MINUTES = range(1, 11)
+_OWN_MINUTES = range(1, 5)
+_OWN_EXTENSIONS = 8  # of a session, at most
 _DESK_MINUTES = range(11, 14)
 _GAMES = (1, 2, 3)
-_DOUBTED = re.compile(r"The answer to (\d+) more minutes got lost")
-_CONFIRMED = re.compile(r"Extensions of (\d+) minutes: (\d+) given here, (\d+) shown there\.")
+_FOLLOWED_IN_MS = 240_000  # a bay follows the desk by then, over crashes and bad answers
 
 
 @dataclass(frozen=True)
@@ -44,17 +38,26 @@ class Weather:
     share: float = 0.25  # of the writes that meet a fault
     kinds: tuple[str, ...] = _LAWFUL
     longest_s: float = 28  # until a delayed or doubled request arrives; settle_s is 30
-    equals: bool = False  # the desk gives the same minutes for the same amount as the bay did
+    contrary: bool = False  # the desk does what the bay does, in the same moment
 
 
 LAWFUL = Weather()
 DOUBLING = Weather(kinds=_LAWFUL + _DOUBLED, longest_s=200)
-LAWLESS = Weather(kinds=_LAWFUL + _DOUBLED, longest_s=200, equals=True)
+LAWLESS = Weather(kinds=_LAWFUL + _DOUBLED, longest_s=200, contrary=True)
+
+
+@dataclass(frozen=True)
+class DeskMove:
+    """The desk's own log."""
+
+    session: str  # the server's number
+    come_from: str
+    to: str
 
 
 @dataclass
 class Season:
-    """Drive it with `run`, then look at the `Audit`."""
+    """Drive it with `run`, then `close`."""
 
     world: CentralWorld
     weather: Weather
@@ -67,40 +70,54 @@ class Season:
     desk: dict[str, Counter[tuple[int, int]]] = field(default_factory=dict)
     desk_moves: list[DeskMove] = field(default_factory=list)
     faults: Counter[str] = field(default_factory=Counter)
+    faults_of_moves: int = 0
     crashes: int = 0
-    _minutes: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
         self._names = (f"{self.seed}-{number}" for number in range(10**9))
+        self._taken: set[str] = set()  # bays where somebody acts
+        self._on_the_way: list[DeskMove] = []  # made at the desk, and not followed yet
 
     async def run(self) -> None:
         self.world.wire.chance = self._chance
-        while self._left() > 0:
-            self.world.disk.crash_at = self.world.disk.commits + self._random.randrange(40, 300)
-            self.world.disk.after = self._random.random() < 0.5
-            if not await self.world.lives_through(self._evening):
-                self.crashes += 1
-            self.world.pass_by(self._random.choice([1, 20, 50]))
+        async with asyncio.TaskGroup() as self._desk_tasks:
+            while self._left() > 0:
+                self.world.disk.crash_at = self.world.disk.commits + self._random.randrange(40, 300)
+                self.world.disk.after = self._random.random() < 0.5
+                if not await self.world.lives_through(self._evening):
+                    self.crashes += 1
+                self.world.pass_by(self._random.choice([1, 20, 50]))
         self.world.wire.chance = lambda _method, _path: None
         self.world.wire.down = False
+
+    async def close(self) -> None:
+        """Everybody goes home, all is delivered, the last polls are made."""
+        for number in self.world.bays:
+            if self.world.bay(number).session is not None:
+                await self.world.submit(i.End(STAFF, "closing time"), number)
+        await self.world.delivered(within_s=7200)
+        await asyncio.sleep(400)
 
     def _left(self) -> int:
         return self.operations - sum(self.done.values())
 
     def _chance(self, method: str, path: str) -> Fault | None:
-        share = self.weather.share if method in _WRITES else self.weather.share / 8
-        if path.startswith("/bay") or self._random.random() >= share:
+        writes = method in _WRITES
+        if self._random.random() >= (self.weather.share if writes else self.weather.share / 8):
             return None
-        kind = self._random.choice(self.weather.kinds if method == "POST" else _LAWFUL)
-        longest_s = self.weather.longest_s if method == "POST" else 9
+        kind = self._random.choice(self.weather.kinds if writes else _LAWFUL)
         self.faults[kind] += 1
-        return Fault(kind, method, path, delay_s=self._random.uniform(0.1, longest_s))
+        self.faults_of_moves += path == "/bay/sessionBayChange"
+        return Fault(
+            kind, method, path, delay_s=self._random.uniform(0.1, self.weather.longest_s if writes else 9)
+        )
 
     async def _evening(self) -> None:
+        self._taken.clear()
         async with asyncio.TaskGroup() as tasks:
             for number in self.world.bays:
-                tasks.create_task(self._guests(number), name=f"guests-{number}")
+                tasks.create_task(self._turns(number), name=f"turns-{number}")
             tasks.create_task(self._outages(), name="outages")
 
     async def _outages(self) -> None:
@@ -109,20 +126,48 @@ class Season:
                 await asyncio.sleep(self._random.uniform(20, 300))
                 self.world.wire.down = False
             await asyncio.sleep(self._random.uniform(200, 2000))
+            while self._on_the_way:  # noqa: ASYNC110 # virtual time
+                await asyncio.sleep(5)
             self.world.wire.down = True
         self.world.wire.down = False
 
-    async def _guests(self, number: str) -> None:
+    # Turns
+
+    async def _turns(self, number: str) -> None:
         while self._left() > 0:
             await asyncio.sleep(self._random.uniform(0.2, 25))
+            if self._is_taken(number):
+                continue
             bay = self.world.bay(number)
             act, name = self._choose(bay)
             if name != "wait":
                 self.done[name] += 1
             try:
-                await act(bay)
+                with self._at(number):
+                    await act(bay)
             except NotWrittenError:
                 assert self.world.disk.dead
+
+    @contextmanager
+    def _at(self, number: str) -> Iterator[None]:
+        self._taken.add(number)
+        try:
+            yield
+        finally:
+            self._taken.discard(number)
+
+    def _is_taken(self, number: str) -> bool:
+        """Somebody acts there; or it has yet to follow the desk, or will be followed to."""
+        self._on_the_way = [move for move in self._on_the_way if not self._is_followed(move)]
+        return number in self._taken or any(number in (one.come_from, one.to) for one in self._on_the_way)
+
+    def _is_followed(self, move: DeskMove) -> bool:
+        session = self.world.bay(move.come_from).session
+        return session is None or self._server_id(session.session_id) != move.session
+
+    def _free_bays(self) -> list[str]:
+        bays = [self.world.bay(number) for number in self.world.bays if not self._is_taken(number)]
+        return [bay.number for bay in bays if bay.phase is Phase.FREE and not bay.bookings]
 
     def _choose(self, bay: Bay) -> tuple[Callable[[Bay], Awaitable[None]], str]:
         shares: dict[str, int] = {}
@@ -132,10 +177,12 @@ class Season:
                 if bay.session.session_id in self.spoilt:
                     shares = {"wait": 1}
                 else:
-                    shares = {"extend": 9, "end": 5, "game": 3, "pause": 1, "desk_extend": 3, "desk_end": 1}
-                    shares["expire"] = 2
-                    if self.world.minimal is None and self._free_bays():  # a move is none of the eight calls
-                        shares |= {"move": 6, "desk_move": 3}
+                    shares = {"extend": 8, "end": 5, "game": 3, "pause": 1, "desk_extend": 3, "desk_end": 1}
+                    shares |= {"expire": 2, "press_for_more": 2}
+                    if bay.session.extension_asked is not None:
+                        shares["answer_press"] = 5
+                    if self._free_bays():
+                        shares |= self._moves()
             case Phase.PAUSED:
                 shares = {"resume": 1}
             case Phase.BOOKED if any(b.session_id in self.spoilt for b in bay.bookings):
@@ -146,8 +193,16 @@ class Season:
                 shares = {"book": 6, "walk_in": 3}
             case _:
                 shares = {"book": 1, "wait": 3}
+        if bay.dues:
+            shares["settle_due"] = 3
         name = self._random.choices(list(shares), list(shares.values()))[0]
         return getattr(self, f"_{name}"), name
+
+    def _moves(self) -> dict[str, int]:
+        if self.world.minimal is None:
+            return {"move": 6, "desk_move": 3}
+        # A move is none of the eight calls: the minimal server cannot follow.
+        return {"move": 3} if self.weather.contrary else {}
 
     # At the bay
 
@@ -174,13 +229,34 @@ class Season:
         await self.world.submit(i.WalkIn(f"w{next(self._names)}", minutes, amount, STAFF, "cash"), bay.number)
 
     async def _extend(self, bay: Bay) -> None:
-        assert bay.session is not None
-        minutes = self._minutes.get(bay.session.session_id, 0) + 1
-        if minutes not in _OWN_MINUTES:
+        """Of so few lengths that some are given twice in a session."""
+        if not self._may_take_more(bay):
             return
-        self._minutes[bay.session.session_id] = minutes
-        request = i.Extend(f"x{next(self._names)}", minutes, minutes * 100, STAFF, "cash")
+        minutes, payment = self._random.choice(_OWN_MINUTES), self._random.choice(list(Payment))
+        request = i.Extend(f"x{next(self._names)}", minutes, minutes * 100, STAFF, "cash", payment=payment)
         await self.world.submit(request, bay.number)
+
+    async def _press_for_more(self, bay: Bay) -> None:
+        """At the screen: on account, or a question to staff where something is owed."""
+        offered = offers(bay, self.world.rules)
+        if offered and self._may_take_more(bay):
+            minutes = self._random.choice(offered).minutes
+            await self.world.submit(i.Extend(f"p{next(self._names)}", minutes, None, SCREEN, ""), bay.number)
+
+    async def _answer_press(self, bay: Bay) -> None:
+        if not self._may_take_more(bay) or self._random.random() < 0.2:
+            await self.world.submit(i.DeclineExtension(STAFF, "closing soon"), bay.number)
+            return
+        payment = self._random.choice(list(Payment))
+        await self.world.submit(i.ApproveExtension(STAFF, "", payment), bay.number)
+
+    def _may_take_more(self, bay: Bay) -> bool:
+        return bay.session is not None and len(bay.session.own_extensions) < _OWN_EXTENSIONS
+
+    async def _settle_due(self, bay: Bay) -> None:
+        due = self._random.choice(bay.dues)
+        payment = self._random.choice([Payment.CASH, Payment.CARD])
+        await self.world.submit(i.SettleDue(due.due_id, payment, STAFF, "at the door"), bay.number)
 
     async def _game(self, bay: Bay) -> None:
         game = self.world.parts.games.known(self._random.choice(_GAMES))
@@ -211,50 +287,40 @@ class Season:
     async def _move(self, bay: Bay) -> None:
         if free := self._free_bays():
             to = self._random.choice(free)
-            await self.world.submit(i.Move(to, STAFF, "the net is torn"), bay.number)
-
-    def _free_bays(self) -> list[str]:
-        bays = map(self.world.bay, self.world.bays)
-        return [bay.number for bay in bays if bay.phase is Phase.FREE and not bay.bookings]
+            with self._at(to):
+                await self.world.submit(i.Move(to, STAFF, "the net is torn"), bay.number)
 
     # At the desk
 
-    async def _desk_move(self, bay: Bay) -> None:
-        """The desk looks first who plays there, and who is on the way there: the call names bays alone."""
-        assert bay.session is not None
-        free = [number for number in self._free_bays() if await self._is_told(self.world.bay(number))]
-        server_id = self._server_id(bay.session.session_id)
-        if server_id is None or not free or not await self._is_told(bay):
-            return
-        to = self._random.choice(free)
-        if (await self.world.page(server_id))["bay"]["number"] != bay.number:
-            return
-        request = {"currentBay": bay.number, "newBay": to, "adminPassword": ADMIN_PASSWORD}
-        move = DeskMove(server_id, to, asyncio.get_running_loop().time())
-        self.desk_moves.append(move)  # it stands, too, where the PC dies before the desk has its answer
-        status, _ = await self.world.ask("POST", "/bay/sessionBayChange", request)
-        if status != 200:
-            self.desk_moves.remove(move)
+    async def _by_desk(self, act: Coroutine[Any, Any, None]) -> None:
+        """What the desk has begun it ends, also where the PC dies meanwhile."""
+        await asyncio.shield(self._desk_tasks.create_task(act, name="desk"))
 
     async def _book(self, bay: Bay) -> None:
+        await self._by_desk(self._book_there(bay.number))
+        await self._wait_while(bay, within_s=90)
+
+    async def _book_there(self, number: str) -> None:
         minutes, amount = self._random.randrange(3, 11), self._random.randrange(100, 999)
-        session = await self.world.book(bay.number, minutes, amount)
+        session = await self.world.book(number, minutes, amount)
         self.booked[str(session["id"])] = session
         self.prices[str(session["id"])] = amount
-        await self._wait_while(bay, within_s=90)
 
     async def _desk_cancel(self, bay: Bay) -> None:
         booking = bay.bookings[0].session_id
-        if booking in self.booked and await self._is_told(bay):
+        if booking in self.booked and await self._is_told(bay.number):
             self.spoilt.add(booking)
-            await self.world.call("POST", f"/session/{booking}/end")
+            await self._by_desk(self._end_there(booking))
 
     async def _desk_end(self, bay: Bay) -> None:
         assert bay.session is not None
         server_id = self._server_id(bay.session.session_id)
-        if server_id is None or self.world.minimal is not None or not await self._is_told(bay):
+        if server_id is None or self.world.minimal is not None or not await self._is_told(bay.number):
             return
         self.spoilt.add(bay.session.session_id)
+        await self._by_desk(self._end_there(server_id))
+
+    async def _end_there(self, server_id: str) -> None:
         await self.world.ask("POST", f"/session/{server_id}/end", {})
 
     async def _desk_extend(self, bay: Bay) -> None:
@@ -264,19 +330,58 @@ class Season:
             return
         minutes = self._random.choice(_DESK_MINUTES)
         amount = minutes * 10
-        if self.weather.equals and bay.session.own_extensions and self._random.random() < 0.5:
+        if self.weather.contrary and bay.session.own_extensions and self._random.random() < 0.5:
             minutes, amount = bay.session.own_extensions[-1].minutes, bay.session.own_extensions[-1].amount
+        await self._by_desk(self._extend_there(server_id, minutes, amount))
+
+    async def _extend_there(self, server_id: str, minutes: int, amount: int) -> None:
         status, _ = await self.world.ask(
             "POST", f"/session/addSessionTime/{server_id}", {"duration": minutes, "amount": amount}
         )
         if status == 200:
             self.desk.setdefault(server_id, Counter())[minutes, amount] += 1
 
-    async def _is_told(self, bay: Bay) -> bool:
-        """Nothing of the bay's or its session's waits that the desk's act would make impossible."""
-        session_id = "" if bay.session is None else bay.session.session_id
+    async def _desk_move(self, bay: Bay) -> None:
+        """The desk looks first who plays there, and whether the bay has told all; or in contrary weather
+        does not, and the bay moves in the same moment."""
+        assert bay.session is not None
+        server_id, free = self._server_id(bay.session.session_id), self._free_bays()
+        if server_id is None or not free:
+            return
+        to = self._random.choice(free)
+        if self.weather.contrary:
+            self._desk_tasks.create_task(self._move_there(server_id, bay.number, to), name="desk")
+            if self._random.random() < 0.5:
+                await asyncio.sleep(self._random.uniform(0, 5))
+                await self._move(bay)
+            return
+        if bay.session.server_bays:
+            return  # it takes back no move that the bay has not seen to have arrived
+        with self._at(to):
+            left_ms = bay.session.remaining_ms(self.world.clock.now().boot_ms)
+            if left_ms > _FOLLOWED_IN_MS and await self._is_told(bay.number, to):
+                await self._by_desk(self._move_there(server_id, bay.number, to))
+
+    async def _move_there(self, server_id: str, come_from: str, to: str) -> None:
+        shown = await self.world.page(server_id)
+        if shown["bay"]["number"] != come_from or not shown["active"]:
+            return
+        move = DeskMove(server_id, come_from, to)
+        if not self.weather.contrary:
+            self._on_the_way.append(move)
+        request = {"currentBay": come_from, "newBay": to, "adminPassword": ADMIN_PASSWORD}
+        status, document = await self.world.ask("POST", "/bay/sessionBayChange", request)
+        if status == 200:
+            self.desk_moves.append(move)
+        else:
+            assert self.weather.contrary, document
+
+    async def _is_told(self, *numbers: str) -> bool:
+        """Nothing of these bays, or of who plays there, waits that the desk's act would make impossible."""
+        sessions = [session for number in numbers if (session := self.world.bay(number).session) is not None]
+        ids = {session.session_id for session in sessions}
         items = [item for item in await self.world.parts.outbox.items() if not item.parked]
-        waits = any(item.bay == bay.number or item.session_id == session_id for item in items)
+        waits = any(item.bay in numbers or item.session_id in ids for item in items)
         return not waits and not self.world.wire.down
 
     def _server_id(self, session_id: str) -> str | None:
@@ -284,267 +389,3 @@ class Season:
             return session_id
         known = (self.world.bay(number).numbers.items() for number in self.world.bays)
         return next((server for numbers in known for server, ours in numbers if ours == session_id), None)
-
-    async def settle(self) -> "Audit":
-        """Everybody goes home, all is delivered, the last polls are made."""
-        for number in self.world.bays:
-            if self.world.bay(number).session is not None:
-                await self.world.submit(i.End(STAFF, "closing time"), number)
-        await self.world.delivered(within_s=7200)
-        await asyncio.sleep(400)
-        records: list[Recorded[e.Event]] = []
-        while batch := await self.world.journal.read(records[-1].seq if records else 0, limit=1000):
-            records += batch
-        parked = {one.seq: one.reason for one in await self.world.journal.parked("central")}
-        games = {row["id"]: row["game"] for row in await self._list()}
-        return Audit(
-            records, parked, {str(row["id"]): row for row in await self.world.history()}, games, self
-        )
-
-    async def _list(self) -> list[Json]:
-        rows: list[Json] = []
-        while page := await self.world.call("GET", f"/session?page={len(rows) // 500 + 1}&per_page=500"):
-            rows += page
-            if len(page) < 500:
-                break
-        return rows
-
-
-@dataclass(frozen=True)
-class Difference:
-    session: str
-    what: str
-
-
-@dataclass(frozen=True)
-class GivenHere:
-    """An extension that the bay gave once, with all that is known of it on both sides."""
-
-    session: str
-    minutes: int
-    shown: int  # so many like it at the server
-    desk: int  # so many of them, or equal to them, the desk gave
-    parked: bool
-    flagged: bool  # shown to staff as set aside, or as not shown as often as it was given
-    doubted: bool  # staff were told that its answer got lost, and that one like it was taken for it
-
-
-class Audit:
-    """The journal's books beside the server's."""
-
-    def __init__(
-        self,
-        records: list[Recorded[e.Event]],
-        parked: dict[int, str],
-        rows: dict[str, Json],
-        games: dict[int, Json | None],
-        season: Season,
-    ) -> None:
-        self.parked = parked
-        self._rows = rows
-        self._games = games
-        self._season = season
-        self._numbers: dict[str, str] = {}
-        self._walk_ins: dict[str, e.WalkInSold] = {}
-        self._extended: dict[str, list[e.SessionExtended]] = {}
-        self._chosen: dict[str, int] = {}
-        self._ended: dict[str, e.SessionEnded] = {}
-        self._started: Counter[str] = Counter()
-        self._at: dict[str, str] = {}  # the bay where it plays, or played last
-        self._moved = Counter[str]()
-        self._conflicts: list[e.ConflictSeen] = []
-        self._parked_of: dict[str, list[e.Event]] = {}
-        self.moves = MoveAudit(season.desk_moves, season.world.wire.seen)
-        for record in records:
-            self._enter(record)
-            self.moves.enter(record)
-
-    def _enter(self, record: Recorded[e.Event]) -> None:
-        match record.event:
-            case e.SessionNumbered(ours, server_id):
-                assert self._numbers.setdefault(ours, server_id) == server_id  # again where it moved to
-            case e.WalkInSold() as sold:
-                self._walk_ins[sold.session_id] = sold
-            case e.SessionStarted(session_id):
-                self._started[session_id] += 1
-                self._at[session_id] = record.bay
-            case e.SessionMovedIn(session, come_from):
-                assert self._at[session.session_id] == come_from
-                self._at[session.session_id] = record.bay
-                self._moved[session.session_id] += 1
-            case e.SessionExtended() as extended if extended.own:
-                self._extended.setdefault(extended.session_id, []).append(extended)
-            case e.GameSelected(session_id, game):
-                self._chosen[session_id] = game.id
-            case e.SessionEnded() as ended:
-                assert ended.session_id not in self._ended
-                assert self._at[ended.session_id] == record.bay, "it ends where it was moved to"
-                self._ended[ended.session_id] = ended
-            case e.ConflictSeen() as conflict:
-                self._conflicts.append(conflict)
-            case _:
-                pass
-        if record.seq in self.parked:
-            session_id = getattr(record.event, "session_id", "")
-            self._parked_of.setdefault(session_id, []).append(record.event)
-
-    def assert_no_difference(self) -> None:
-        assert self.parked == {}, self.parked
-        assert [one for one in self.given_here() if one.shown != 1 + one.desk or one.flagged] == []
-        assert self.strange_extensions() == []
-        assert self.money_that_differs() == []
-        assert self.ends_that_differ() == []
-        assert self.games_that_differ() == []
-        assert self.walk_ins_that_differ() == []
-        self.assert_moves_differ_as_flagged()
-        assert self.unclaimed_walk_ins() == set()
-        assert self.strangers() == set()
-
-    def assert_moves_differ_as_flagged(self) -> None:
-        """What differs are moves that the desk forestalled, and all of them are flagged, once at a time."""
-        differing = self.moves_that_differ()
-        assert differing == self.moves.standing_flags(self._shown())
-        assert differing <= self.moves.races()
-        assert set(self.moves.flagged) <= self.moves.races()
-
-    def moves_that_differ(self) -> set[str]:
-        return self.moves.differing(self._shown())
-
-    def _shown(self) -> dict[str, str]:
-        return {server_id: row["bay"]["number"] for server_id, row in self._rows.items()}
-
-    def server_id(self, session_id: str) -> str:
-        return self._numbers.get(session_id, session_id)
-
-    def sessions(self) -> list[str]:
-        return list(self._started)
-
-    def move_count(self) -> int:
-        return self._moved.total()
-
-    def walk_ins(self) -> list[str]:
-        return list(self._walk_ins)
-
-    def rows(self) -> dict[str, Json]:
-        """What the server shows, by its numbers."""
-        return self._rows
-
-    def row(self, session_id: str) -> Json | None:
-        return self._rows.get(self._numbers.get(session_id, session_id))
-
-    def flagged(self, *codes: str) -> set[str]:
-        """Sessions of which the daemon said so."""
-        return {conflict.session_id for conflict in self._conflicts if conflict.code in codes}
-
-    def parked_sessions(self) -> set[str]:
-        return set(self._parked_of)
-
-    # What differs
-
-    def given_here(self) -> list[GivenHere]:
-        """Each differs from the others of its session in its minutes."""
-        flagged, parked = set[tuple[str, int]](), set[tuple[str, int]]()
-        doubted = set[tuple[str, int]]()
-        for conflict in self._conflicts:
-            session_id = conflict.session_id
-            if conflict.code == "extensions_differ":
-                flagged |= {(session_id, int(found[0])) for found in _CONFIRMED.findall(conflict.text)}
-            if conflict.code == "extension_doubtful":
-                doubted |= {(session_id, int(found)) for found in _DOUBTED.findall(conflict.text)}
-        for session_id, events in self._parked_of.items():
-            parked |= {(session_id, x.minutes) for x in events if isinstance(x, e.SessionExtended)}
-        found = []
-        for session_id, extensions in self._extended.items():
-            row = self.row(session_id)
-            shown = Counter((x["duration"], x["amount"]) for x in row["extenedSession"]) if row else Counter()
-            desk = self._season.desk.get(self._numbers.get(session_id, session_id), Counter())
-            for own in extensions:
-                kind, name = (own.minutes, own.amount or 0), (session_id, own.minutes)
-                is_parked = name in parked
-                is_flagged = is_parked or name in flagged
-                found.append(
-                    GivenHere(*name, shown[kind], desk[kind], is_parked, is_flagged, name in doubted)
-                )
-        return found
-
-    def strange_extensions(self) -> list[Difference]:
-        """What the server shows that neither the bay nor the desk gave."""
-        found = []
-        for session_id in self._started:
-            row = self.row(session_id)
-            own = {(x.minutes, x.amount or 0) for x in self._extended.get(session_id, ())}
-            desk = self._season.desk.get(self._numbers.get(session_id, session_id), Counter())
-            for extra in (row or {"extenedSession": []})["extenedSession"]:
-                kind = (extra["duration"], extra["amount"])
-                if kind not in own and kind not in desk:
-                    found.append(Difference(session_id, f"shows {kind}"))
-        return found
-
-    def money_that_differs(self) -> list[Difference]:
-        """Paid and owed at the server, beside what was sold, extension by extension."""
-        found = []
-        for session_id in self._started:
-            row = self.row(session_id)
-            if row is None:
-                found.append(Difference(session_id, "is not at the server"))
-                continue
-            walk_in = self._walk_ins.get(session_id)
-            server_id = self._numbers.get(session_id, session_id)
-            booked = self._season.booked.get(server_id)
-            base = walk_in.amount if walk_in else self._season.prices[server_id] if booked else 0
-            desk = self._season.desk.get(server_id, Counter())
-            wanted = base + sum(x.amount or 0 for x in self._extended.get(session_id, ()))
-            wanted += sum(amount * times for (_, amount), times in desk.items())
-            if row["paymentPending"] + row["paymentReceived"] != wanted:
-                found.append(
-                    Difference(
-                        session_id, f"shows {row['paymentPending'] + row['paymentReceived']} for {wanted}"
-                    )
-                )
-        return found
-
-    def ends_that_differ(self) -> list[Difference]:
-        found = []
-        for session_id in self._started:
-            row = self.row(session_id)
-            if session_id not in self._ended:
-                found.append(Difference(session_id, "did not end here"))
-            if row is None or row["cancel"] or row["active"] or row["releaseTime"] is None:
-                found.append(Difference(session_id, "did not end at the server"))
-        return found
-
-    def games_that_differ(self) -> list[Difference]:
-        found = []
-        for session_id, game_id in self._chosen.items():
-            shown = self._games.get(
-                int(self._numbers.get(session_id, session_id if session_id.isdecimal() else 0))
-            )
-            if shown is None or shown["id"] != game_id:
-                found.append(Difference(session_id, f"plays game {game_id}, shows {shown and shown['id']}"))
-        return found
-
-    def walk_ins_that_differ(self) -> list[Difference]:
-        found = []
-        for session_id, sold in self._walk_ins.items():
-            row = self.row(session_id)
-            if row is None:
-                found.append(Difference(session_id, "was not booked"))
-            elif session_id not in self._moved and row["duration"] != sold.minutes:
-                found.append(Difference(session_id, f"was booked for {row['duration']} minutes"))
-            elif row["billingUser"]["name"] != WALK_IN.name:
-                found.append(Difference(session_id, "was booked as another"))
-        return found
-
-    def unclaimed_walk_ins(self) -> set[str]:
-        """Numbers of walk-ins at the server that are none of ours."""
-        ours = set(self._numbers.values())
-        return {
-            server_id
-            for server_id, row in self._rows.items()
-            if row["billingUser"]["name"] == WALK_IN.name and server_id not in ours
-        }
-
-    def strangers(self) -> set[str]:
-        """Sessions at the server that nobody made."""
-        ours = set(self._numbers.values()) | set(self._season.booked)
-        return set(self._rows) - ours - self.unclaimed_walk_ins()

@@ -21,7 +21,8 @@ from tests.reconcile.central_world import (
     Seen,
     central_world,
 )
-from tests.simulation.central_season import LAWFUL, Audit, Season
+from tests.simulation.central_audit import Audit, audit_of
+from tests.simulation.central_season import LAWFUL, Season
 
 pytestmark = pytest.mark.virtual_time
 BAYS = tuple(str(101 + n) for n in range(8))
@@ -72,7 +73,7 @@ async def test_what_was_played_without_the_server_is_told_in_order_and_once(
             took_s = asyncio.get_running_loop().time() - began_s
             real_s = time.perf_counter() - real_s
             told = [one for one in world.wire.seen if one.method != "GET" and one.path != "/bay"]
-            audit = await season.settle()
+            audit = await audit_of(season)
             events = [(record.bay, record.event) for record in await every_record(world)]
     print(  # noqa: T201 # a figure
         f"\n{waiting.waiting} items after {outage_s // 3600} h: all told {took_s:.0f} s after the server was"
@@ -121,7 +122,7 @@ async def test_a_server_that_shows_all_and_writes_nothing_is_waited_for(
         assert world.parts.outbox.view().waiting == bays * each * 3, "a start, an extension, an end"
         world.wire.chance = lambda _method, _path: None
         await world.delivered(within_s=3600)
-        audit = await season.settle()
+        audit = await audit_of(season)
         audit.assert_no_difference()
         assert len(audit.sessions()) == bays * each
 
@@ -188,7 +189,7 @@ async def play(
 
 def assert_in_order(told: list[Seen], audit: Audit, events: list[tuple[str, e.Event]]) -> None:
     """Each session whole, as the journal has it; each bay's sessions in the order in which they began."""
-    rows = audit.rows()
+    rows = audit.rows
     by_pin = {row["pin"]: server_id for server_id, row in rows.items()}
     by_due = {due["id"]: server_id for server_id, row in rows.items() for due in row["sessionTransaction"]}
     heard: dict[str, list[str]] = {server_id: [] for server_id in rows}
@@ -243,8 +244,8 @@ def assert_in_order(told: list[Seen], audit: Audit, events: list[tuple[str, e.Ev
 
 def assert_paid(audit: Audit, events: list[tuple[str, e.Event]]) -> None:
     """What was paid at the bay is paid there, what the desk has to cash is owed there."""
-    owed = dict.fromkeys(audit.rows(), 0)
+    owed = dict.fromkeys(audit.rows, 0)
     for _number, event in events:
         if isinstance(event, e.SessionExtended) and event.payment is Payment.DESK:
             owed[audit.server_id(event.session_id)] += event.amount or 0
-    assert {server_id: row["paymentPending"] for server_id, row in audit.rows().items()} == owed
+    assert {server_id: row["paymentPending"] for server_id, row in audit.rows.items()} == owed

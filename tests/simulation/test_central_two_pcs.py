@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.reconcile.central_world import ADMIN_PASSWORD, CentralWorld, Wire, central_world
-from tests.simulation.central_season import DOUBLING, Audit, Season
+from tests.simulation.central_audit import Audit, audit_of
+from tests.simulation.central_season import DOUBLING, Season
 from tests.simulation.test_central_season import RULES
 
 pytestmark = pytest.mark.virtual_time
@@ -67,4 +68,4 @@ async def season_of(world: CentralWorld, operations: int, seed: int) -> Audit:
     season = Season(world, DOUBLING, operations, seed)
     await season.run()
     async with world.up():
-        return await season.settle()
+        return await audit_of(season)

@@ -152,8 +152,8 @@ class MinimalServer:
                 "extendedRequestTime": None,
                 "releaseTime": None if booking.released is None else _time(booking.released),
                 "extendedTime": sum(extra["duration"] for extra in booking.added),
-                "paymentPending": 0,
-                "paymentReceived": booking.paid + sum(extra["amount"] for extra in booking.added),
+                "paymentPending": sum(extra["amount"] for extra in booking.added),
+                "paymentReceived": booking.paid,
             }
             for booking in self._page(request)
         ]
