@@ -53,11 +53,12 @@ def is_number_used(bays: Range, row: ServerSession) -> bool:
 
 def _ended(bays: Range, row: ServerSession) -> Iterator[int]:
     """When our sessions of this number that are over were made; of one that was sold here nobody knows."""
-    for task in bays.bays.values():
-        bay = task.bay
-        for session_id in {str(row.id), bay.numbers.get(str(row.id), str(row.id))}:
-            if session_id in bay.ended_ids:
-                yield bay.ended_created_ms.get(session_id, row.created_at_ms)
+    number, known = str(row.id), [task.bay for task in bays.bays.values()]
+    # A walk-in that has moved may have ended at another bay than that which keeps its number.
+    names = {number} | {bay.numbers[number] for bay in known if number in bay.numbers}
+    for bay in known:
+        for session_id in names.intersection(bay.ended_ids):
+            yield bay.ended_created_ms.get(session_id, row.created_at_ms)
 
 
 def server_id_of(numbers: Mapping[str, str], session_id: str) -> int | None:

@@ -359,6 +359,26 @@ async def crashed_once(path: Path, crash_at: int, *, after: bool) -> bool:
     return survived
 
 
+async def test_a_walk_in_that_moved_and_ended_before_the_server_knew_it_is_claimed(quick_path: Path) -> None:
+    """Its number is kept where it was sold; it was over where it had moved to."""
+    async with central_world(quick_path) as world:
+        world.admin_password = PASSWORD
+        async with world.up():
+            await world.until(lambda: world.parts.poller.view.online)
+            world.wire.down = True
+            await world.submit(i.WalkIn("wabc", 30, 500, STAFF, "cash"))
+            await world.submit(MOVE)
+            await world.submit(i.End(STAFF, "left"), "102")
+            world.wire.down = False
+            world.wire.order("status", "/session/1/end", times=3)
+            await world.until(lambda: bool(world.wire.sent("POST", "/session/1/end")))
+            await world.parts.poller.poll()
+            assert (await world.row(1))["releaseTime"] is None, "the server still calls it live"
+            assert (world.conflicts("101"), world.conflicts("102")) == ([], [])
+            assert world.bay("102").bookings == ()
+            await world.delivered()
+
+
 async def test_a_sale_under_way_that_the_server_shows_elsewhere_is_not_unclaimed(quick_path: Path) -> None:
     """The desk moved it before the bay had the answer with its number."""
     async with central_world(quick_path, idempotency_keys=True) as world, world.up():
