@@ -153,8 +153,8 @@ class Audit:
             if not one.desk:
                 assert one.flagged == one.differ, one
             else:
-                # An equal one of the desk's cannot be told from ours: flagged is what is not shown as often as
-                # it was given here; where one was taken for the other, that its answer had got lost.
+                # An equal one of the desk's cannot be told from ours: flagged is what is not shown as often
+                # as it was given here; where one was taken for the other, that its answer had got lost.
                 told = one.given - one.parked
                 assert bool(one.named) == (0 < told != one.shown), one
                 if one.differ and not one.flagged:
@@ -211,9 +211,9 @@ class Audit:
         named: dict[tuple[str, int], tuple[tuple[int, int], ...]] = {}
         for one in self._conflicts:
             if one.code == "extensions_differ":
-                for minutes, given, shown in _NAMED.findall(one.text):
+                for minutes, here, there in _NAMED.findall(one.text):
                     key = one.session_id, int(minutes)
-                    named[key] = (*named.get(key, ()), (int(given), int(shown)))
+                    named[key] = (*named.get(key, ()), (int(here), int(there)))
         doubted = {one.key for one in self._conflicts if one.code == "extension_doubtful"}
         parked = {one.event.op_id for one in self._parked if isinstance(one.event, e.SessionExtended)}
         found = []
@@ -267,7 +267,8 @@ class Audit:
         sold = self._sold.get(played.session_id)
         base = sold.amount if sold else self._season.prices[self.server_id(played.session_id)]
         extended = sum(amount * times for (_, amount), times in self._shown(played.session_id).items())
-        paid = [one for one in (*played.extended, *played.settled) if one.payment in _TAKEN_HERE]
+        given: list[e.SessionExtended | e.DueSettled] = [*played.extended, *played.settled]
+        paid = [one for one in given if one.payment in _TAKEN_HERE]
         told = sum(one.amount or 0 for one in paid if not self._is_payment_flagged(one))
         return Money(base + told, extended - told)
 
@@ -320,7 +321,7 @@ class Audit:
 
     def _shown(self, session_id: str) -> Counter[tuple[int, int]]:
         row = self._row(session_id)
-        return Counter((one["duration"], one["amount"]) for one in row["extenedSession"]) if row else Counter()
+        return Counter((one["duration"], one["amount"]) for one in (row or {}).get("extenedSession", ()))
 
     def _by_desk(self, session_id: str) -> Counter[tuple[int, int]]:
         return self._season.desk.get(self.server_id(session_id), Counter())

@@ -2,8 +2,8 @@
 
 Whoever acts at a bay acts there alone: its guests, its staff and the desk take turns. So nobody undoes what
 another does in the same moment, and whatever differs in the end is the fault of the network or of bayd. In
-contrary weather the desk does not look: it moves whom the bay moves, to where the bay moves another, and gives
-just the minutes that the bay has given. What both sides' books say then is for `central_audit`.
+contrary weather the desk does not look: it moves whom the bay moves, to where the bay moves another, and
+gives just the minutes that the bay has given. What both sides' books say then is for `central_audit`.
 """
 
 import asyncio

@@ -24,7 +24,7 @@ class OnePc(CentralWorld):
 
 
 @pytest.mark.parametrize(
-    "operations", [12, pytest.param(500, marks=[pytest.mark.soak, pytest.mark.timeout(0)])]
+    "operations", [20, pytest.param(500, marks=[pytest.mark.soak, pytest.mark.timeout(0)])]
 )
 async def test_two_pcs_with_keys_have_no_difference_at_all(quick_path: Path, operations: int) -> None:
     async with central_world(quick_path, bays=BAYS, rules=RULES, poll_s=15, idempotency_keys=True) as server:
