@@ -1,5 +1,5 @@
 # Every target sets up what it needs; the second run is quick.
-PYTHON ?= python3
+PYTHON ?= $(or $(shell command -v python3.11),python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -14,7 +14,7 @@ setup: $(STAMP)
 
 # A venv without pip is what `python -m venv` leaves where ensurepip is missing: it is made anew.
 $(STAMP): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "bayd needs Python 3.11 or newer; found $$($(PYTHON) --version). Try: make PYTHON=python3.11 …" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "bayd needs Python 3.11; found $$($(PYTHON) --version). Try: make PYTHON=python3.11 …" >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' || { echo "Python's venv module is not complete here. On Debian: apt-get install python3-venv" >&2; exit 1; }
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
