@@ -24,8 +24,9 @@ $(STAMP): requirements.lock pyproject.toml
 demo: $(STAMP)
 	$(BIN)/bayd demo $(ARGS)
 
+# A third of it waits for lines and processes: three at a time also on two cores.
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 -m "not system and not soak and not bench" $(ARGS)
+	$(BIN)/python -m pytest -n 3 -m "not system and not soak and not bench" $(ARGS)
 
 # In the order of the file: what has a life of its own (a machine, a daemon) goes on from test to test. Most of it waits:
 # three at a time also on two cores.

@@ -7,7 +7,7 @@ dropped; and while the changes go on a screen is switched on ten times, with all
 the first message of its stream, and each staff page is opened as often. The loop's longest block is measured
 inside the daemon's own process, by a beat of a millisecond.
 
-Run: `python -m tests.bench.bench_screens [--json] [--screens N] [--changes N] [--dir DIR]`.
+Run: `python -m tests.bench.bench_screens [--json] [--screens N] [--changes N] [--pace-s S] [--dir DIR]`.
 """
 
 import argparse
@@ -251,7 +251,7 @@ async def daemon(directory: Path, screens: int) -> AsyncIterator[Daemon]:
         await process.wait()
 
 
-async def measure(case: str, screens: int, changes: int, directory: Path) -> Figures:
+async def measure(case: str, screens: int, changes: int, pace_s: float, directory: Path) -> Figures:
     """`case`: "all read", "one stops reading", "pages load"."""
     async with daemon(directory, screens) as bayd, asyncio.TaskGroup() as tasks:
         viewers = [Screen() for _ in range(screens)]
@@ -276,7 +276,7 @@ async def measure(case: str, screens: int, changes: int, directory: Path) -> Fig
         sent: list[float] = []
         while len(sent) < changes or (loading is not None and not loading.done()):
             sent.append(await bayd.press())
-            await asyncio.sleep(PACE_S)
+            await asyncio.sleep(pace_s)
             if deaf is not None and len(sent) == changes and not (await bayd.ask("so far")).cut_off:
                 changes += 50  # until its buffers are full
                 assert changes < 20_000, "a screen that does not read is not dropped"
@@ -313,11 +313,11 @@ def _figures(case: str, viewers: Sequence[Screen], sent: list[float], measured: 
     )
 
 
-def run(screens: int, changes: int, directory: Path | None) -> list[Figures]:
+def run(screens: int, changes: int, pace_s: float, directory: Path | None) -> list[Figures]:
     figures = []
     for case in ("all read", "one stops reading", "pages load"):
         with tempfile.TemporaryDirectory(dir=directory) as scratch:
-            figures.append(asyncio.run(measure(case, screens, changes, Path(scratch))))
+            figures.append(asyncio.run(measure(case, screens, changes, pace_s, Path(scratch))))
     return figures
 
 
@@ -326,13 +326,14 @@ def main(arguments: list[str]) -> None:
     options.add_argument("--json", action="store_true")
     options.add_argument("--screens", type=int, default=100)
     options.add_argument("--changes", type=int, default=500)
+    options.add_argument("--pace-s", type=float, default=PACE_S, help="between two changes")
     options.add_argument("--dir", type=Path, help="on the disk to be measured")
     options.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     chosen = options.parse_args(arguments)
     if chosen.serve is not None:
         asyncio.run(serve(chosen.serve, chosen.screens))
         return
-    figures = run(chosen.screens, chosen.changes, chosen.dir)
+    figures = run(chosen.screens, chosen.changes, chosen.pace_s, chosen.dir)
     if chosen.json:
         sys.stdout.write(json.dumps([asdict(one) for one in figures], indent=2) + "\n")
         return
