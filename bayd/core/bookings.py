@@ -15,12 +15,17 @@ from bayd.core.instant import Instant
 from bayd.core.model import UNKNOWN_GAME, Bay, Booking, EndReason, Game, PlaySession
 from bayd.core.rules import Rules
 
-ACTIVE_NOT_STARTED = "active_not_started"
+_ACTIVE_NOT_STARTED = "active_not_started"
 
 
 def granted_minutes(first_minutes: int, minutes: int, extended_minutes: int | None) -> int:
     """All minutes that the server grants. It may raise `duration`, `extendedTime` or both: never the sum."""
     return max(minutes, first_minutes + (extended_minutes or 0))
+
+
+def started_elsewhere(bay: Bay) -> set[str]:
+    """What the server calls active and has not started here: by the desk, or by a PIN whose yes got lost."""
+    return {c.session_id for c in bay.conflicts if c.code == _ACTIVE_NOT_STARTED}
 
 
 def server_said(bay: Bay, said: i.ServerSaid, now: Instant, rules: Rules) -> Verdict:
@@ -119,7 +124,7 @@ def _active_here(bay: Bay, said: i.ServerSaid, now: Instant) -> tuple[e.Event, .
     if not said.active or verified:
         return ()
     text = "The server calls a session active that has not started at this bay."
-    return _conflict(bay, ACTIVE_NOT_STARTED, said.session_id, text, now)
+    return _conflict(bay, _ACTIVE_NOT_STARTED, said.session_id, text, now)
 
 
 # The session that plays

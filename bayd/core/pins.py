@@ -2,8 +2,11 @@
 
 Each attempt counts before it is checked and is forgiven by success, so neither a crash nor a slow
 answer gives a free guess. A check that could not tell gives the try back only where the PIN had no chance.
-The PIN itself never comes here.
+Whoever plays has a right PIN at will: it is no try, but forgives no guesses at the next guest's, whether it
+opens nothing or lets a pause end. The PIN itself never comes here.
 """
+
+from dataclasses import replace
 
 from bayd.core import events as e
 from bayd.core import inputs as i
@@ -64,11 +67,10 @@ def right(bay: Bay, report: i.PinWasRight, now: Instant, rules: Rules) -> Verdic
     session = bay.session
     if session is not None and session.session_id == report.session_id:
         if session.paused_at_ms is None:
-            # The player's own PIN opens nothing here, and must not forgive guesses at the next one's.
             return not_checked(bay, i.PinNotChecked(report.attempt_id, OWN_PIN))
         resumed = play.resume(bay, "pin", now)
         assert not isinstance(resumed, Refusal)
-        return (accepted, *resumed)
+        return (replace(accepted, failures=_without_this_try(bay)), *resumed)
     booking = bay.find_booking(report.session_id)
     if booking is None:
         # Right at the server, and not live here: a session is never played twice.
@@ -103,7 +105,11 @@ def not_checked(bay: Bay, report: i.PinNotChecked) -> Verdict:
             report.attempt_id, report.reason, pad.failures, pad.locked_until_ms, counted=True
         )
         return (failed,)
-    return (e.PinCheckFailed(report.attempt_id, report.reason, max(0, bay.pad.failures - 1), None),)
+    return (e.PinCheckFailed(report.attempt_id, report.reason, _without_this_try(bay), None),)
+
+
+def _without_this_try(bay: Bay) -> int:
+    return max(0, bay.pad.failures - 1)
 
 
 def unlock(request: i.UnlockPad) -> Verdict:

@@ -23,7 +23,7 @@ from bayd.clients.central import (
     VerifyUnavailable,
 )
 from bayd.core import inputs as i
-from bayd.core.bookings import ACTIVE_NOT_STARTED
+from bayd.core.bookings import started_elsewhere
 from bayd.core.model import Bay, Phase, PinAttempt, StartedBy
 from bayd.journal import AnswerExistsError
 from bayd.ports import Log, Randomness
@@ -168,48 +168,66 @@ class PinDesk:
         return i.PinWasRight(attempt_id, found, StartedBy.PIN_ONLINE)
 
     async def _refused(self, number: str, pin: Secret, attempt_id: str, answer_by: float) -> i.Input:
-        """A server that takes a PIN once says no to the right one as well, once its session runs there."""
+        """A server that takes a PIN once says no to the right one as well, once its session runs there.
+
+        Whose PIN it is, its hash tells, or the page of the session; where the server shows no PIN there, that
+        it was sent before.
+        """
         bay = self._bays.get(number)
+        paused = (bay.session.session_id,) if bay.session is not None and bay.phase is Phase.PAUSED else ()
         by_hash = self._vault.find_session(bay, pin)
-        unsettled = self._unsettled.find(bay, pin)
-        suspects = () if unsettled is None else unsettled.sessions
+        sent = self._unsettled.find(bay, pin)
+        if by_hash is not None:
+            suspects: tuple[str, ...] = (by_hash,)
+        else:
+            suspects = tuple(started_elsewhere(bay)) if sent is None else sent.sessions
+            suspects += paused
         try:
             async with asyncio.timeout_at(answer_by):
-                running = await self._running(number, suspects if by_hash is None else (by_hash,))
+                running = await self._running(number, suspects)
         except (CentralError, TimeoutError) as error:
             self._log.warning("session_not_read", bay=number, reason=str(error) or "no answer in time")
-            return i.PinNotChecked(attempt_id, "the server refuses it, and does not show its session")
-        if not running:
+            text = "the server refuses it, and does not show its session"
+            return i.PinNotChecked(attempt_id, text, counts=by_hash is None and sent is None)
+        shown = [session_id for session_id, its_pin in running.items() if its_pin == pin]
+        if by_hash in running or shown:
+            return i.PinWasRight(attempt_id, by_hash or shown[0], StartedBy.PIN_ONLINE)
+        hidden = [one for one, its_pin in running.items() if its_pin is None and one not in paused]
+        if not hidden:
             self._unsettled.settle(bay, pin)
             return i.PinWasWrong(attempt_id, wrong_bay=self._opens_elsewhere(number, pin))
-        confirmed = by_hash is not None or (unsettled is not None and unsettled.confirmed)
-        if len(running) > 1 or not (confirmed or self._unsettled.is_alone(bay)):
+        if len(hidden) > 1 or sent is None or not (sent.confirmed or self._unsettled.is_alone(bay)):
             text = "the server refuses it, and another PIN may have started the session that runs there"
             return i.PinNotChecked(attempt_id, text, counts=True)
-        return i.PinWasRight(attempt_id, running[0], StartedBy.PIN_ONLINE)
+        return i.PinWasRight(attempt_id, hidden[0], StartedBy.PIN_ONLINE)
 
-    async def _running(self, number: str, suspects: tuple[str, ...]) -> list[str]:
-        """Those that the server counts as running at this bay, by our ids. Raises CentralError."""
-        running = []
+    async def _running(self, number: str, suspects: tuple[str, ...]) -> dict[str, Secret | None]:
+        """Those that the server counts as running at this bay, by our ids, with the PIN that it shows; of one
+        that is paused here its own timer may have come to an end. Raises CentralError."""
+        running: dict[str, Secret | None] = {}
         for session_id in suspects:
             try:
-                if not await self._news.is_active(number, session_id):
-                    continue
+                page = await self._news.find_page(number, session_id)
             except CentralRefused:
                 continue
-            if self._bays.get(number).find_booking(session_id) is None:
+            session = self._bays.get(number).session
+            plays = session is not None and session.session_id == session_id
+            if page is None or not (page.active or plays):
+                continue
+            if not plays and self._bays.get(number).find_booking(session_id) is None:
                 await self._news.learn(number, session_id)
-            if self._bays.get(number).find_booking(session_id) is not None:
-                running.append(session_id)
+            if plays or self._bays.get(number).find_booking(session_id) is not None:
+                running[session_id] = page.pin
         return running
 
     async def _find_active(self, bay: Bay) -> str | None:
         """The session that has become active: one that was before proves nothing. Raises CentralError."""
-        flagged = {c.session_id for c in bay.conflicts if c.code == ACTIVE_NOT_STARTED}
+        flagged = started_elsewhere(bay)
         for booking in bay.bookings:
-            if booking.session_id not in flagged and await self._news.is_active(
-                bay.number, booking.session_id
-            ):
+            if booking.session_id in flagged:
+                continue
+            page = await self._news.find_page(bay.number, booking.session_id)
+            if page is not None and page.active:
                 return booking.session_id
         return None
 

@@ -65,10 +65,10 @@ class SessionNews:
             live = find_live(self._bays, server_id)
         return live.session_id if live is not None and live.bay == number else None
 
-    async def is_active(self, number: str, session_id: str) -> bool:
-        """What the server says now of a session of ours. Raises CentralError."""
+    async def find_page(self, number: str, session_id: str) -> ServerSession | None:
+        """What the server says now of a session of ours; None: it has no number yet. Raises CentralError."""
         server_id = server_id_of(self._bays.get(number).numbers, session_id)
-        return server_id is not None and (await self._client.get_session(server_id)).active
+        return None if server_id is None else await self._client.get_session(server_id)
 
     # Age
 

@@ -15,7 +15,7 @@ from bayd.runtime.bay import BayBusyError, Outcome, OutcomeUnknownError
 # What `submit` may raise when the disk or the bay does not take a fact now.
 NOT_TAKEN = (BayBusyError, OutcomeUnknownError, NotWrittenError, JournalUnavailableError)
 
-PATIENCE_S = 1.0  # a healthy disk takes milliseconds
+PATIENCE_S = 2.0  # a healthy disk takes milliseconds
 
 
 class Bays(Protocol):

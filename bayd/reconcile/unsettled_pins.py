@@ -11,7 +11,7 @@ import hmac
 from dataclasses import dataclass
 
 from bayd.clients.central import Secret
-from bayd.core.bookings import ACTIVE_NOT_STARTED
+from bayd.core.bookings import started_elsewhere
 from bayd.core.model import Bay
 
 _KEPT = 8  # of a bay, the newest
@@ -32,7 +32,7 @@ class UnsettledPins:
 
     def remember(self, bay: Bay, pin: Secret) -> None:
         """It was sent, and no answer came."""
-        running = {c.session_id for c in bay.conflicts if c.code == ACTIVE_NOT_STARTED}
+        running = started_elsewhere(bay)
         waiting = tuple(b.session_id for b in bay.bookings if b.session_id not in running)
         # What runs by now may have been started the first time.
         self._keep(bay, pin, self.find(bay, pin) or Unsettled(waiting, _until()))

@@ -18,7 +18,7 @@ from bayd.core.rules import Rules
 from bayd.ports import HttpResponse
 from bayd.runtime.bay import Outcome
 from tests.reconcile.central_world import SITE_KEY, STAFF, CentralWorld, central_world
-from tests.reconcile.test_bookings import answer_with, refusal_404
+from tests.reconcile.test_bookings import answer_with, refusal_404, rewrite
 
 pytestmark = pytest.mark.virtual_time
 SERVERS = ["reference", "minimal"]
@@ -148,6 +148,47 @@ async def test_a_right_pin_whose_yes_got_lost_opens_when_it_is_typed_again(quick
             assert await world.parked() == []
 
 
+@pytest.mark.parametrize("shows_pins", [True, False])
+async def test_a_right_pin_whose_yes_got_lost_is_not_called_wrong_after_a_restart(
+    quick_path: Path, shows_pins: bool
+) -> None:
+    """Nothing of the PIN is kept without a site key; the server's own page knows it, if it shows any."""
+    async with central_world(quick_path) as world:
+        world.site_key = None
+        async with world.up():
+            session = await world.book()
+            await world.knows(session)
+            take_each_pin_once(world)
+            world.wire.order("unanswered", "/session/verify")
+            assert kinds(await world.type_pin(session["pin"])) == ["PinCheckFailed"]
+        if not shows_pins:
+            rewrite(world, f"/session/{session['id']}", lambda page: {**page, "pin": None})
+        async with world.up():
+            await world.until(lambda: "active_not_started" in world.conflicts())
+            guess = kinds(await world.type_pin(other(session["pin"])))
+            again = kinds(await world.type_pin(session["pin"]))
+            if shows_pins:
+                assert (guess, again) == (["PinRefused"], ["PinAccepted", "SessionStarted"])
+                assert world.play().started_by is StartedBy.PIN_ONLINE
+            else:
+                assert guess == again == ["PinCheckFailed"]
+                assert world.bay().pad.failures == 2, "tries, as nobody can tell which of them it is"
+                await world.submit(i.StartPlay(STAFF, "the server has it running"))
+            await world.delivered()
+            assert await world.parked() == []
+
+
+async def test_a_paused_guests_own_pin_resumes_also_where_the_server_takes_it_once(quick_path: Path) -> None:
+    async with central_world(quick_path) as world, world.up():
+        session = await world.book()
+        await world.knows(session)
+        await world.type_pin(session["pin"])
+        await world.submit(i.Pause(STAFF, "lightning"))
+        take_each_pin_once(world)
+        assert kinds(await world.type_pin(other(session["pin"]))) == ["PinRefused"]
+        assert kinds(await world.type_pin(session["pin"])) == ["PinAccepted", "SessionResumed"]
+
+
 async def test_a_yes_whose_session_was_not_shown_is_no_wrong_pin_afterwards(quick_path: Path) -> None:
     async with central_world(quick_path, poll_s=3600) as world, world.up():
         await world.knows(await world.book())
@@ -181,6 +222,7 @@ async def test_of_two_pins_without_an_answer_neither_opens_what_one_of_them_has_
         async with world.up():
             session = await world.book()
             await world.knows(session)
+            rewrite(world, f"/session/{session['id']}", lambda page: {**page, "pin": None})
             guess = other(session["pin"])
             for pin in (guess, session["pin"]):
                 world.wire.order("unanswered", "/session/verify")

@@ -171,3 +171,27 @@ async def test_tries_add_up_over_states_that_come_and_go(home: CentralHouse) -> 
             home.pass_by(10)
             codes.append((await house.press("pin", {"pin": next(guesses)})).code)
         assert codes == ["wrong_pin"] * 5 + ["locked"]
+
+
+async def test_a_paused_guests_own_pin_forgives_no_guesses_at_the_next_ones(home: CentralHouse) -> None:
+    """He lets his pause end with it after each guess, over restarts, as often as staff pause him again; also
+    once the server's own timer has ended his session, which no pause stops."""
+    guesses = wrong_ones()
+    own, tries_s, now_s = "", [], 0
+    while now_s < 3700:
+        async with home.open() as house:
+            if not own:
+                own = await home.book_there()
+                await home.book_there()
+                assert (await house.press("pin", {"pin": own})).status == 200
+            assert (await house.press("pause", {"reason": "lightning"}, token=STAFF)).status == 200
+            guess = await house.press("pin", {"pin": next(guesses)})
+            resumed = await house.press("pin", {"pin": own})
+            while resumed.status == 423:
+                now_s += resumed.json["retry_after_s"]
+                home.pass_by(resumed.json["retry_after_s"])
+                resumed = await house.press("pin", {"pin": own})
+            assert (guess.status, resumed.status) == (401, 200)
+            tries_s.append(now_s)
+            assert house.bays.get("109").pad.failures == len(tries_s)
+    assert (len(tries_s), tries_s[-1]) == (10, 3780), "as often as anybody may guess"

@@ -16,6 +16,7 @@ class PinAttempted:
 class PinAccepted:
     attempt_id: str
     session_id: str
+    failures: int = 0  # before it, that it does not forgive
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ def evolve_pins(bay: Bay, event: e.PinEvent) -> Bay:
         case e.PinAttempted(attempt_id, request_key, at_ms, failures, locked_until_ms):
             attempt = PinAttempt(attempt_id, request_key, at_ms)
             return replace(bay, pad=PinPad(failures, at_ms, locked_until_ms, attempt))
-        case e.PinAccepted():
-            return replace(bay, pad=PinPad())
+        case e.PinAccepted(_, _, failures):
+            return replace(bay, pad=PinPad(failures, bay.pad.last_try_ms) if failures else PinPad())
         case e.PadUnlocked():
             # A check that is under way goes on, with its try forgiven.
             return replace(bay, pad=PinPad(attempt=bay.pad.attempt))
