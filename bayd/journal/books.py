@@ -21,6 +21,7 @@ from bayd.journal.records import (
     CallState,
     EventCodec,
     Loaded,
+    OldEnds,
     Parked,
     Recorded,
     StoredPin,
@@ -223,13 +224,6 @@ class Reader(Generic[E]):
             )  # fmt: skip
         return calls
 
-    def removable_ends(
-        self, now_wall_ms: int, open_sessions: Iterable[tuple[str, int]], sinks: Collection[str]
-    ) -> dict[str, int]:
-        """See `bayd.journal.pruning`."""
-        end = pruning.old_events_end(self._conn, now_wall_ms - pruning.KEEP_EVENTS_MS)
-        return pruning.removable_ends(self._conn, end, open_sessions, sinks)
-
     def parked(self, sink: str, *, bay: str | None = None, session_id: str | None = None) -> list[Parked]:
         rows = self._all(
             "SELECT sink, bay, session_id, seq, reason, at_wall_ms FROM parked WHERE sink = ?1"
@@ -416,14 +410,26 @@ class Writer(Reader[E]):
         self._conn.execute("DELETE FROM parked WHERE sink = ? AND seq = ?", (sink, seq))
         return found[0] if found else None
 
-    def remove_events(self, ends: dict[str, int]) -> int:
+    def old_ends(
+        self, now: Instant, open_sessions: Iterable[tuple[str, int]], sinks: Collection[str]
+    ) -> OldEnds:
+        """See `bayd.journal.pruning`."""
+        events, names = (
+            pruning.old_events_end(self._conn, now, self._boot_id, keep_ms)
+            for keep_ms in (pruning.KEEP_EVENTS_MS, pruning.KEEP_NAMES_MS)
+        )
+        return OldEnds(pruning.removable_ends(self._conn, events, open_sessions, sinks), events, names)
+
+    def remove_events(self, ends: Mapping[str, int]) -> int:
         """See `bayd.journal.pruning`."""
         return pruning.remove_events(self._conn, ends)
 
-    def forget_names(self, now_wall_ms: int, names: Mapping[str, str]) -> int:
+    def forget_names(self, end: int, names: Mapping[str, str]) -> int:
         """See `bayd.journal.pruning`."""
-        return pruning.forget_names(self._conn, now_wall_ms - pruning.KEEP_NAMES_MS, names)
+        return pruning.forget_names(self._conn, end, names)
 
-    def remove_rest(self, now_wall_ms: int) -> tuple[int, int, int]:
+    def remove_rest(self, now: Instant, end: int) -> tuple[int, int, int]:
         """See `bayd.journal.pruning`."""
-        return pruning.remove_rest(self._conn, now_wall_ms)
+        if now.synchronised:
+            return pruning.remove_rest(self._conn, now.wall_ms)
+        return pruning.remove_surplus(self._conn, end)

@@ -280,7 +280,7 @@ class Journal(Generic[E]):
 
     async def prune(
         self,
-        now_wall_ms: int,
+        now: Instant,
         *,
         open_sessions: Iterable[tuple[str, int]],
         sinks: Collection[str],
@@ -290,16 +290,15 @@ class Journal(Generic[E]):
 
         `open_sessions` are (bay, first event) of what is still going on; `sinks` those whose undelivered
         events must stay; `names` says in which kinds of event a person's name is, and where (a JSON path).
-        Only to be called while the wall clock is synchronised.
         """
         keep = tuple(open_sessions)
-        ends = await self.query(lambda reader: reader.removable_ends(now_wall_ms, keep, sinks))
+        ends = await self.transact(lambda writer: writer.old_ends(now, keep, sinks))
         events = 0
-        while removed := await self.transact(lambda writer: writer.remove_events(ends)):
+        while removed := await self.transact(lambda writer: writer.remove_events(ends.removable)):
             events += removed
-        while await self.transact(lambda writer: writer.forget_names(now_wall_ms, names)):
+        while await self.transact(lambda writer: writer.forget_names(ends.names, names)):
             pass
-        answers, pins, calls = await self.transact(lambda writer: writer.remove_rest(now_wall_ms))
+        answers, pins, calls = await self.transact(lambda writer: writer.remove_rest(now, ends.events))
         await self._executor.submit(self._store.checkpoint)
         return Pruned(events, answers, pins, calls)
 

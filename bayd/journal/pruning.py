@@ -6,31 +6,83 @@ bay has delivered nothing of it), and nothing earlier is parked. What has gone l
 which every later release then has to read: `forgotten` says so.
 Of people there is a display name in some events; it goes after 30 days, whatever becomes of the event.
 Only synchronised clocks tell an age: an event with a guessed time is taken to be as old as the known ones
-after it. The journal's last event stays, so that no number is given twice.
+after it. While nothing keeps the clock, an event is as old as this PC has run since then, which is never more
+than its age: so the journal of a PC without a time service stays bounded as well. The journal's last event
+stays, so that no number is given twice.
 """
 
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from bayd.core.instant import Instant
+
 DAY_MS = 86_400_000
 KEEP_EVENTS_MS = 90 * DAY_MS
 KEEP_NAMES_MS = 30 * DAY_MS
 KEEP_ANSWERS_MS = DAY_MS
+KEEP_GUESSED_ANSWERS = 100_000  # without a clock; more presses than a day has
 KEEP_AUDIT_MS = 400 * DAY_MS  # the books of a year, and the weeks until somebody looks at them
 CHUNK = 500  # events in one transaction, so that a bay never waits long behind the pruning
 
 
-def old_events_end(conn: sqlite3.Connection, cutoff_wall_ms: int) -> int:
+def old_events_end(conn: sqlite3.Connection, now: Instant, boot_id: str, keep_ms: int) -> int:
     """The first event that is too young to go, or the last one of all."""
+    (last,) = conn.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
+    if not now.synchronised:
+        return min(_end_by_running_time(conn, now.boot_ms, boot_id, keep_ms), int(last))
+    cutoff_wall_ms = now.wall_ms - keep_ms
     young = conn.execute(
         "SELECT seq FROM events WHERE synchronised AND wall_ms >= ? ORDER BY seq LIMIT 1", (cutoff_wall_ms,)
     ).fetchone()
-    (last,) = conn.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
     old = conn.execute(
         "SELECT seq FROM events WHERE synchronised AND wall_ms < ? AND seq < ? ORDER BY seq DESC LIMIT 1",
         (cutoff_wall_ms, young[0] if young else last + 1),
     ).fetchone()
     return int(min(old[0] + 1 if old else 0, last))
+
+
+def _end_by_running_time(conn: sqlite3.Connection, boot_ms: int, boot_id: str, keep_ms: int) -> int:
+    """The first event since which the PC has not run for so long; 0: all are too young.
+
+    From boot to boot, the newest first. Each one's events lie together, in the order of its clock.
+    """
+    ran_ms = 0  # in the boots after the one that is looked at
+    end = None  # where those begin
+    while True:
+        newest = conn.execute(
+            "SELECT seq, boot_id, boot_ms FROM events WHERE ?1 IS NULL OR seq < ?1 ORDER BY seq DESC LIMIT 1",
+            (end,),
+        ).fetchone()
+        if newest is None:
+            return 0
+        last, boot, until_ms = newest
+        if end is None:
+            if boot == boot_id:
+                until_ms = boot_ms
+            else:
+                ran_ms = boot_ms  # of this boot there is no event yet
+        if ran_ms >= keep_ms:
+            return int(last) + 1
+        if ran_ms + until_ms >= keep_ms:
+            return _first_event(conn, last, boot, until_ms - (keep_ms - ran_ms))
+        end = _first_event(conn, last, boot, 0)
+        ran_ms += until_ms
+
+
+def _first_event(conn: sqlite3.Connection, last: int, boot_id: str, from_ms: int) -> int:
+    """The first event of that boot from that time on, without a look at them all. `last`: the boot's last."""
+    (low,) = conn.execute("SELECT min(seq) FROM events").fetchone()
+    high = last + 1
+    while low < high:
+        middle = (low + high) // 2
+        seq, boot, boot_ms = conn.execute(
+            "SELECT seq, boot_id, boot_ms FROM events WHERE seq >= ? ORDER BY seq LIMIT 1", (middle,)
+        ).fetchone()
+        if boot == boot_id and boot_ms >= from_ms:
+            high = middle
+        else:
+            low = seq + 1
+    return int(low)
 
 
 def removable_ends(
@@ -49,7 +101,7 @@ def removable_ends(
     return ends
 
 
-def remove_events(conn: sqlite3.Connection, ends: dict[str, int]) -> int:
+def remove_events(conn: sqlite3.Connection, ends: Mapping[str, int]) -> int:
     """Remove one chunk; 0 when nothing is left to remove."""
     for bay, end in ends.items():
         chunk = conn.execute(
@@ -62,9 +114,11 @@ def remove_events(conn: sqlite3.Connection, ends: dict[str, int]) -> int:
     return 0
 
 
-def forget_names(conn: sqlite3.Connection, cutoff_wall_ms: int, names: Mapping[str, str]) -> int:
-    """Take the names out of one chunk of old events; 0 when none are left. `names`: kind -> JSON path."""
-    end = old_events_end(conn, cutoff_wall_ms)
+def forget_names(conn: sqlite3.Connection, end: int, names: Mapping[str, str]) -> int:
+    """Take the names out of one chunk of the events before `end`; 0 when none are left.
+
+    `names`: kind -> JSON path.
+    """
     for kind, path in names.items():
         changed = conn.execute(
             "UPDATE events SET payload = json_set(payload, ?, NULL) WHERE seq IN"
@@ -91,3 +145,13 @@ def remove_rest(conn: sqlite3.Connection, now_wall_ms: int) -> tuple[int, int, i
     conn.execute("DELETE FROM audit WHERE wall_ms < ?", (now_wall_ms - KEEP_AUDIT_MS,))
     answers, pins, calls = (conn.execute(sql, (value,)).rowcount for sql, value in statements)
     return answers, pins, calls
+
+
+def remove_surplus(conn: sqlite3.Connection, end: int) -> tuple[int, int, int]:
+    """While nothing keeps the clock: all but the newest answers; calls settled before `end`."""
+    statements = (
+        ("DELETE FROM answers WHERE rowid <= (SELECT max(rowid) FROM answers) - ?", KEEP_GUESSED_ANSWERS),
+        ("DELETE FROM calls WHERE state IN ('done', 'refused') AND seq < ?", end),
+    )
+    answers, calls = (conn.execute(sql, (value,)).rowcount for sql, value in statements)
+    return answers, 0, calls

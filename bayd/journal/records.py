@@ -1,5 +1,6 @@
 """What goes into the journal and comes out of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
@@ -169,6 +170,15 @@ class Parked:
     seq: int
     reason: str
     at_wall_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class OldEnds:
+    """The events before which something may go."""
+
+    removable: Mapping[str, int]  # by bay: all that is neither young nor needed
+    events: int  # those before are old enough to be removed
+    names: int  # those before are old enough to lose the names in them
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,8 +72,8 @@ class SystemClock:
         if self._problem is None or now.boot_ms - self._since_ms < _PATIENCE_MS:
             return []
         text = (
-            f"This PC's clock is not trusted: {self._problem}. Old events and names are not removed, and"
-            " opening hours and schedules do not change a bay."
+            f"This PC's clock is not trusted: {self._problem}. Old events and names are removed late, copies"
+            " of the journal and PIN hashes not at all, and opening hours and schedules do not change a bay."
         )
         return [{"code": "clock_unsynchronised", "since": None, "text": text}]
 

@@ -42,19 +42,12 @@ class Housekeeping:
 
     async def tidy(self) -> None:
         now = self._clock.now()
-        if not now.synchronised:
-            return  # by a clock that jumped ahead, everything would be old
-        try:
-            if copies := await self._forget_copies(now.wall_ms):
-                self._log.info("journal_copies_deleted", count=copies)
-        except OSError as error:
-            self._log.info("journal_copies_not_deleted", reason=error.strerror)
+        if now.synchronised:  # by a clock that jumped ahead, every copy would be old
+            await self._tidy_copies(now.wall_ms)
         # Whatever still plays keeps all of its bay's events, however old they are.
         playing = [(task.number, 0) for task in self._bays.bays.values() if task.bay.session is not None]
         try:
-            pruned = await self._journal.prune(
-                now.wall_ms, open_sessions=playing, sinks=self._sinks, names=NAMES
-            )
+            pruned = await self._journal.prune(now, open_sessions=playing, sinks=self._sinks, names=NAMES)
         except JournalError as error:
             self._log.warning("journal_not_pruned", reason=str(error))
             return
@@ -62,3 +55,10 @@ class Housekeeping:
             self._log.info(
                 "journal_pruned", events=pruned.events, answers=pruned.answers, expired=pruned.pins
             )
+
+    async def _tidy_copies(self, wall_ms: int) -> None:
+        try:
+            if copies := await self._forget_copies(wall_ms):
+                self._log.info("journal_copies_deleted", count=copies)
+        except OSError as error:
+            self._log.info("journal_copies_not_deleted", reason=error.strerror)

@@ -21,6 +21,7 @@ from bayd.journal import (
     Pruned,
     StoredPin,
     StoredWebSession,
+    pruning,
 )
 from bayd.journal.event_codec import NAMES
 from bayd.journal.pruning import CHUNK, DAY_MS
@@ -85,7 +86,7 @@ async def test_a_purged_hash_leaves_no_bytes_behind(path: Path, executor: str) -
         await journal.store_pin("104", "expired", DIGEST[::-1], NOW - 1)
         await journal.store_pin("104", "waits", b"z" * 32, NOW + DAY_MS)
         await journal.purge_pin("104", "used")
-        assert (await journal.prune(NOW, open_sessions=(), sinks=())).pins == 1
+        assert (await journal.prune(Instant(0, NOW), open_sessions=(), sinks=())).pins == 1
         everything = b"".join(file.read_bytes() for file in path.parent.glob("journal.db*"))
         assert DIGEST not in everything
         assert DIGEST[::-1] not in everything
@@ -170,9 +171,10 @@ async def left(journal: Journal[str]) -> list[int]:
 
 async def test_what_is_old_and_needed_by_nobody_goes(journal: Journal[str]) -> None:
     await history(journal, ("104", OLD, True), ("105", OLD, True), ("104", OLD, True), ("104", NOW, True))
-    assert await journal.prune(NOW, open_sessions=(), sinks=()) == Pruned(0, 0, 0, 0)  # no snapshot yet
+    now = Instant(0, NOW)
+    assert await journal.prune(now, open_sessions=(), sinks=()) == Pruned(0, 0, 0, 0)  # no snapshot yet
     await journal.save_snapshot("104", 4, 1, "{}")
-    assert await journal.prune(NOW, open_sessions=(), sinks=()) == Pruned(2, 0, 0, 0)
+    assert await journal.prune(now, open_sessions=(), sinks=()) == Pruned(2, 0, 0, 0)
     assert await left(journal) == [2, 4]
     # What is gone from the events lies in the snapshot alone: every reducer has to read that.
     assert await journal.load("104", 2) == await journal.load("104", 1) == Loaded("{}", 4, 1, [])
@@ -189,7 +191,7 @@ async def test_what_is_needed_stays(journal: Journal[str], why: str, kept: int) 
     if why == "parked":
         await journal.park(Parked("central", "104", "s1", 2, "", NOW))
     open_sessions = [("104", 2), ("105", 1)] if why == "open session" else []
-    await journal.prune(NOW, open_sessions=open_sessions, sinks=["central"])
+    await journal.prune(Instant(0, NOW), open_sessions=open_sessions, sinks=["central"])
     assert await left(journal) == list(range(kept, 5))
 
 
@@ -202,15 +204,70 @@ async def test_a_guessed_time_tells_no_age(journal: Journal[str]) -> None:
         ("104", NOW, True),
     )
     await journal.save_snapshot("104", 4, 1, "{}")
-    await journal.prune(NOW, open_sessions=(), sinks=())
+    await journal.prune(Instant(0, NOW), open_sessions=(), sinks=())
     assert await left(journal) == [3, 4]
+
+
+async def lived(path: Path, *boots: tuple[str, *tuple[float, ...]]) -> None:
+    """An event at each of these days of a boot; its clock is kept by nobody."""
+    async with opened(path) as journal:
+        await journal.save_snapshot("104", len(boots), 1, "{}")
+    for n, (boot_id, *days) in enumerate(boots):
+        async with opened(path, clock=HandClock(boot_id)) as journal:
+            for day in days:
+                at = Instant(round(day * DAY_MS), 0, synchronised=False)
+                await journal.append(replace(note(f"b{n}-{day}", "e"), at=at))
+
+
+@pytest.mark.parametrize(
+    ("boot_id", "day", "kept"),
+    [
+        ("c", 60, [1, 2, 3, 4, 5, 6]),  # ran for 89 days since the first one
+        ("c", 62, [2, 3, 4, 5, 6]),
+        ("c", 76, [4, 5, 6]),
+        ("c", 91, [6]),  # the last one stays
+        ("d", 59, [1, 2, 3, 4, 5, 6]),
+        ("d", 61, [2, 3, 4, 5, 6]),
+        ("d", 89.7, [6]),
+        ("d", 99, [6]),
+    ],
+)
+async def test_without_a_clock_an_event_is_as_old_as_the_pc_has_run_since(
+    path: Path, boot_id: str, day: float, kept: list[int]
+) -> None:
+    await lived(path, ("a", 1, 10), ("b", 5, 20), ("c", 0.5, 1))
+    now = Instant(round(day * DAY_MS), 10**15, synchronised=False)
+    async with opened(path, clock=HandClock(boot_id)) as journal:
+        await journal.save_snapshot("104", 6, 1, "{}")
+        await journal.prune(now, open_sessions=(), sinks=())
+        assert await left(journal) == kept
+
+
+async def test_without_a_clock_settled_calls_go_with_their_events_and_the_newest_answers_stay(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pruning, "KEEP_GUESSED_ANSWERS", 2)
+    await lived(path, ("a", 1, 2, 3))
+    async with opened(path, clock=HandClock("a")) as journal:
+        for key in "xyz":
+            pressed = note(key, "e", answer=Answer(key, "", 200, ""))
+            await journal.append(replace(pressed, at=Instant(4 * DAY_MS, 0, synchronised=False)))
+        done, unknown = CallState.DONE, CallState.UNKNOWN
+        for op_id, seq, state in (("old", 1, done), ("open", 1, unknown), ("new", 3, done)):
+            await journal.put_call(replace(CALL, op_id=op_id, seq=seq, state=state))
+        now = Instant(round(92.5 * DAY_MS), 10**15, synchronised=False)
+        pruned = await journal.prune(now, open_sessions=(), sinks=())
+        assert (pruned.answers, pruned.pins, pruned.calls) == (1, 0, 1)
+        assert [await journal.find_answer(key) is not None for key in "xyz"] == [False, True, True]
+        assert [call.op_id for call in await journal.open_calls("central")] == ["open"]
+    assert rows(path, "SELECT op_id FROM calls ORDER BY op_id") == [("new",), ("open",)]
 
 
 async def test_no_number_is_given_twice(path: Path, executor: str) -> None:
     async with opened(path, executor) as journal:
         await history(journal, *[("104", OLD, True)] * 3)
         await journal.save_snapshot("104", 3, 1, "{}")
-        await journal.prune(NOW, open_sessions=(), sinks=())
+        await journal.prune(Instant(0, NOW), open_sessions=(), sinks=())
         assert await left(journal) == [3]
     async with opened(path, executor) as journal:
         assert await journal.append(note("next", "e")) == (4,)
@@ -221,7 +278,7 @@ async def test_much_is_pruned_in_pieces(path: Path) -> None:
         await journal.append(note("old", *["e"] * (2 * CHUNK + 7), wall_ms=OLD))
         await journal.append(note("new", "e"))
         await journal.save_snapshot("104", 2 * CHUNK + 8, 1, "{}")
-        assert (await journal.prune(NOW, open_sessions=(), sinks=())).events == 2 * CHUNK + 7
+        assert (await journal.prune(Instant(0, NOW), open_sessions=(), sinks=())).events == 2 * CHUNK + 7
     assert rows(path, "SELECT count(*) FROM events") == [(1,)]
 
 
@@ -234,7 +291,7 @@ async def test_answers_live_a_day_and_settled_calls_as_long_as_events(journal: J
         ("open", CallState.UNKNOWN, OLD),
     ):
         await journal.put_call(replace(CALL, op_id=op_id, state=state, last_sent_wall_ms=sent))
-    pruned = await journal.prune(NOW, open_sessions=(), sinks=())
+    pruned = await journal.prune(Instant(0, NOW), open_sessions=(), sinks=())
     assert (pruned.answers, pruned.calls) == (1, 1)
     assert await journal.find_answer("old") is None
     assert await journal.find_answer("young") is not None

@@ -12,6 +12,7 @@ import pytest
 
 from bayd.core import events as e
 from bayd.core import inputs as i
+from bayd.core.instant import Instant
 from bayd.core.model import UNKNOWN_GAME, EndReason, Game, Phase
 from bayd.journal.event_codec import NAMES
 from bayd.ports import HttpResponse
@@ -388,7 +389,7 @@ async def test_a_customers_name_is_forgotten_after_thirty_days_and_the_event_sta
         await world.knows(await world.book("102"))
         now_ms = world.clock.now().wall_ms
         kept = len(await world.events())
-        await world.journal.prune(now_ms, open_sessions=(), sinks=("central",), names=NAMES)
+        await world.journal.prune(Instant(0, now_ms), open_sessions=(), sinks=("central",), names=NAMES)
         names = [
             event.booking.player for event in await world.events() if isinstance(event, e.BookingLearned)
         ]

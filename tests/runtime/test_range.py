@@ -9,6 +9,7 @@ import pytest
 from bayd.core import events as e
 from bayd.core import inputs as i
 from bayd.core.evolve import REDUCER_VERSION
+from bayd.core.instant import Instant
 from bayd.core.model import Bay, EndReason, Payment, Phase
 from bayd.core.rules import Rules
 from bayd.journal import Answer, NotWrittenError, event_codec
@@ -198,7 +199,7 @@ async def test_what_was_pruned_is_not_lost_to_another_reducer(
         assert before.session is None
         assert before.dues
         in_90_days = world.clock.now().wall_ms + KEEP_EVENTS_MS - 4_000_000
-        pruned = await world.journal.prune(in_90_days, open_sessions=(), sinks=())
+        pruned = await world.journal.prune(Instant(0, in_90_days), open_sessions=(), sinks=())
         assert 100 < pruned.events < 250
     for module in (bay_module, event_codec):
         monkeypatch.setattr(module, "REDUCER_VERSION", REDUCER_VERSION + 1)
