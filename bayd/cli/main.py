@@ -110,7 +110,8 @@ def run(config: Path, log_level: str | None) -> None:
 @main.command("check-config", short_help="Say all that is wrong with a configuration.")
 @click.argument("file", type=_CONFIG, default=_CONFIG_DEFAULT, envvar="BAYD_CONFIG")
 @click.option("--json", "as_json", is_flag=True, help="The complaints as a JSON list.")
-def check_config(file: Path, as_json: bool) -> None:
+@click.option("--for-start", is_flag=True, help="Only what would keep bayd from starting.")
+def check_config(file: Path, as_json: bool, for_start: bool) -> None:
     """Say all that is wrong with a configuration; exit 78 if anything is.
 
     A missing credential of [qod] is a warning: bays play on without.
@@ -125,11 +126,13 @@ def check_config(file: Path, as_json: bool) -> None:
     try:
         configuration = load(file)
         qod = configuration.settings.qod
-        if configuration.registry_problem is not None:
+        if configuration.registry_problem is not None and not for_start:
             complaints.append(Complaint("balls.registry", configuration.registry_problem))
     except ConfigurationError as error:
         complaints += error.complaints
-    if may_read_credentials(file):
+    if for_start:
+        pass  # a wrong credential is left out with a warning
+    elif may_read_credentials(file):
         credentials = load_credentials(environment_with_credentials(file))
         complaints += credentials.complaints
         if qod is not None and not credentials.complaints:

@@ -96,11 +96,9 @@ async def ask_next(command: Path, config: Path, environment: Mapping[str, str]) 
     Nobody else can judge it: it may hold what only that release knows.
     """
     quiet = {name: text for name, text in environment.items() if name not in _OURS}
-    # A wrong credential keeps no release from starting.
-    quiet["CREDENTIALS_DIRECTORY"] = ""
     try:
         asked = await asyncio.create_subprocess_exec(
-            command, "check-config", "--json", config,
+            command, "check-config", "--json", "--for-start", config,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL, env=quiet,
         )  # fmt: skip

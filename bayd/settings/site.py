@@ -91,7 +91,8 @@ class State(Table):
     dir: Path = Field(
         Path("/var/lib/bayd"),
         description="Directory of the journal (`journal.db` and its companions); made if missing. A local "
-        "disk: SQLite's locks do not hold on network file systems.",
+        "disk: SQLite's locks do not hold on network file systems. Under systemd another directory than the "
+        "default has to be the user `bayd`'s, and `ReadWritePaths=` of the unit has to name it.",
     )
     journal_stall_s: Seconds = Field(
         300,

@@ -126,6 +126,9 @@ def test_a_list_of_balls_that_is_missing_stops_no_bay_and_is_taken_up_later(tmp_
     reader = f'[readers.west]\nlink = "socket://127.0.0.1:{free_port()}"\nports = {{ 1 = "109" }}\n'
     config = configuration(tmp_path, free_port(), f'{reader}[balls]\nregistry = "{registry}"\n')
     assert bayd_here("check-config", config).err.startswith("balls.registry: ")
+    assert (
+        bayd_here("check-config", "--for-start", config).code == 0
+    )  # nor does it keep a release from coming
     with started("run", "--config", config) as daemon:
         daemon.wait_for("event=bayd_ready")
         assert "balls.csv" in daemon.wait_for("event=ball_registry_unusable")

@@ -372,7 +372,7 @@ async def test_the_next_release_judges_the_configuration(
 ) -> None:
     command = tmp_path / "bayd"
     command.write_text(
-        f'#!/bin/sh\n[ "$*" = "check-config --json {tmp_path}/bayd.toml" ] || exit 2\n{script}\n'
+        f'#!/bin/sh\n[ "$*" = "check-config --json --for-start {tmp_path}/bayd.toml" ] || exit 2\n{script}\n'
     )
     command.chmod(0o755)
     said = await ask_next(command, tmp_path / "bayd.toml", {"PATH": os.environ["PATH"]})

@@ -215,6 +215,9 @@ class BayPc:
     def install(self, deb: Path) -> str:
         return self.machine.run("dpkg", "-i", self.carry(deb), env={"DEBIAN_FRONTEND": "noninteractive"})
 
+    def dpkg_status(self) -> str:
+        return self.machine.run("dpkg-query", "-W", "-f", "${db:Status-Status}", "bayd").strip()
+
     def carry(self, file: Path) -> str:
         """The same file inside: its /tmp is its own."""
         inside = f"{CARRIED}/{file.name}"

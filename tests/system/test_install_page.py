@@ -55,10 +55,14 @@ def test_whoever_types_what_the_page_says_has_a_service(pc: BayPc, packages: Pac
     # What init made lets the desk in.
     (desk,) = re.findall(r"(?m)^(\S+) staff", machine.path("/etc/bayd/credentials/api_tokens").read_text())
     pc.staff = pc.screen = desk
+    # Removed in the midst of play.
     pc.play()
-    pc.end_play()
+    assert pc.dispense(20)[0] == 200
+    machine.until(pc.motor_runs, "for the motor")
     sessions = pc.events("SessionStarted")
     machine.run("apt-get", "remove", "-y", "bayd")
+    assert not pc.motor_runs()
+    assert pc.balls_out() < 20
     assert pc.shown("LoadState") == "not-found"
     assert not machine.path("/opt/bayd").exists()
     assert machine.path(CONFIG).exists()
