@@ -7,6 +7,7 @@ savepoint; it must not be kept.
 import json
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import astuple
 from typing import Any, Generic, TypeVar
 
 from bayd.core.audit import AuditNote
@@ -226,7 +227,7 @@ class Reader(Generic[E]):
 
     def parked(self, sink: str, *, bay: str | None = None, session_id: str | None = None) -> list[Parked]:
         rows = self._all(
-            "SELECT sink, bay, session_id, seq, reason, at_wall_ms FROM parked WHERE sink = ?1"
+            "SELECT sink, bay, session_id, seq, reason, at_wall_ms, cause FROM parked WHERE sink = ?1"
             " AND (?2 IS NULL OR bay = ?2) AND (?3 IS NULL OR session_id = ?3) ORDER BY seq",
             (sink, bay, session_id),
         )
@@ -400,8 +401,9 @@ class Writer(Reader[E]):
     def park(self, parked: Parked) -> None:
         """Set an event aside. One that is parked already keeps its first reason."""
         self._conn.execute(
-            "INSERT INTO parked VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (parked.sink, parked.bay, parked.session_id, parked.seq, parked.reason, parked.at_wall_ms),
+            "INSERT INTO parked (sink, bay, session_id, seq, reason, at_wall_ms, cause)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            astuple(parked),
         )
 
     def unpark(self, sink: str, seq: int) -> Parked | None:

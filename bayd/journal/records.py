@@ -168,8 +168,9 @@ class Parked:
     bay: str
     session_id: str
     seq: int
-    reason: str
+    reason: str  # for people
     at_wall_ms: int
+    cause: str = ""  # the same for the sink, in words of its own
 
 
 @dataclass(frozen=True, slots=True)

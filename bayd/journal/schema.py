@@ -162,6 +162,16 @@ def create_tables(db: Database) -> None:
         db.execute(statement)
 
 
+@migrations(name="0002_parked_cause")
+def tell_causes(db: Database) -> None:
+    """Why an event is set aside was to be read from the first words of its reason."""
+    db.execute("ALTER TABLE parked ADD COLUMN cause TEXT NOT NULL DEFAULT ''")
+    for cause, words in (("alone", "alone in failing for an hour"), ("behind", "after item ")):
+        db.execute(
+            "UPDATE parked SET cause = ? WHERE sink = 'central' AND reason LIKE ? || '%'", (cause, words)
+        )
+
+
 def newest(known: Migrations = migrations) -> str:
     """The name of the layout that this release writes."""
     return max(_names(known))

@@ -17,6 +17,7 @@ from bayd.reconcile.delivery import Deliveries, session_of
 from bayd.reconcile.once import NotNowError, NotShownError, ParkError
 from bayd.reconcile.outbox_item import OutboxItem, waiting
 from bayd.reconcile.server_door import ServerDoor
+from bayd.reconcile.set_aside import Cause, Hindrance
 from bayd.reconcile.telling import NOT_TAKEN
 from bayd.reconcile.until_written import find_record, until_written
 from bayd.runtime.range import Range
@@ -33,7 +34,7 @@ class HeldUpMoves:
         bays: Range,
         door: ServerDoor,
         *,
-        park: Callable[[Recorded[e.Event], str], Awaitable[None]],
+        park: Callable[[Recorded[e.Event], Hindrance], Awaitable[None]],
         clock: Clock,
         log: Log,
     ) -> None:
@@ -91,7 +92,7 @@ class HeldUpMoves:
                 self._log.debug("central_retry", bay=number, seq=record.seq, reason=str(error))
                 continue
             if reason is not None:
-                await self._park(record, reason)
+                await self._park(record, Hindrance(Cause.REFUSED, reason))
             await self.forget(record.seq)
         self._put_off(number)
 

@@ -44,7 +44,7 @@ from bayd.reconcile.once import SINK, NotNowError, NotShownError, ParkError
 from bayd.reconcile.outbox_item import OutboxItem, waiting
 from bayd.reconcile.pulse import ServerPulse, Solitude
 from bayd.reconcile.server_door import ServerDoor
-from bayd.reconcile.set_aside import ALONE, SetAside
+from bayd.reconcile.set_aside import Cause, Hindrance, SetAside
 from bayd.reconcile.telling import NOT_TAKEN
 from bayd.reconcile.until_written import find_record, until_written
 from bayd.reconcile.walk_ins import WalkInAccount
@@ -239,9 +239,9 @@ class CentralOutbox:
         elif (holding := await self._set_aside.find_holding(session_id, record.seq)) is not None:
             await self._set_aside.park_behind(record, holding)
             return
-        reason = await self._try(lane, record)
-        if reason is not None:
-            await self._set_aside.park(record, reason)
+        why = await self._try(lane, record)
+        if why is not None:
+            await self._set_aside.park(record, why)
 
     async def _wait_for(self, lane: _Lane, number: str, seq: int) -> None:
         """Until the lane of that bay is done with all before `seq`, or staff have dropped the item."""
@@ -256,7 +256,7 @@ class CentralOutbox:
         unseen = await until_written(partial(self._journal.read, lane.scanned, bay=lane.bay, limit=_BATCH))
         return not any(record.seq < seq and is_deliverable(record.event) for record in unseen)
 
-    async def _try(self, lane: _Lane, record: Recorded[e.Event], *, once: bool = False) -> str | None:
+    async def _try(self, lane: _Lane, record: Recorded[e.Event], *, once: bool = False) -> Hindrance | None:
         """Until it is delivered or dropped: None. Or why it has to be parked; with `once` at its first
         failure."""
         alone = Solitude(self._pulse, self._clock)
@@ -272,9 +272,9 @@ class CentralOutbox:
                     await self._held_up.hold_up(record, str(error))
                     return None
                 except (ParkError, CentralRefused) as error:
-                    return str(error)
+                    return Hindrance(Cause.REFUSED, str(error))
                 except ValueError as error:  # what no request can be made of; the text repeats no value
-                    return f"this cannot be written to the server: {error}"
+                    return Hindrance(Cause.REFUSED, f"this cannot be written to the server: {error}")
                 except CentralUnauthorised as error:
                     lane.reason = str(error)
                     self._door.found_shut(lane.bay, lane.reason)
@@ -284,7 +284,7 @@ class CentralOutbox:
                 except (CentralError, NotShownError) as error:
                     lane.reason = str(error)
                     if alone.failed(_call_that_failed(error)) or once:
-                        return f"{ALONE}: {error}"
+                        return Hindrance(Cause.ALONE, f"alone in failing for an hour: {error}")
                     self._note_failure(record, error, first=attempt == 0)
                     if isinstance(error, CentralUnavailable):
                         pause_s = max(pause_s, error.retry_after_s or 0)

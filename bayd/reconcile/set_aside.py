@@ -9,6 +9,8 @@ Which lane a try belongs to is the outbox's: it hands in `attempt`.
 """
 
 import asyncio
+from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
 from typing import Protocol
 
@@ -20,16 +22,29 @@ from bayd.reconcile.once import SINK
 from bayd.reconcile.outbox_item import OutboxItem
 from bayd.reconcile.until_written import find_record, until_written
 
-# Begin the reasons of what is tried again by itself.
-ALONE = "alone in failing for an hour"
-_BEHIND = "after item"
 _ALONE_RETRY_S = 900.0
+
+
+class Cause(StrEnum):
+    """Stands in the journal."""
+
+    REFUSED = ""  # or unclear: staff say what becomes of it
+    ALONE = "alone"  # it failed for an hour while others got through
+    BEHIND = "behind"  # it waits for another of its session
+
+
+@dataclass(frozen=True, slots=True)
+class Hindrance:
+    """Why an item is set aside, also in words for people."""
+
+    cause: Cause
+    reason: str
 
 
 class Attempt(Protocol):
     """Tells one item: None when it is delivered or dropped, else why it has to be set aside."""
 
-    async def __call__(self, record: Recorded[e.Event], *, once: bool = False) -> str | None: ...
+    async def __call__(self, record: Recorded[e.Event], *, once: bool = False) -> Hindrance | None: ...
 
 
 class SetAside:
@@ -68,7 +83,7 @@ class SetAside:
 
     # In and out
 
-    async def park(self, record: Recorded[e.Event], reason: str, *, again: bool = False) -> None:
+    async def park(self, record: Recorded[e.Event], why: Hindrance, *, again: bool = False) -> None:
         """`again`: it was parked before, for another reason."""
         session_id = session_of(record.event)
         self._log.error(
@@ -76,9 +91,10 @@ class SetAside:
             bay=record.bay,
             session=session_id,
             kind=type(record.event).__name__,
-            reason=reason,
+            reason=why.reason,
         )
-        row = Parked(SINK, record.bay, session_id, record.seq, reason, self._clock.now().wall_ms)
+        now_ms = self._clock.now().wall_ms
+        row = Parked(SINK, record.bay, session_id, record.seq, why.reason, now_ms, why.cause.value)
 
         def park(writer: Writer[e.Event]) -> None:
             if again and writer.unpark(SINK, record.seq) is None:
@@ -102,7 +118,7 @@ class SetAside:
         return None
 
     async def park_behind(self, record: Recorded[e.Event], holding: int) -> None:
-        await self.park(record, f"{_BEHIND} {holding}, which is parked")
+        await self.park(record, Hindrance(Cause.BEHIND, f"after item {holding}, which is parked"))
 
     # Tried again
 
@@ -113,8 +129,8 @@ class SetAside:
     async def try_again(self, number: str, attempt: Attempt) -> None:
         """What failed alone, or waits for nothing any more, with what was parked behind it."""
         for row in await self._rows(bay=number):
-            alone, behind = (row.reason.startswith(why) for why in (ALONE, _BEHIND))
-            if alone or (behind and await self.find_holding(row.session_id, row.seq) is None):
+            behind = row.cause == Cause.BEHIND and await self.find_holding(row.session_id, row.seq) is None
+            if behind or row.cause == Cause.ALONE:
                 await self._try_from(row.seq, row.session_id, attempt)
         self._plan(number, await self._rows(bay=number))
 
@@ -162,16 +178,15 @@ class SetAside:
         self, row: Parked, record: Recorded[e.Event], attempt: Attempt, *, patient: bool = False
     ) -> bool:
         """As any other item; but what has failed alone before gets one try, unless `patient`."""
-        once = row.reason.startswith(ALONE) and not patient
-        reason = await attempt(record, once=once)
-        if reason is None:
+        why = await attempt(record, once=row.cause == Cause.ALONE and not patient)
+        if why is None:
             await self._unpark(row.seq)
-        elif reason != row.reason:
-            await self.park(record, reason, again=True)
-        return reason is None
+        elif (why.cause, why.reason) != (row.cause, row.reason):
+            await self.park(record, why, again=True)
+        return why is None
 
     def _plan(self, number: str, rows: list[Parked]) -> None:
-        if any(row.reason.startswith((ALONE, _BEHIND)) for row in rows):
+        if any(row.cause != Cause.REFUSED for row in rows):
             self._next_try_s[number] = asyncio.get_running_loop().time() + _ALONE_RETRY_S
         else:
             self._next_try_s.pop(number, None)

@@ -108,8 +108,9 @@ def write(path: Path, data: bytes) -> None:
 def next_release() -> Migrations:
     newer = Migrations("bayd.journal")
     newer(name="0001_journal")(schema.create_tables)
+    newer(name="0002_parked_cause")(schema.tell_causes)
 
-    @newer(name="0002_weather")
+    @newer(name="0003_weather")
     def _weather(db: Database) -> None:
         db.execute("CREATE TABLE weather (wind TEXT) STRICT")
 
@@ -125,7 +126,7 @@ async def test_a_migration_keeps_a_copy_of_what_was(path: Path) -> None:
         assert len(await journal.read(0)) == 1
         assert len(await journal.find_pins("104")) == 1
     (copy,) = path.parent.glob("*.before-*")
-    assert copy.name == "journal.db.before-0002_weather"
+    assert copy.name == "journal.db.before-0003_weather"
     assert rows(copy, "SELECT payload FROM events") == [('"one"',)]
     assert rows(copy, "SELECT count(*) FROM pins") == [(0,)]
     assert rows(copy, "SELECT name FROM sqlite_master WHERE name = 'weather'") == []
@@ -135,7 +136,7 @@ async def test_a_migration_keeps_a_copy_of_what_was(path: Path) -> None:
 async def test_a_migration_that_fails_changes_nothing(path: Path) -> None:
     broken = next_release()
 
-    @broken(name="0003_broken")
+    @broken(name="0004_broken")
     def _broken(db: Database) -> None:
         db.execute("CREATE TABLE half (done TEXT)")
         db.execute("INSERT INTO nowhere VALUES (1)")
@@ -153,16 +154,40 @@ async def test_a_migration_that_fails_changes_nothing(path: Path) -> None:
 async def test_a_newer_schema_is_refused(path: Path) -> None:
     async with opened(path, migrations=next_release()) as journal:
         await journal.append(note("b1", "one"))
-    with pytest.raises(JournalTooNewError, match=r"newer bayd.*0002_weather"):
+    with pytest.raises(JournalTooNewError, match=r"newer bayd.*0003_weather"):
         async with opened(path):
             pass
     assert rows(path, "SELECT count(*) FROM events") == [(1,)]
 
 
-def test_the_first_migration_is_the_whole_schema_of_today() -> None:
+def first_release() -> Migrations:
+    first = Migrations("bayd.journal")
+    first(name="0001_journal")(schema.create_tables)
+    return first
+
+
+async def test_what_older_reasons_say_becomes_a_cause(path: Path) -> None:
+    db = sqlite3.connect(path)
+    first_release().apply(Database(db))
+    reasons = {
+        "after item 22, which is parked": "behind",
+        "alone in failing for an hour: end_session: no answer": "alone",
+        "end_session: refused (422): after item 3": "",
+    }
+    for seq, reason in enumerate(reasons, 1):
+        db.execute("INSERT INTO parked VALUES ('central', '104', 's1', ?, ?, 5)", (seq, reason))
+    db.execute("INSERT INTO parked VALUES ('other', '104', 's1', 9, 'after item 1', 5)")
+    db.commit()
+    db.close()
+    async with opened(path) as journal:
+        assert {row.reason: row.cause for row in await journal.parked("central")} == reasons
+        assert [row.cause for row in await journal.parked("other")] == [""]
+
+
+def test_the_migrations_make_the_whole_schema() -> None:
     db = Database(memory=True)
     assert schema.is_fresh(db)
-    assert schema.pending(db) == ["0001_journal"]
+    assert schema.pending(db) == ["0001_journal", "0002_parked_cause"]
     schema.migrations.apply(db)
     assert schema.pending(db) == []
     tables = (

@@ -136,7 +136,7 @@ async def find_call(journal: Journal[str], op_id: str) -> Call | None:
 
 
 async def test_parked_events_wait_for_staff(path: Path, executor: str) -> None:
-    first = Parked("central", "104", "s1", 4, "409 twice", NOW)
+    first = Parked("central", "104", "s1", 4, "409 twice", NOW, "alone")
     async with opened(path, executor) as journal:
         await journal.park(first)
         await journal.park(replace(first, reason="again", at_wall_ms=NOW + 5))
