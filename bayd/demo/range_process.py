@@ -305,6 +305,9 @@ class SimulatedRange:
             "lying": {bay: len(tee.lying) for bay, tee in self._tees.items()},
             "running": {name: hopper.running for name, hopper in self._hoppers.items()},
             "paid": dict(self._paid_from),
+            "listened_at": {
+                bay: spans[-1][1] for bay, tee in self._tees.items() if (spans := self._listened[tee.port])
+            },
         }
 
     def _hopper_of(self, bay: str) -> str:

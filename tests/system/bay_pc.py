@@ -383,6 +383,20 @@ class BayPc:
         running = {**self.order("look")["running"], **self._ask(coin_machines.SOCKET, {})}
         return {name for name, runs in running.items() if runs}
 
+    def listened_at(self) -> float:
+        """When the bay's antenna was last asked for balls, by the range's clock."""
+        return float(self.order("look")["listened_at"].get(BAY, 0.0))
+
+    def until_antenna_rests(self) -> None:
+        """While a guest plays it is asked many times a second."""
+        seen: list[float] = []
+
+        def look() -> bool:
+            seen.append(self.listened_at())
+            return len(seen) > 20 and len(set(seen[-20:])) == 1
+
+        self.machine.until(look, "for the antenna's rest")
+
     def balls_out(self) -> int:
         return int(self.order("look")["paid"]["east"])
 

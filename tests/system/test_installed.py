@@ -218,6 +218,30 @@ def test_a_reload_is_told_to_systemd_and_keeps_the_process(pc: BayPc) -> None:
     assert pc.pid == pid
 
 
+def test_what_a_reload_changes_holds_for_the_guest_who_plays(pc: BayPc) -> None:
+    session, pid = pc.play(), pc.pid
+    good = pc.machine.path(CONFIG).read_text()
+    try:
+        take_up(pc, good.replace("[play]", "[play]\ndispense_max_balls = 30"))
+        assert pc.press("dispense", {"balls": 31})[1]["code"] == "balls_invalid"
+        take_up(pc, good.replace('1 = "101"', '2 = "101"'))
+        pc.until_antenna_rests()
+    finally:
+        take_up(pc, good)
+    before = pc.listened_at()
+    pc.machine.until(lambda: pc.listened_at() > before, "for the antenna")
+    assert pc.dispense(4)[0] == 200
+    pc.until_bay(lambda bay: bay["balls"]["counted"] >= 4)
+    assert (pc.pid, pc.bay()["session"]["id"]) == (pid, session)
+
+
+def take_up(pc: BayPc, configuration: str) -> None:
+    pc.machine.path(CONFIG).write_text(configuration)
+    so_far = pc.log().count("event=reloaded")
+    pc.systemctl("reload", UNIT)
+    pc.machine.until(lambda: pc.log().count("event=reloaded") > so_far, "for the reload")
+
+
 def test_a_wrong_configuration_is_named_and_the_old_one_stays(pc: BayPc) -> None:
     pid, good = pc.pid, pc.machine.path(CONFIG).read_text()
     wrong = {

@@ -194,9 +194,12 @@ def test_while_the_disk_hangs_play_and_motors_end_in_time_and_no_daemon(pc: BayP
     pc.machine.until(lambda: pc.balls_out() > out, "for the motor")
     with hung_disk(pc):
         hung = time.monotonic()
+        before = pc.listened_at()
+        pc.machine.until(lambda: pc.listened_at() > before, "for the antenna")  # play goes on
         pc.machine.until(lambda: not pc.motor_runs(), "for the end of the payout")
         # Longer than the watchdog's time, and than the rest of play.
         pc.machine.until(lambda: time.monotonic() - hung > max(WATCHDOG_S, 2 * MINUTE_S) * 1.1)
+        pc.until_antenna_rests()  # play is over
         assert pc.press("dispense", {"balls": 1})[0] == 503
         assert pc.machine.http(PORT, "GET", "/readyz")[0] == 503  # it hangs still
         assert pc.balls_out() == out + 20
@@ -244,7 +247,10 @@ def test_a_full_disk_refuses_ends_in_time_and_recovers(pc: BayPc) -> None:
         status, answer = pc.press("extend", EXTENSION, staff=True)
         assert (status, answer["code"]) == (503, "not_recorded")
         assert pc.press("dispense", {"balls": 2}, key="pressed-twice")[0] == 503
-        pc.machine.until(lambda: not pc.motor_runs(), "for the end of play")
+        before = pc.listened_at()
+        pc.machine.until(lambda: pc.listened_at() > before, "for the antenna")  # play goes on
+        pc.machine.until(lambda: not pc.motor_runs(), "for the end of the payout")
+        pc.until_antenna_rests()  # play is over
         # All while the disk was full. What had begun was paid out, and nothing else.
         stopped = pc.balls_out()
         assert stopped == out + 20
