@@ -44,7 +44,8 @@ def server_said(bay: Bay, said: i.ServerSaid, now: Instant, rules: Rules) -> Ver
     old = _is_old(said, now, rules)
     if booking is None:
         # Without `releaseTime` an old session cannot be told from a booking: never arm a PIN on a guess.
-        return () if old or said.released is None else _learned(bay, said, now)
+        is_new = not (old or said.was_live or said.released is None)
+        return _learned(bay, said, now) if is_new else ()
     if old and bay.next_session_id != booking.session_id:
         return (e.BookingWithdrawn(booking.session_id, EndReason.LAPSED),)
     changed = _changed(booking, said)

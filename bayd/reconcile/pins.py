@@ -2,7 +2,7 @@
 
 The attempt is in the journal before the check. One that nobody checks any more (a crash, a broken disk, a
 browser that went away in the wrong moment) is looked up at the server: has the session become active?
-What cannot be looked up was a try.
+What cannot be looked up was a try. The same press, sent again meanwhile, waits for that and gets its answer.
 
 While the server is away a miss is a try as soon as the PIN was compared with any hash, also where another
 booking's hash is missing and nobody can say that the PIN is wrong. A try is given back only where the PIN was
@@ -66,6 +66,7 @@ class PinDesk:
         self._randomness = randomness
         self._log = log
         self._being_checked: set[str] = set()
+        self._broken_off: dict[str, tuple[str, asyncio.Future[Outcome]]] = {}  # the last press of each bay
         self._left_open = asyncio.Event()
 
     async def enter(
@@ -77,6 +78,9 @@ class PinDesk:
         answer: AnswerMaker,
     ) -> Outcome:
         """One try at the pad. Raises as `Range.submit`."""
+        before = self._find_broken_off(number, request_key)
+        if before is not None:
+            return await asyncio.shield(before)
         attempt_id = self._randomness.new_id()
         self._being_checked.add(attempt_id)
         try:
@@ -110,14 +114,37 @@ class PinDesk:
     ) -> bool:
         """Close an attempt that nobody checks; an open one would keep the pad shut."""
         found = await self._look_up(bay, attempt)
+        answered = self._find_broken_off(bay.number, attempt.request_key)
         try:
-            await self._bays.submit(bay.number, found, answer_of(bay.number, attempt.request_key))
-        except AnswerExistsError:
-            return await self._close_without_answer(bay.number, found)
+            outcome = await self._bays.submit(bay.number, found, answer_of(bay.number, attempt.request_key))
+        except AnswerExistsError as error:
+            if not await self._close_without_answer(bay.number, found):
+                return False
+            if answered is not None:
+                answered.set_exception(error)
+                answered.exception()  # perhaps nobody waits for it
         except NOT_TAKEN as error:
             self._log.warning("attempt_not_closed", bay=bay.number, reason=str(error))
             return False
+        else:
+            if answered is not None:
+                answered.set_result(outcome)
         return True
+
+    def _find_broken_off(self, number: str, request_key: str | None) -> asyncio.Future[Outcome] | None:
+        """What the press with this key will have been answered, or was, once `run` has settled it. A new try
+        under its key would count twice."""
+        attempt = self._bays.get(number).pad.attempt
+        key, answered = self._broken_off.get(number, (None, None))
+        if request_key is None:
+            return None
+        if key == request_key:
+            return answered
+        if attempt is None or attempt.request_key != request_key or attempt.attempt_id in self._being_checked:
+            return None
+        answered = asyncio.get_running_loop().create_future()
+        self._broken_off[number] = (request_key, answered)
+        return answered
 
     async def _close_without_answer(self, number: str, found: i.Input) -> bool:
         try:

@@ -36,13 +36,14 @@ class SessionNews:
         self.players = Players()
 
     async def tell(self, number: str, session_id: str, row: ServerSession, page: ServerSession) -> None:
-        """`page`: the session's own, or once more the row, where that cannot be had."""
-        released = row.released_at_ms is not None if row.released_known else None
-        await self._tell(number, session_id, row, page, released)
+        """Of one that is live here. `page`: its own, or once more the row, where that cannot be had."""
+        await self._tell(number, session_id, row, page, _is_released(row), was_live=True)
 
     async def tell_new(self, row: ServerSession, page: ServerSession) -> None:
         session_id = await self._name(row)
-        await self.tell(row.bay_number, session_id, row, page)
+        if find_live(self._bays, str(row.id)) is not None or is_over_here(self._bays, row):
+            return  # its PIN was typed while the page was read
+        await self._tell(row.bay_number, session_id, row, page, _is_released(row))
         await self.keep_pin(row.bay_number, session_id, row)
 
     async def keep_pin(self, number: str, session_id: str, row: ServerSession) -> None:
@@ -102,7 +103,14 @@ class SessionNews:
         return session_id
 
     async def _tell(
-        self, number: str, session_id: str, row: ServerSession, page: ServerSession, released: bool | None
+        self,
+        number: str,
+        session_id: str,
+        row: ServerSession,
+        page: ServerSession,
+        released: bool | None,
+        *,
+        was_live: bool = False,
     ) -> None:
         self.players.learn(session_id, page.players)
         said = i.ServerSaid(
@@ -120,9 +128,14 @@ class SessionNews:
             bay_booked=page.bay.booked,
             as_of_wall_ms=self._as_of_ms(),
             shown_at=row.bay_number,
+            was_live=was_live,
         )
         await tell(self._bays, number, said, self._log)
 
 
 def is_over(row: ServerSession) -> bool:
     return row.cancel or row.released_at_ms is not None
+
+
+def _is_released(row: ServerSession) -> bool | None:
+    return row.released_at_ms is not None if row.released_known else None

@@ -207,6 +207,26 @@ async def test_a_walk_in_that_moved_before_the_server_knew_it_is_one_session(qui
             assert await world.parked() == []
 
 
+async def test_a_move_while_the_server_is_being_read_leaves_no_booking_behind(quick_path: Path) -> None:
+    """The page of the session was asked for where it played, and tells of it when it plays elsewhere."""
+    async with central_world(quick_path, poll_s=3600) as world:
+        session = await play(world)
+        world.admin_password = PASSWORD
+        async with world.up():
+            await started(world, session)
+            world.wire.order("delayed", f"/session/{session['id']}", "GET", delay_s=1)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(world.parts.poller.poll(), name="look")
+                await asyncio.sleep(0.5)
+                await world.submit(MOVE)
+            assert world.bay("101").bookings == ()
+            assert world.bay("101").phase is Phase.FREE
+            await world.delivered()
+            await world.parts.poller.poll()
+            assert world.play("102").session_id == str(session["id"])
+            assert world.conflicts("101") == world.conflicts("102") == []
+
+
 async def test_a_move_at_the_desk_is_followed_with_the_exact_time(quick_path: Path) -> None:
     async with central_world(quick_path) as world:
         session = await play(world)

@@ -500,6 +500,35 @@ async def crash_in_check(world: CentralWorld, at: int, *, after: bool, right: bo
     return outcome
 
 
+@pytest.mark.parametrize("right", [True, False])
+async def test_the_same_press_sent_again_gets_the_answer_of_the_check_that_broke_off(
+    quick_path: Path, right: bool
+) -> None:
+    """Also before anybody knows it: a second try under the same key would count twice."""
+    async with central_world(quick_path, poll_s=3600) as world:
+        session = await world.book()
+        pin = session["pin"] if right else other(session["pin"])
+
+        async def check() -> None:
+            await world.knows(session)
+            world.disk.crash_at, world.disk.after = world.disk.commits + 1, True
+            await world.type_pin(pin, key="press")
+
+        assert not await world.lives_through(check)
+        if right:  # the server had taken it
+            await world.call("POST", "/session/verify", {"bayNumber": "101", "pin": pin})
+        world.wire.order("delayed", f"/session/{session['id']}", "GET", delay_s=3)
+        async with world.up():
+            assert world.bay().pad.attempt is not None
+            again = await asyncio.gather(*(world.type_pin(pin, key="press") for _ in range(2)))
+            settled = ["PinAccepted", "SessionStarted"] if right else ["PinRefused"]
+            assert [kinds(outcome) for outcome in again] == [settled, settled]
+            assert world.bay().pad.failures == (0 if right else 1)
+            assert kinds(await world.type_pin(pin, key="press")) == settled
+            tries = [event for event in await world.events() if isinstance(event, e.PinAttempted)]
+            assert len(tries) == 1
+
+
 async def test_a_session_that_was_active_before_is_no_proof_of_the_pin(quick_path: Path) -> None:
     """The desk calls it active; a wrong PIN whose check a crash interrupts must not open it."""
     async with central_world(quick_path) as world:

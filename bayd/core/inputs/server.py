@@ -24,6 +24,7 @@ class ServerSaid:
     bay_booked: bool | None = None  # `bookedTill` of the bay is set; None: this answer does not say
     as_of_wall_ms: int | None = None  # how late it is at least, where our wall clock cannot tell
     shown_at: str | None = None  # the bay; None: where it is known here
+    was_live: bool = False  # here, when the server was asked: gone since, it is no new booking
 
 
 @dataclass(frozen=True, slots=True)
