@@ -5,6 +5,7 @@ takes the list over with SIGHUP.
 """
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -13,13 +14,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from bayd.cli.reader_target import CONFIG_DEFAULT, EX_CONFIG, find_target, identified, run
+from bayd.cli.options import FILE, JSON, config_option
+from bayd.cli.reader_target import find_target, identified, run
 
 if TYPE_CHECKING:
     from bayd.core.balls import Ball
     from bayd.tools.ball_book import Change
 
-_PATH = click.Path(dir_okay=False, path_type=Path)
 _READS = 3  # of one EPC at one port: noise that passes an 8-bit checksum is not seen twice, let alone thrice
 
 
@@ -28,20 +29,16 @@ def balls() -> None:
     """The list of the range's own balls: import, export, learn, retire."""
 
 
-_CONFIG = click.option(
-    "--config", type=_PATH, default=CONFIG_DEFAULT, envvar="BAYD_CONFIG", show_default=True,
-    help="Its `balls.registry` is the list, unless --registry says otherwise.",
-)  # fmt: skip
-_REGISTRY = click.option("--registry", type=_PATH, help="The list to work on.")
-_JSON = click.option("--json", "as_json", is_flag=True)
+_CONFIG = config_option("Its `balls.registry` is the list, unless --registry says otherwise.")
+_REGISTRY = click.option("--registry", type=FILE, help="The list to work on.")
 
 
 @balls.command("import")
-@click.argument("file", type=_PATH)
+@click.argument("file", type=FILE)
 @_CONFIG
 @_REGISTRY
 @click.option("--replace", "replace_all", is_flag=True, help="FILE becomes the whole list.")
-@_JSON
+@JSON
 def import_balls(file: Path, config: Path, registry: Path | None, replace_all: bool, as_json: bool) -> None:
     """Take over the balls of a CSV file: epc,label,added_at,retired_at.
 
@@ -58,11 +55,11 @@ def import_balls(file: Path, config: Path, registry: Path | None, replace_all: b
 
 
 @balls.command()
-@click.argument("file", type=_PATH, required=False)
+@click.argument("file", type=FILE, required=False)
 @_CONFIG
 @_REGISTRY
 @click.option("--in-use", is_flag=True, help="Without those that are retired.")
-@_JSON
+@JSON
 def export(file: Path | None, config: Path, registry: Path | None, in_use: bool, as_json: bool) -> None:
     """Write the list to FILE, or show it."""
     from bayd.core.balls import encode_balls
@@ -97,7 +94,7 @@ def export(file: Path | None, config: Path, registry: Path | None, in_use: bool,
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=10.0, show_default=True)
 @click.option("--label", default="", help="For the new ones: the batch, the colour.")
 @click.option("--dry-run", is_flag=True, help="Say what would be added, and add nothing.")
-@_JSON
+@JSON
 def learn(
     name: str,
     config: Path,
@@ -145,7 +142,7 @@ def learn(
 @click.argument("epcs", nargs=-1, required=True, metavar="EPC...")
 @_CONFIG
 @_REGISTRY
-@_JSON
+@JSON
 def retire(epcs: tuple[str, ...], config: Path, registry: Path | None, as_json: bool) -> None:
     """Take balls out of use: they are not counted any more. Exit 1 if one is not on the list."""
     from bayd.tools.ball_book import retired
@@ -214,7 +211,7 @@ def _registry(config: Path, registry: Path | None) -> Path:
         configured = load(config).settings.balls.registry
     except ConfigurationError as error:
         click.echo(f"{error}\n(--registry FILE works on a list without the configuration)", err=True)
-        sys.exit(EX_CONFIG)
+        sys.exit(os.EX_CONFIG)
     if configured is None:
         raise click.UsageError(f"{config} names no balls.registry: set it, or say --registry FILE")
     return configured

@@ -10,19 +10,18 @@ import sys
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import click
 
-from bayd.cli.daemon import Daemon, DaemonRefusedError, Door, daemon_options, in_daemon
+from bayd.cli.daemon import Daemon, DaemonRefusedError, Door, door_options, in_daemon
 from bayd.cli.dispenser import pay_on_trial
+from bayd.cli.options import JSON
 from bayd.cli.reader_listening import reader_path
 
 STEPS = ("antenna", "neighbour", "payout", "level", "screen", "booking")
 _ENOUGH_READS = 5
 _QUIETER_DB = 6  # so much weaker a neighbour must hear it: below that presence cannot tell bays apart
-_PATH = click.Path(dir_okay=False, path_type=Path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +41,16 @@ class Heard:
 
 @click.command(short_help="Take a bay into service, step by step.")
 @click.argument("bay")
-@click.option(
-    "--config", type=_PATH, default=Path("/etc/bayd/bayd.toml"), envvar="BAYD_CONFIG", show_default=True
-)
-@daemon_options
+@door_options
 @click.option("--skip", multiple=True, type=click.Choice(STEPS), help="Leave a step out; may be given again.")
 @click.option(
     "--seconds", type=click.FloatRange(min=0.5), default=20.0, show_default=True, help="To hold the ball."
 )
 @click.option("--no-questions", is_flag=True, help="Ask nobody; what only a person sees is skipped.")
 @click.option("--list", "only_list", is_flag=True, help="Show the reports of this bay, do nothing.")
-@click.option("--json", "as_json", is_flag=True)
+@JSON
 def commission(
     bay: str,
-    config: Path,  # noqa: ARG001 # for the door
     door: Door,
     skip: tuple[str, ...],
     seconds: float,

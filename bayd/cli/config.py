@@ -10,25 +10,19 @@ from typing import Any
 
 import click
 
-EX_CONFIG = 78
-CONFIG_DEFAULT = Path("/etc/bayd/bayd.toml")
+from bayd.cli.options import CONFIG, CONFIG_DEFAULT, JSON
+
 SERVICE_ENVIRONMENT = Path("/etc/default/bayd")  # as in systemd/bayd.service
 CREDENTIALS = "credentials"  # the directory beside the configuration that the unit hands over
 
-_CONFIG = click.option(
-    "--config", type=click.Path(dir_okay=False, path_type=Path), default=CONFIG_DEFAULT,
-    envvar="BAYD_CONFIG", show_default=True,
-)  # fmt: skip
-_JSON = click.option("--json", "as_json", is_flag=True)
-
 
 @click.command(short_help="Write a first configuration and its secrets.")
-@_CONFIG
+@CONFIG
 @click.option("--name", default="Golf range", show_default=True, help="The range as people know it.")
 @click.option("--timezone", help="IANA name. Default: this machine's.")
 @click.option("--currency", help="Shown beside amounts, as INR. Default: of this machine's locale.")
 @click.option("--central-url", default="http://127.0.0.1:4000", show_default=True)
-@_JSON
+@JSON
 def init(
     config: Path, name: str, timezone: str | None, currency: str | None, central_url: str, as_json: bool
 ) -> None:
@@ -63,9 +57,9 @@ def config_group() -> None:
 
 
 @config_group.command("show")
-@_CONFIG
+@CONFIG
 @click.option("--changed", is_flag=True, help="Only what is not the default.")
-@_JSON
+@JSON
 def show(config: Path, changed: bool, as_json: bool) -> None:
     """Every setting with its value and where it comes from. Secrets and devices of screens are masked."""
     from bayd.settings import ConfigurationError, load
@@ -76,7 +70,7 @@ def show(config: Path, changed: bool, as_json: bool) -> None:
         rows = effective_settings(load(config), config)
     except ConfigurationError as error:
         click.echo(str(error), err=True)
-        sys.exit(EX_CONFIG)
+        sys.exit(os.EX_CONFIG)
     rows = [row for row in rows if not changed or row.source != DEFAULT]
     secrets = effective_credentials(environment_with_credentials(config))
     if as_json:

@@ -12,20 +12,16 @@ from typing import NoReturn, TypeVar
 
 import click
 
-from bayd.cli.config import CONFIG_DEFAULT, EX_CONFIG
+from bayd.cli.options import FILE, config_option
 from bayd.cli.progress import progress
 
 T = TypeVar("T")
 
-_PATH = click.Path(dir_okay=False, path_type=Path)
-_CONFIG = click.option(
-    "--config", type=_PATH, default=CONFIG_DEFAULT, envvar="BAYD_CONFIG", show_default=True,
-    help="Its `state.dir` has the journal.",
-)  # fmt: skip
+_CONFIG = config_option("Its `state.dir` has the journal.")
 
 
 @click.command(short_help="Copy the journal into a file.")
-@click.argument("file", type=_PATH)
+@click.argument("file", type=FILE)
 @_CONFIG
 def backup(file: Path, config: Path) -> None:
     """Copy the journal into FILE, whether or not the daemon runs; without the hashes of PINs.
@@ -43,7 +39,7 @@ def backup(file: Path, config: Path) -> None:
 
 
 @click.command(short_help="Put a backup in the journal's place.")
-@click.argument("file", type=_PATH)
+@click.argument("file", type=FILE)
 @_CONFIG
 def restore(file: Path, config: Path) -> None:
     """Put the backup FILE in the journal's place; the daemon must be stopped.
@@ -93,7 +89,7 @@ def _journal(config: Path) -> Path:
         return load(config).settings.state.dir / JOURNAL
     except ConfigurationError as error:
         click.echo(str(error), err=True)
-        sys.exit(EX_CONFIG)
+        sys.exit(os.EX_CONFIG)
 
 
 def _become_owner(directory: Path) -> str | None:

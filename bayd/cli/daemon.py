@@ -25,16 +25,15 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
+from bayd.cli.options import CONFIG, CONFIG_DEFAULT, FILE
+
 if TYPE_CHECKING:
     import aiohttp
 
-EX_UNAVAILABLE = 69
 URL_DEFAULT = "http://127.0.0.1:8470"
-_CONFIG_DEFAULT = Path("/etc/bayd/bayd.toml")
 _CONNECT_S = 3.0
 _ATTEMPTS = 5  # of a request that is told to come again
 _RETRY_AFTER_MAX_S = 10  # whoever must wait longer is told, instead of sitting before a silent prompt
-_PATH = click.Path(dir_okay=False, path_type=Path)
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -82,7 +81,7 @@ class Door:
     usual_url: str = URL_DEFAULT
 
     @classmethod
-    def of(cls, config: Path = _CONFIG_DEFAULT, environment: Mapping[str, str] | None = None) -> "Door":
+    def of(cls, config: Path = CONFIG_DEFAULT, environment: Mapping[str, str] | None = None) -> "Door":
         """As configuration and environment say."""
         from bayd.settings.local_socket import sockets_of, url_of
 
@@ -258,7 +257,7 @@ def in_daemon(door: Door, work: Callable[[Daemon], Awaitable[T]], *, guess_url: 
     try:
         return asyncio.run(go())
     except DaemonUnreachableError as error:
-        leave(EX_UNAVAILABLE, str(error))
+        leave(os.EX_UNAVAILABLE, str(error))
     except DaemonRefusedError as error:
         leave(1, str(error))
 
@@ -266,12 +265,12 @@ def in_daemon(door: Door, work: Callable[[Daemon], Awaitable[T]], *, guess_url: 
 def daemon_options(command: F) -> F:
     """`--socket` and `--url`, and with a `--config` of the command also what that says: `door: Door`."""
 
-    @click.option("--socket", type=_PATH, help="The daemon's unix socket. [default: as configured]")
+    @click.option("--socket", type=FILE, help="The daemon's unix socket. [default: as configured]")
     @click.option("--url", help="Ask over HTTP instead, with the token in BAYD_TOKEN. [env: BAYD_URL]")
     @functools.wraps(command)
     def with_door(*arguments: Any, socket: Path | None, url: str | None, **more: Any) -> Any:
         given = more.get("config") or os.environ.get("BAYD_CONFIG")
-        door = Door.of(_CONFIG_DEFAULT if given is None else Path(given))
+        door = Door.of(CONFIG_DEFAULT if given is None else Path(given))
         if socket is not None:
             door = Door((socket,), None, door.token)
         elif url is not None:
@@ -279,6 +278,19 @@ def daemon_options(command: F) -> F:
         return command(*arguments, door=door, **more)
 
     return with_door  # type: ignore[return-value]
+
+
+def door_options(command: F) -> F:
+    """As `daemon_options`, with a `--config` for nothing but the door."""
+
+    @CONFIG
+    @daemon_options
+    @functools.wraps(command)
+    def without_config(*arguments: Any, config: Path, **more: Any) -> Any:
+        del config
+        return command(*arguments, **more)
+
+    return without_config  # type: ignore[return-value]
 
 
 def _seconds(retry_after: str) -> int | None:

@@ -6,28 +6,24 @@ daemon's own act: journaled before the first byte (docs/adr/0015-test-payouts.md
 
 import asyncio
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from bayd.cli.daemon import EX_UNAVAILABLE, Daemon, Door, daemon_options, in_daemon, leave
+from bayd.cli.daemon import Daemon, Door, daemon_options, door_options, in_daemon, leave
 from bayd.cli.held import Held, find_held
 from bayd.cli.held import in_words as held_in_words
+from bayd.cli.options import CONFIG, DIRECTORY, JSON
 from bayd.cli.progress import progress
 
 if TYPE_CHECKING:
     from bayd.settings.dispensers import Dispenser
     from hardware.dispenser import Identity, Level
 
-EX_CONFIG = 78
 _TEST_S = 60.0
-_PATH = click.Path(dir_okay=False, path_type=Path)
-_CONFIG = click.option(
-    "--config", type=_PATH, default=Path("/etc/bayd/bayd.toml"), envvar="BAYD_CONFIG", show_default=True
-)
-_JSON = click.option("--json", "as_json", is_flag=True)
 _NAME = click.argument("name", metavar="DISPENSER")
 _REASON = click.option("--reason", help="For the record; asked for when it is missing.")
 _RELAYS = "(a relay board without Modbus says nothing of itself and cannot be found)"
@@ -40,11 +36,10 @@ def dispenser() -> None:
 
 @dispenser.command()
 @click.argument("links", nargs=-1, metavar="[LINK]…")
-@_CONFIG
-@_JSON
-@daemon_options
-@click.option("--dev", type=click.Path(file_okay=False, path_type=Path), default=Path("/dev"), hidden=True)
-def scan(links: tuple[str, ...], config: Path, as_json: bool, door: Door, dev: Path) -> None:  # noqa: ARG001
+@door_options
+@JSON
+@click.option("--dev", type=DIRECTORY, default=Path("/dev"), hidden=True)
+def scan(links: tuple[str, ...], as_json: bool, door: Door, dev: Path) -> None:
     """Ask each serial port for ccTalk hoppers (addresses 3 to 10) and Modbus units (1 to 4)."""
     from bayd.devices.serial_ports import find_ports
 
@@ -76,8 +71,8 @@ def scan(links: tuple[str, ...], config: Path, as_json: bool, door: Door, dev: P
 
 @dispenser.command()
 @_NAME
-@_CONFIG
-@_JSON
+@CONFIG
+@JSON
 @daemon_options
 def identify(name: str, config: Path, as_json: bool, door: Door) -> None:
     """Ask a machine of the configuration what it is. Starts nothing."""
@@ -96,8 +91,8 @@ def identify(name: str, config: Path, as_json: bool, door: Door) -> None:
 
 @dispenser.command()
 @_NAME
-@_CONFIG
-@_JSON
+@CONFIG
+@JSON
 @daemon_options
 def level(name: str, config: Path, as_json: bool, door: Door) -> None:
     """How full it is, as far as its sensors tell."""
@@ -110,18 +105,9 @@ def level(name: str, config: Path, as_json: bool, door: Door) -> None:
 @click.option("--balls", type=click.IntRange(1, 1000), default=1, show_default=True)
 @click.option("--bay", help="Of those that it serves; default: the first at which nobody plays.")
 @_REASON
-@_CONFIG
-@_JSON
-@daemon_options
-def test(
-    name: str,
-    balls: int,
-    bay: str | None,
-    reason: str | None,
-    config: Path,  # noqa: ARG001 # for the door
-    as_json: bool,
-    door: Door,
-) -> None:
+@door_options
+@JSON
+def test(name: str, balls: int, bay: str | None, reason: str | None, as_json: bool, door: Door) -> None:
     """Pay balls out on trial: nobody's balls, on record as a test. Needs the running daemon."""
     device = _driven(door, name)
     if bay is not None and bay not in device["bays"]:
@@ -142,17 +128,9 @@ def test(
 @_NAME
 @click.option("--balls", type=click.IntRange(0, 1_000_000), help="In it now. [default: it is full]")
 @_REASON
-@_CONFIG
-@_JSON
-@daemon_options
-def refill(
-    name: str,
-    balls: int | None,
-    reason: str | None,
-    config: Path,  # noqa: ARG001 # for the door
-    as_json: bool,
-    door: Door,
-) -> None:
+@door_options
+@JSON
+def refill(name: str, balls: int | None, reason: str | None, as_json: bool, door: Door) -> None:
     """Say that it was filled, for all its bays: the stock begins anew."""
     device = _driven(door, name)
     body = {"balls": balls, "reason": reason or click.prompt("Reason, for the record")}
@@ -165,16 +143,9 @@ def refill(
 @dispenser.command()
 @_NAME
 @_REASON
-@_CONFIG
-@_JSON
-@daemon_options
-def clear(
-    name: str,
-    reason: str | None,
-    config: Path,  # noqa: ARG001 # for the door
-    as_json: bool,
-    door: Door,
-) -> None:
+@door_options
+@JSON
+def clear(name: str, reason: str | None, as_json: bool, door: Door) -> None:
     """Say that you have seen to its fault, for all its bays. Starts no motor: guests press again."""
     device = _driven(door, name)
     body = {"device": "dispenser", "reason": reason or click.prompt("Reason, for the record")}
@@ -199,7 +170,7 @@ def _driven(door: Door, name: str) -> dict[str, Any]:
             f"bayd does not drive a dispenser {name!r} now. What is done with a machine stands on record, "
             "and the daemon keeps that: start it (systemctl start bayd), then run this again"
         )
-        leave(EX_UNAVAILABLE, text)
+        leave(os.EX_UNAVAILABLE, text)
     if not device["bays"]:
         raise click.UsageError(f"no bay has dispenser = {name!r}: give it to one, then try it")
     return device
@@ -290,7 +261,7 @@ def _settings(name: str, config: Path) -> "Dispenser":
     try:
         dispensers = load(config).settings.dispensers
     except ConfigurationError as error:
-        leave(EX_CONFIG, str(error))
+        leave(os.EX_CONFIG, str(error))
     if name not in dispensers:
         known = ", ".join(dispensers) or "none"
         raise click.UsageError(f"there is no dispenser {name!r} in {config}; it has {known}")
@@ -311,4 +282,4 @@ def _asked(name: str, settings: "Dispenser") -> "tuple[Identity, Level]":
     try:
         return asyncio.run(ask())
     except DispenserError as error:
-        leave(EX_UNAVAILABLE, f"{name}: {error}")
+        leave(os.EX_UNAVAILABLE, f"{name}: {error}")

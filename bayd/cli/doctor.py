@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bayd.cli.config import (
-    CONFIG_DEFAULT,
     environment_with_credentials,
     may_read_credentials,
     take_service_environment,
 )
+from bayd.cli.options import CONFIG, JSON
 
 if TYPE_CHECKING:
     from bayd.tools.doctor import Finding
@@ -27,15 +27,12 @@ _MARKS = {"good": ("ok", "green"), "look": ("look", "yellow"), "bad": ("BAD", "r
 
 
 @click.command(short_help="Look at everything; say what to do next.")
-@click.option(
-    "--config", type=click.Path(dir_okay=False, path_type=Path), default=CONFIG_DEFAULT,
-    envvar="BAYD_CONFIG", show_default=True,
-)  # fmt: skip
+@CONFIG
 @click.option("--url", envvar="BAYD_URL", help="Of the daemon. [default: as configured]")
 @click.option(
     "--udev", is_flag=True, help="Only print udev rules for the serial adapters that are plugged in."
 )
-@click.option("--json", "as_json", is_flag=True)
+@JSON
 def doctor(config: Path, url: str | None, udev: bool, as_json: bool) -> None:
     """Look at configuration, ports, clock, disk, servers and daemon. Exit 1 if anything is bad."""
     from bayd.devices.serial_ports import find_ports

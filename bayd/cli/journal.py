@@ -10,22 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bayd.cli.config import CONFIG_DEFAULT, EX_CONFIG
+from bayd.cli.options import CONFIG, FILE, JSON
 
 if TYPE_CHECKING:
     from bayd.settings.site import Site, State
     from bayd.tools.journal_reader import Line
 
-EX_UNAVAILABLE = 69
 _LOOK_S = 0.5
-_CONFIG = click.option(
-    "--config", type=click.Path(dir_okay=False, path_type=Path), default=CONFIG_DEFAULT,
-    envvar="BAYD_CONFIG", show_default=True,
-)  # fmt: skip
 
 
 @click.command()
-@_CONFIG
+@CONFIG
 @click.option("--follow", "-f", is_flag=True, help="Go on with what happens now.")
 @click.option("--bay", help="Of this bay alone.")
 @click.option("--kind", "kinds", multiple=True, help="Such as SessionStarted; may be given again.")
@@ -64,16 +59,16 @@ def events(
                 time.sleep(_LOOK_S)
     except JournalUnreadableError as error:
         click.echo(str(error), err=True)
-        sys.exit(EX_UNAVAILABLE)
+        sys.exit(os.EX_UNAVAILABLE)
     except KeyboardInterrupt:
         pass  # the way to end --follow
 
 
 @click.command(short_help="What staff and technicians did on one day.")
-@_CONFIG
+@CONFIG
 @click.option("--day", help="As 2026-11-22, in the site's time zone. Default: today.")
 @click.option("--csv", "as_csv", is_flag=True, help="As a table to keep.")
-@click.option("--json", "as_json", is_flag=True)
+@JSON
 def audit(config: Path, day: str | None, as_csv: bool, as_json: bool) -> None:
     """What staff and technicians did on one day: who, why, before, after. Reads the file."""
     from bayd.tools.journal_reader import JournalUnreadableError, reading
@@ -91,7 +86,7 @@ def audit(config: Path, day: str | None, as_csv: bool, as_json: bool) -> None:
             rows = views(journal.audit(*day_bounds_ms(wanted, zone)), zone)
     except JournalUnreadableError as error:
         click.echo(str(error), err=True)
-        sys.exit(EX_UNAVAILABLE)
+        sys.exit(os.EX_UNAVAILABLE)
     if as_csv:
         click.echo(table_of(rows), nl=False)
     elif as_json:
@@ -109,13 +104,11 @@ def audit(config: Path, day: str | None, as_csv: bool, as_json: bool) -> None:
 
 
 @click.command(short_help="Collect what a distant helper needs to see.")
-@_CONFIG
+@CONFIG
 @click.option("--url", envvar="BAYD_URL", help="Of the daemon. [default: as configured]")
-@click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Default: bayd-dump-DATE.tar.gz here."
-)
+@click.option("--out", type=FILE, help="Default: bayd-dump-DATE.tar.gz here.")
 @click.option("--events", "count", type=click.IntRange(0), default=5000, show_default=True)
-@click.option("--json", "as_json", is_flag=True)
+@JSON
 def dump(config: Path, url: str | None, out: Path | None, count: int, as_json: bool) -> None:
     """Write what a helper at the other end of a telephone needs to see: no names, numbers or secrets."""
     import asyncio
@@ -183,7 +176,7 @@ def _places(config: Path) -> "tuple[Site, State]":
     for complaint in complaints:
         click.echo(str(complaint), err=True)
     if not os.access(config, os.R_OK):  # more likely another file was meant than none
-        sys.exit(EX_CONFIG)
+        sys.exit(os.EX_CONFIG)
     if complaints:
         click.echo(f"taken all the same: state.dir = {state.dir}, timezone = {site.timezone}", err=True)
     return site, state

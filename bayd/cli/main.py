@@ -4,6 +4,7 @@ import asyncio
 import atexit
 import gc
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from bayd.cli.copies import backup, migrate, restore
 from bayd.cli.dispenser import dispenser
 from bayd.cli.doctor import doctor
 from bayd.cli.journal import audit, dump, events
+from bayd.cli.options import CONFIG, CONFIG_DEFAULT, DIRECTORY, FILE, JSON
 from bayd.cli.outbox import outbox
 from bayd.cli.qod import qod
 from bayd.cli.reader import reader
@@ -34,13 +36,6 @@ from bayd.cli.status import health, status
 from bayd.cli.upgrade import upgrade
 
 E = TypeVar("E", bound=BaseException)
-
-EX_UNAVAILABLE = 69
-EX_CONFIG = 78
-
-_CONFIG = click.Path(dir_okay=False, path_type=Path)
-_DIRECTORY = click.Path(file_okay=False, path_type=Path)
-_CONFIG_DEFAULT = Path("/etc/bayd/bayd.toml")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -72,7 +67,7 @@ main.add_command(upgrade)
 
 
 @main.command()
-@click.option("--config", type=_CONFIG, default=_CONFIG_DEFAULT, envvar="BAYD_CONFIG", show_default=True)
+@CONFIG
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="[default: log.level]"
 )
@@ -94,7 +89,7 @@ def run(config: Path, log_level: str | None) -> None:
     except* ConfigurationError as wrong:
         for complaint in (each for error in _single(wrong) for each in error.complaints):
             log.error("configuration_wrong", setting=complaint.path, reason=complaint.text)
-        code = EX_CONFIG
+        code = os.EX_CONFIG
     except* (JournalError, OSError) as failed:
         for cause in _single(failed):
             log.error("bayd_failed", reason=str(cause))
@@ -108,7 +103,7 @@ def run(config: Path, log_level: str | None) -> None:
 
 
 @main.command("check-config", short_help="Say all that is wrong with a configuration.")
-@click.argument("file", type=_CONFIG, default=_CONFIG_DEFAULT, envvar="BAYD_CONFIG")
+@click.argument("file", type=FILE, default=CONFIG_DEFAULT, envvar="BAYD_CONFIG")
 @click.option("--json", "as_json", is_flag=True, help="The complaints as a JSON list.")
 @click.option("--for-start", is_flag=True, help="Only what would keep bayd from starting.")
 def check_config(file: Path, as_json: bool, for_start: bool) -> None:
@@ -152,11 +147,11 @@ def check_config(file: Path, as_json: bool, for_start: bool) -> None:
         text = f"no credential {', '.join(missing)}: bays play without QoS until it is there"
         click.echo(f"qod: warning: {text}", err=True)
     if complaints:
-        sys.exit(EX_CONFIG)
+        sys.exit(os.EX_CONFIG)
 
 
 @main.command("version")
-@click.option("--json", "as_json", is_flag=True)
+@JSON
 def show_version(as_json: bool) -> None:
     """Print the version."""
     click.echo(json.dumps({"version": bayd.__version__}) if as_json else bayd.__version__)
@@ -167,7 +162,7 @@ def reference() -> None:
     """Reference services on loopback, for the demo, tests and integrators."""
 
 
-_DB = click.option("--db", type=click.Path(dir_okay=False, path_type=Path), required=True)
+_DB = click.option("--db", type=FILE, required=True)
 _PORT = click.option("--port", type=click.IntRange(0, 65535), required=True)
 _FAULTS = click.option("--faults", is_flag=True, help="Take orders for faults at /_faults.")
 
@@ -190,7 +185,7 @@ def reference_central(db: Path, port: int, faults: bool, minute_s: float, bays: 
 @_PORT
 @_FAULTS
 @click.option("--dialect", type=click.Choice(["tmobile-0.10", "camara-1.1"]), default="tmobile-0.10")
-@click.option("--clients", type=_CONFIG, help="JSON: client id -> secret and public key.")
+@click.option("--clients", type=FILE, help="JSON: client id -> secret and public key.")
 @click.option("--min-duration-s", type=int, default=60)
 def reference_qod(
     db: Path, port: int, faults: bool, dialect: str, clients: Path | None, min_duration_s: int
@@ -214,8 +209,8 @@ def reference_qod(
 @main.command()
 @click.option("--once", is_flag=True, help="Play the script, compare the books, exit.")
 @click.option("--json", "as_json", is_flag=True, help="With --once: the comparison as JSON.")
-@click.option("--keep", type=_DIRECTORY, help="With --once: keep all files of the evening here.")
-@click.option("--books", type=_DIRECTORY, help="With --once: compare an evening that was kept, play none.")
+@click.option("--keep", type=DIRECTORY, help="With --once: keep all files of the evening here.")
+@click.option("--books", type=DIRECTORY, help="With --once: compare an evening that was kept, play none.")
 @click.option("--sabotage", help="With --once: falsify a book first; the comparison must notice.")
 def demo(once: bool, as_json: bool, keep: Path | None, books: Path | None, sabotage: str | None) -> None:
     """A simulated range on which real sessions are played."""
@@ -238,7 +233,7 @@ def demo(once: bool, as_json: bool, keep: Path | None, books: Path | None, sabot
 
 
 @main.group()
-@click.option("--socket", type=_CONFIG, help="Of the simulated range; default: the newest demo's.")
+@click.option("--socket", type=FILE, help="Of the simulated range; default: the newest demo's.")
 @click.pass_context
 def sim(context: click.Context, socket: Path | None) -> None:
     """The simulated range: run one, break things by hand."""
@@ -268,7 +263,7 @@ def _sim_order(name: str, text: str) -> None:
             raise click.UsageError(str(error)) from error
         except OSError as error:
             click.echo(f"no simulated range: {error}; start one with bayd demo", err=True)
-            sys.exit(EX_UNAVAILABLE)
+            sys.exit(os.EX_UNAVAILABLE)
         click.echo(f"{name} {device}: done")
 
 
@@ -284,7 +279,7 @@ for _name, _text in {
 
 
 @main.command("make-safe")
-@click.option("--config", type=_CONFIG, default=_CONFIG_DEFAULT, envvar="BAYD_CONFIG", show_default=True)
+@CONFIG
 def make_safe(config: Path) -> None:
     """Stop every motor. Needs neither secrets nor the journal; for ExecStopPost and emergencies."""
     from bayd.tools.make_safe import make_safe as stop_motors
@@ -318,7 +313,7 @@ def _serve(service: Any) -> None:
         _complain(group)
     else:
         return
-    sys.exit(EX_UNAVAILABLE)
+    sys.exit(os.EX_UNAVAILABLE)
 
 
 async def _until_signalled(service: Any) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 import click
 
 from bayd.cli.daemon import Daemon, Door, daemon_options, in_daemon
+from bayd.cli.options import DOCUMENT
 
 _PATH = "/api/v1/outbox"
-_JSON = click.option("--json", "as_json", is_flag=True, help="The daemon's own document.")
 _REASON = click.option("--reason", required=True, help="Why; it is kept with your name.")
 _SEQ = click.argument("seq", type=click.IntRange(1))
 
@@ -25,7 +25,7 @@ def outbox() -> None:
 @outbox.command("list")
 @click.option("--bay", help="Of this bay alone.")
 @click.option("--parked", "only_parked", is_flag=True, help="What was set aside alone.")
-@_JSON
+@DOCUMENT
 @daemon_options
 def list_items(door: Door, bay: str | None, only_parked: bool, as_json: bool) -> None:
     """First what was set aside and waits for you, then what waits its turn."""
@@ -48,7 +48,7 @@ def list_items(door: Door, bay: str | None, only_parked: bool, as_json: bool) ->
 @outbox.command()
 @_SEQ
 @_REASON
-@_JSON
+@DOCUMENT
 @daemon_options
 def retry(door: Door, seq: int, reason: str, as_json: bool) -> None:
     """Deliver what was set aside, and what was set aside behind it."""
@@ -60,7 +60,7 @@ def retry(door: Door, seq: int, reason: str, as_json: bool) -> None:
 @outbox.command()
 @_SEQ
 @_REASON
-@_JSON
+@DOCUMENT
 @daemon_options
 def drop(door: Door, seq: int, reason: str, as_json: bool) -> None:
     """Never deliver an item: the desk has entered it, or nobody needs it."""

@@ -7,6 +7,7 @@ what became of its sessions.
 
 import asyncio
 import json
+import os
 import sqlite3
 import sys
 from collections.abc import Awaitable, Callable
@@ -16,20 +17,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from bayd.cli.options import CONFIG, JSON
+
 if TYPE_CHECKING:
     from bayd.clients.qod import SessionInfo, SessionService
     from bayd.reconcile.qod_known import KnownSession
     from bayd.settings import Qod, Settings
 
-EX_UNAVAILABLE = 69
-EX_CONFIG = 78
 _DEADLINE_S = 30.0  # somebody sits there and waits
-
-_CONFIG = click.option(
-    "--config", type=click.Path(dir_okay=False, path_type=Path), default=Path("/etc/bayd/bayd.toml"),
-    envvar="BAYD_CONFIG", show_default=True,
-)  # fmt: skip
-_JSON = click.option("--json", "as_json", is_flag=True)
 
 
 @click.group(short_help="QoS sessions at the mobile operator.")
@@ -40,8 +35,8 @@ def qod() -> None:
 @qod.command()
 @click.argument("bay")
 @click.option("--minutes", type=click.IntRange(1, 1440), default=60, show_default=True)
-@_CONFIG
-@_JSON
+@CONFIG
+@JSON
 def create(bay: str, minutes: int, config: Path, as_json: bool) -> None:
     """Ask for a session for the screen of BAY. The daemon does not know it: delete it yourself."""
     from bayd.reconcile.qod_flow import flow_of
@@ -57,8 +52,8 @@ def create(bay: str, minutes: int, config: Path, as_json: bool) -> None:
 
 @qod.command()
 @click.argument("session_id")
-@_CONFIG
-@_JSON
+@CONFIG
+@JSON
 def get(session_id: str, config: Path, as_json: bool) -> None:
     """What the operator says of a session."""
     _, terms = _settings(config)
@@ -67,8 +62,8 @@ def get(session_id: str, config: Path, as_json: bool) -> None:
 
 @qod.command()
 @click.argument("session_id")
-@_CONFIG
-@_JSON
+@CONFIG
+@JSON
 def delete(session_id: str, config: Path, as_json: bool) -> None:
     """End a session. One that is gone already counts as deleted."""
     _, terms = _settings(config)
@@ -79,8 +74,8 @@ def delete(session_id: str, config: Path, as_json: bool) -> None:
 @qod.command()
 @click.argument("session_id")
 @click.option("--minutes", type=click.IntRange(1, 1440), required=True, help="More than it has now.")
-@_CONFIG
-@_JSON
+@CONFIG
+@JSON
 def extend(session_id: str, minutes: int, config: Path, as_json: bool) -> None:
     """Give a session more time, where the operator's dialect can."""
     _, terms = _settings(config)
@@ -89,8 +84,8 @@ def extend(session_id: str, minutes: int, config: Path, as_json: bool) -> None:
 
 
 @qod.command("list")
-@_CONFIG
-@_JSON
+@CONFIG
+@JSON
 def list_known(config: Path, as_json: bool) -> None:
     """Sessions that the journal knows and that may still run."""
     settings, _ = _settings(config)
@@ -109,8 +104,8 @@ def list_known(config: Path, as_json: bool) -> None:
 @qod.command()
 @click.option("--all", "everything", is_flag=True, help="Also sessions of bays that play.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
-@_CONFIG
-@_JSON
+@CONFIG
+@JSON
 def reap(everything: bool, dry_run: bool, config: Path, as_json: bool) -> None:
     """Delete what no bay plays with: sessions that the journal knows and, where the operator can be asked
     for the sessions of a device, those that it does not know. Exit 69 when one could not be deleted, or a
@@ -142,7 +137,7 @@ def reap(everything: bool, dry_run: bool, config: Path, as_json: bool) -> None:
         if not rows and not lost and not unasked:
             click.echo("nothing to delete")
     if failed or unasked:
-        sys.exit(EX_UNAVAILABLE)
+        sys.exit(os.EX_UNAVAILABLE)
 
 
 def _settings(config: Path) -> "tuple[Settings, Qod]":
@@ -151,9 +146,9 @@ def _settings(config: Path) -> "tuple[Settings, Qod]":
     try:
         settings = load(config).settings
     except ConfigurationError as error:
-        _leave(EX_CONFIG, str(error))
+        _leave(os.EX_CONFIG, str(error))
     if settings.qod is None:
-        _leave(EX_CONFIG, f"{config}: there is no table [qod]")
+        _leave(os.EX_CONFIG, f"{config}: there is no table [qod]")
     return settings, settings.qod
 
 
@@ -165,7 +160,7 @@ def _known(settings: "Settings") -> "list[KnownSession]":
     try:
         return read_known(settings.state.dir / JOURNAL, _now_wall_ms())
     except FileNotFoundError as error:
-        _leave(EX_UNAVAILABLE, str(error))
+        _leave(os.EX_UNAVAILABLE, str(error))
     except (JournalError, sqlite3.Error) as error:
         _leave(1, f"the journal cannot be read: {error}")
 
@@ -185,7 +180,7 @@ def _ask(terms: "Qod", call: "Callable[[SessionService], Awaitable[Any]]") -> An
     except InvalidInputError as error:
         _leave(2, str(error))
     except (RetryLaterError, AmbiguousError, CredentialsError) as error:
-        _leave(EX_UNAVAILABLE, str(error))
+        _leave(os.EX_UNAVAILABLE, str(error))
     except QodError as error:
         _leave(1, str(error))
 
@@ -210,7 +205,7 @@ async def _with_client(terms: "Qod", call: "Callable[[SessionService], Awaitable
         )
         return await call(client.session)
     except (QodUnusableError, ConfigurationError) as error:
-        _leave(EX_CONFIG, str(error))
+        _leave(os.EX_CONFIG, str(error))
     finally:
         await transport.aclose()
 

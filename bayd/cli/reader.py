@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bayd.cli.daemon import Door, daemon_options, in_daemon
+from bayd.cli.daemon import Door, daemon_options, door_options, in_daemon
 from bayd.cli.held import find_held
+from bayd.cli.options import DIRECTORY, FILE, JSON, config_option
 from bayd.cli.progress import progress
 from bayd.cli.reader_listening import listen_here, listen_there, reader_path, shown
-from bayd.cli.reader_target import CONFIG_DEFAULT, Target, find_target, identified, run
+from bayd.cli.reader_target import Target, find_target, identified, run
 
 if TYPE_CHECKING:
     from bayd.devices.reader_talk import Identity
 
 _WATCH_S = 10.0
 _IDENTIFY_S = 60.0  # some twenty questions, each behind a round over sixteen ports
-_PATH = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.group()
@@ -34,22 +34,17 @@ def reader() -> None:
 
 
 _READER = click.argument("name", metavar="READER")
-_CONFIG = click.option(
-    "--config", type=_PATH, default=CONFIG_DEFAULT, envvar="BAYD_CONFIG", show_default=True,
-    help="Where READER is looked up when it is a name and not a link.",
-)  # fmt: skip
+_CONFIG = config_option("Where READER is looked up when it is a name and not a link.")
 _DRIVER = click.option("--driver", type=click.Choice(["r2000_a0", "uhfreader288"]), help="Try this one only.")
 _BAUDRATE = click.option("--baudrate", type=click.IntRange(1), help="Try this one only.")
-_JSON = click.option("--json", "as_json", is_flag=True)
 _REGION = click.option("--region", type=click.Choice(["etsi", "fcc", "india"]), help="Whose radio law holds.")
 
 
 @reader.command()
-@_CONFIG
-@_JSON
-@daemon_options
-@click.option("--dev", type=click.Path(file_okay=False, path_type=Path), default=Path("/dev"), hidden=True)
-def scan(config: Path, as_json: bool, door: Door, dev: Path) -> None:  # noqa: ARG001 # for the door
+@door_options
+@JSON
+@click.option("--dev", type=DIRECTORY, default=Path("/dev"), hidden=True)
+def scan(as_json: bool, door: Door, dev: Path) -> None:
     """List the serial ports, and say what reader is at each. Ports that bayd holds are not touched."""
     from bayd.cli.held import in_words as held_in_words
     from bayd.cli.reader_views import in_words
@@ -112,9 +107,9 @@ def scan(config: Path, as_json: bool, door: Door, dev: Path) -> None:  # noqa: A
 @_DRIVER
 @_BAUDRATE
 @_REGION
-@_JSON
+@JSON
 @daemon_options
-@click.option("--report", type=_PATH, help="Write what the drivers' authors need to see; no personal data.")
+@click.option("--report", type=FILE, help="Write what the drivers' authors need to see; no personal data.")
 def identify_command(
     name: str,
     config: Path,
@@ -213,7 +208,7 @@ def watch(
 @click.option("--cable-loss-db", type=float, help="With --set: between reader and antennas; default 0.")
 @click.option("--set", "power_dbm", type=click.IntRange(0, 33), help="Save this power, in dBm.")
 @click.option("--port", "ports", type=click.IntRange(1, 16), multiple=True, help="With --set: only here.")
-@_JSON
+@JSON
 @daemon_options
 def power(
     name: str,

@@ -1,6 +1,7 @@
 """Which reader a command is about, and how the command ends where it cannot be talked to."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -14,10 +15,6 @@ if TYPE_CHECKING:
     from bayd.settings.readers import Region
 
 T = TypeVar("T")
-
-EX_UNAVAILABLE = 69
-EX_CONFIG = 78
-CONFIG_DEFAULT = Path("/etc/bayd/bayd.toml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +54,7 @@ def find_target(
             readers = load(config).settings.readers
         except ConfigurationError as error:
             click.echo(str(error), err=True)
-            sys.exit(EX_CONFIG)
+            sys.exit(os.EX_CONFIG)
         if name not in readers:
             raise click.UsageError(
                 f"there is no reader {name!r} in {config}; it has {', '.join(readers) or 'none'}. A link is "
@@ -84,7 +81,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(work)
     except ReaderTalkError as error:
         click.echo(str(error), err=True)
-        sys.exit(EX_UNAVAILABLE)
+        sys.exit(os.EX_UNAVAILABLE)
 
 
 async def identified(target: Target) -> "Identity":

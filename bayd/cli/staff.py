@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from bayd.cli.daemon import Daemon, Door, daemon_options, in_daemon
+from bayd.cli.options import DOCUMENT
 
 _PATH = "/api/v1/staff"
-_JSON = click.option("--json", "as_json", is_flag=True, help="The daemon's own document.")
 
 
 @click.group()
@@ -19,7 +19,7 @@ def staff() -> None:
 
 
 @staff.command("list")
-@_JSON
+@DOCUMENT
 @daemon_options
 def list_people(door: Door, as_json: bool) -> None:
     """Who may sign in."""
@@ -30,7 +30,7 @@ def list_people(door: Door, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--role", type=click.Choice(["staff", "technician"]), default="staff", show_default=True)
 @click.option("--replace", is_flag=True, help="A new PIN for somebody known, who is locked no more.")
-@_JSON
+@DOCUMENT
 @daemon_options
 def add(door: Door, name: str, role: str, replace: bool, as_json: bool) -> None:
     """Let NAME sign in. The PIN, six digits or more, is asked for; piped in, it is the first line."""
@@ -41,7 +41,7 @@ def add(door: Door, name: str, role: str, replace: bool, as_json: bool) -> None:
 @staff.command()
 @click.argument("name")
 @click.option("--reason", required=True, help="Why; it is kept with your name.")
-@_JSON
+@DOCUMENT
 @daemon_options
 def lock(door: Door, name: str, reason: str, as_json: bool) -> None:
     """Lock NAME out at once, until `bayd staff add NAME --replace` gives a new PIN."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,28 +11,21 @@ from typing import Any, NoReturn
 import click
 
 from bayd.cli.daemon import (
-    EX_UNAVAILABLE,
     DaemonRefusedError,
     DaemonUnreachableError,
     Door,
     connected,
 )
+from bayd.cli.options import CONFIG, DOCUMENT
 
-_CONFIG = click.option(
-    "--config",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("/etc/bayd/bayd.toml"),
-    envvar="BAYD_CONFIG",
-    show_default=True,
-)
 _URL = click.option("--url", envvar="BAYD_URL", help="Over HTTP instead. [default: as configured]")
 _WATCH_EVERY_S = 1.0
 
 
 @click.command(short_help="What the daemon says of its bays.")
-@_CONFIG
+@CONFIG
 @_URL
-@click.option("--json", "as_json", is_flag=True, help="The daemon's own document.")
+@DOCUMENT
 @click.option("--watch", is_flag=True, help="Again every second, until Ctrl-C; --json: a line each.")
 def status(config: Path, url: str | None, as_json: bool, watch: bool) -> None:
     """What the daemon says of its bays; exit 69 when it does not answer."""
@@ -53,9 +47,9 @@ def status(config: Path, url: str | None, as_json: bool, watch: bool) -> None:
 
 
 @click.command(short_help="Whether bays may be used, as an exit code.")
-@_CONFIG
+@CONFIG
 @_URL
-@click.option("--json", "as_json", is_flag=True, help="The daemon's own document.")
+@DOCUMENT
 def health(config: Path, url: str | None, as_json: bool) -> None:
     """Whether bays may be used: exit 0 they may, 1 not now (and why), 69 no answer. For scripts."""
     try:
@@ -118,4 +112,4 @@ async def _watch(door: Door, *, as_json: bool) -> NoReturn:
 
 def _leave(text: str) -> NoReturn:
     click.echo(text, err=True)
-    sys.exit(EX_UNAVAILABLE)
+    sys.exit(os.EX_UNAVAILABLE)

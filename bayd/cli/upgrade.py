@@ -10,12 +10,7 @@ from typing import NoReturn
 
 import click
 
-from bayd.cli.config import CONFIG_DEFAULT
-
-_PATH = click.Path(dir_okay=False, path_type=Path)
-_CONFIG = click.option(
-    "--config", type=_PATH, default=CONFIG_DEFAULT, envvar="BAYD_CONFIG", show_default=True
-)
+from bayd.cli.options import CONFIG, FILE
 
 
 @click.group(hidden=True)
@@ -25,7 +20,7 @@ def upgrade() -> None:
 
 @upgrade.command()
 @click.argument("version")
-@_CONFIG
+@CONFIG
 def keep(version: str, config: Path) -> None:
     """Copy the journal, which VERSION wrote, for the way back; print where it lies."""
     from bayd.journal import JournalError
@@ -38,8 +33,8 @@ def keep(version: str, config: Path) -> None:
 
 
 @upgrade.command()
-@click.argument("copy", type=_PATH)
-@_CONFIG
+@click.argument("copy", type=FILE)
+@CONFIG
 def undo(copy: Path, config: Path) -> None:
     """Put COPY in the journal's place, unless that has not gone on since."""
     from bayd.journal import JournalError

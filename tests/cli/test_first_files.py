@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bayd.cli.config import CONFIG_DEFAULT, take_service_environment
+from bayd.cli.config import take_service_environment
+from bayd.cli.options import CONFIG_DEFAULT
 from bayd.devices.serial_ports import SerialPort
 from bayd.settings import load
 from bayd.tools.effective import effective_credentials

@@ -1,0 +1,25 @@
+"""Options that many commands have. It loads nothing but click: `bayd status` starts at once."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+CONFIG_DEFAULT = Path("/etc/bayd/bayd.toml")
+FILE = click.Path(dir_okay=False, path_type=Path)
+DIRECTORY = click.Path(file_okay=False, path_type=Path)
+JSON = click.option("--json", "as_json", is_flag=True)
+DOCUMENT = click.option("--json", "as_json", is_flag=True, help="The daemon's own document.")
+
+
+def config_option(text: str | None = None) -> Callable[[F], F]:
+    """`--config`, with what the command takes from it: `config: Path`."""
+    return click.option(
+        "--config", type=FILE, default=CONFIG_DEFAULT, envvar="BAYD_CONFIG", show_default=True, help=text
+    )
+
+
+CONFIG = config_option()
