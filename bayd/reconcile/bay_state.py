@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bayd.clients.central import CentralClient
-from bayd.core.desired import Desired
 from bayd.core.instant import Instant
 from bayd.core.model import Balls, Bay, EndedSession, PlaySession
 from bayd.ports import Clock, Log, Randomness
@@ -18,28 +17,16 @@ from bayd.runtime.range import Range
 _REST_S = 1.0  # balls are read several times a second; nobody looks so often
 
 
-class BayStatePoster:
+class BayStatePoster(LatestValues):
     """`run` is a root task."""
 
     def __init__(
         self, client: CentralClient, bays: Range, *, clock: Clock, randomness: Randomness, log: Log
     ) -> None:
+        super().__init__(bays, rest_s=_REST_S, randomness=randomness, log=log)
         self._client = client
-        self._bays = bays
         self._clock = clock
         self._posted: dict[str, int] = {}
-        self._posts = LatestValues(bays.bays, self._post, rest_s=_REST_S, randomness=randomness, log=log)
-
-    @property
-    def missing(self) -> str:
-        return self._posts.missing
-
-    def bay_changed(self, bay: Bay, _wish: Desired) -> None:
-        self._posts.changed(bay.number)
-
-    async def run(self) -> None:
-        await self._bays.ready.wait()
-        await self._posts.run()
 
     async def _post(self, number: str) -> None:
         task = self._bays.bays[number]

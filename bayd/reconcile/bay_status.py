@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from bayd.clients.central import BayStatus, CapabilityMissing, CentralClient
-from bayd.core.desired import Desired
 from bayd.core.events import Event
-from bayd.core.model import Bay, Phase
+from bayd.core.model import Phase
 from bayd.journal import Call, CallState, Journal
 from bayd.ports import Clock, Log, Randomness
 from bayd.reconcile.latest import LatestValues
@@ -35,7 +34,7 @@ STATUS_OF: Mapping[Phase, BayStatus] = {
 _OF_PLAY = (BayStatus.AVAILABLE, BayStatus.ONGOING)
 
 
-class BayStatusPoster:
+class BayStatusPoster(LatestValues):
     """`run` is a root task."""
 
     def __init__(
@@ -48,23 +47,10 @@ class BayStatusPoster:
         randomness: Randomness,
         log: Log,
     ) -> None:
+        super().__init__(bays, rest_s=_REST_S, randomness=randomness, log=log)
         self._client = client
         self._journal = journal
-        self._bays = bays
         self._clock = clock
-        self._log = log
-        self._posts = LatestValues(bays.bays, self._post, rest_s=_REST_S, randomness=randomness, log=log)
-
-    @property
-    def missing(self) -> str:
-        return self._posts.missing
-
-    def bay_changed(self, bay: Bay, _wish: Desired) -> None:
-        self._posts.changed(bay.number)
-
-    async def run(self) -> None:
-        await self._bays.ready.wait()
-        await self._posts.run()
 
     async def _post(self, number: str) -> None:
         wanted = STATUS_OF[self._bays.get(number).phase]

@@ -6,7 +6,7 @@ just so.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from abc import ABC, abstractmethod
 
 from bayd.clients.central import (
     CapabilityMissing,
@@ -15,37 +15,40 @@ from bayd.clients.central import (
     CentralUnauthorised,
     CentralUnavailable,
 )
+from bayd.core.desired import Desired
+from bayd.core.model import Bay
 from bayd.journal import JournalUnavailableError, NotWrittenError
 from bayd.ports import Log, Randomness
+from bayd.runtime.range import Range
 
 _RETRY_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 _UNAUTHORISED_RETRY_S = 60.0
 _MISSING_RETRY_S = 3600.0
 
-# Post what is now to be said of this bay; nothing if it has been said.
-Post = Callable[[str], Awaitable[None]]
 
+class LatestValues(ABC):
+    """`run` is a root task with one child per bay. `rest_s`: between two posts of one bay."""
 
-class LatestValues:
-    """`run` is a task of its owner, with one child per bay. `rest_s`: between two posts of one bay."""
-
-    def __init__(
-        self, bays: Iterable[str], post: Post, *, rest_s: float, randomness: Randomness, log: Log
-    ) -> None:
-        self._post = post
+    def __init__(self, bays: Range, *, rest_s: float, randomness: Randomness, log: Log) -> None:
+        self._bays = bays
         self._rest_s = rest_s
         self._randomness = randomness
         self._log = log
-        self._wakes = {number: asyncio.Event() for number in bays}
+        self._wakes = {number: asyncio.Event() for number in bays.bays}
         self._refused: dict[str, str] = {}
         self.missing = ""  # the operation that the server does not have
 
-    def changed(self, number: str) -> None:
-        wake = self._wakes.get(number)
+    @abstractmethod
+    async def _post(self, number: str) -> None:
+        """Post what is now to be said of this bay; nothing if it has been said."""
+
+    def bay_changed(self, bay: Bay, _wish: Desired) -> None:
+        wake = self._wakes.get(bay.number)
         if wake is not None:
             wake.set()
 
     async def run(self) -> None:
+        await self._bays.ready.wait()
         async with asyncio.TaskGroup() as tasks:
             for number in self._wakes:
                 tasks.create_task(self._keep(number), name=f"latest-{number}")
