@@ -11,10 +11,9 @@ from bayd.core import events as e
 from bayd.core import inputs as i
 from bayd.core.decision import Refusal, Verdict
 from bayd.core.instant import Instant
-from bayd.core.model import Bay, DeviceFact, DeviceState, Payout, PayoutEnd, Phase, PlaySession
+from bayd.core.model import DISPENSER, Bay, DeviceFact, DeviceState, Payout, PayoutEnd, Phase, PlaySession
 from bayd.core.rules import FaultPolicy, Rules, StepPolicy
 
-DISPENSER = "dispenser"
 _TEST_MAX_BALLS = 25  # enough to see a machine work; one step where that is more
 
 

@@ -352,6 +352,11 @@ class PinPad:
     attempt: PinAttempt | None = None  # being checked now
 
 
+# The devices of a bay that it keeps facts about; beside them its screen.
+READER = "reader"
+DISPENSER = "dispenser"
+
+
 @dataclass(frozen=True, slots=True)
 class DeviceFact:
     state: DeviceState = DeviceState.UNKNOWN

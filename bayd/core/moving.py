@@ -14,15 +14,14 @@ from bayd.core import events as e
 from bayd.core import inputs as i
 from bayd.core.decide import decide
 from bayd.core.decision import Decision, Refusal
-from bayd.core.dispensing import DISPENSER, close_unbegun
+from bayd.core.dispensing import close_unbegun
 from bayd.core.evolve import evolve_all
 from bayd.core.extensions import NOT_PLAYING
 from bayd.core.instant import Instant
-from bayd.core.model import Bay, DeviceFact, DeviceState, PayoutEnd, Phase, PlaySession
+from bayd.core.model import DISPENSER, READER, Bay, DeviceFact, DeviceState, PayoutEnd, Phase, PlaySession
 from bayd.core.play import after_end, spoken
 from bayd.core.rules import Rules
 
-_READER = "reader"
 UNKNOWN_TARGET = Refusal(
     "unknown_target", "There is no such bay at this PC: move it at the desk.", field="to"
 )
@@ -138,7 +137,7 @@ def _come(source: Bay, target: Bay, request: i.Move, now: Instant) -> tuple[e.Ev
 
 
 def _settled_in(session: PlaySession, source: Bay, target: Bay, *, own: bool) -> PlaySession:
-    hears = target.devices.get(_READER, DeviceFact()).state is DeviceState.OK
+    hears = target.devices.get(READER, DeviceFact()).state is DeviceState.OK
     return replace(
         session,
         unread=session.unread or not hears,

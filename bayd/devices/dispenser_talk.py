@@ -4,12 +4,15 @@ Only asked, never told: no motor, no setting, no reset. A relay board with a ser
 nothing of itself and cannot be found; nor can a machine on a line with another speed than the usual one.
 """
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from hardware.dispenser import cctalk, modbus
+from hardware.dispenser.bus import Bus, BusTurn
 from hardware.dispenser.cctalk_bus import CctalkBus
-from hardware.dispenser.line import ExchangeError, NoReplyError
+from hardware.dispenser.line import ExchangeError
 from hardware.dispenser.malformed import MalformedReplyError
 from hardware.dispenser.modbus_bus import ModbusBus, ModbusExceptionError
 from hardware.link import LinkError, opener_for
@@ -17,6 +20,8 @@ from hardware.link import LinkError, opener_for
 BAUDRATE = 9_600  # ccTalk, and what PLCs and relay boards come with
 HOPPERS = range(3, 11)  # payouts have the addresses 3 to 10 (ccTalk generic specification, category payout)
 UNITS = range(1, 5)
+
+R = TypeVar("R")  # a request of the bus's protocol
 
 
 class DispenserTalkError(Exception):
@@ -48,35 +53,36 @@ async def _hoppers(link: str, addresses: tuple[int, ...], *, echo: bool) -> tupl
     bus = CctalkBus(opener_for(link, baudrate=BAUDRATE), echo=echo)
     found = []
     for address in addresses:
-        bus.claim(address, bus)
         try:
-            async with bus.turn(address) as turn:
-                try:
-                    await turn.tell(cctalk.SIMPLE_POLL)
-                except NoReplyError:
-                    continue
+            async with _turn_at(bus, address) as turn:
+                await turn.tell(cctalk.SIMPLE_POLL)
                 product = cctalk.parse_text(await turn.ask(cctalk.PRODUCT))
         except (ExchangeError, MalformedReplyError):
-            continue  # noise, or another protocol
-        finally:
-            await bus.release(address, bus)
+            continue  # nobody, noise, or another protocol
         found.append(Found("cctalk", address, product, echo))
     return tuple(found)
+
+
+@asynccontextmanager
+async def _turn_at(bus: Bus[R], device: int) -> AsyncIterator[BusTurn[R]]:
+    bus.claim(device, bus)
+    try:
+        async with bus.turn(device) as turn:
+            yield turn
+    finally:
+        await bus.release(device, bus)
 
 
 async def _units(link: str, units: tuple[int, ...]) -> tuple[Found, ...]:
     bus = ModbusBus(opener_for(link, baudrate=BAUDRATE), baudrate=BAUDRATE)
     found = []
     for unit in units:
-        bus.claim(unit, bus)
         try:
-            async with bus.turn(unit) as turn:
+            async with _turn_at(bus, unit) as turn:
                 await turn.tell(modbus.read_registers(0, 1))
         except ModbusExceptionError:
             pass  # it answers, if only that it has no such register
         except ExchangeError:
             continue
-        finally:
-            await bus.release(unit, bus)
         found.append(Found("modbus", unit, ""))
     return tuple(found)

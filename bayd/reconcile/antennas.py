@@ -21,7 +21,7 @@ from typing import Literal, Protocol, cast
 
 from bayd.core import inputs as i
 from bayd.core.desired import Desired
-from bayd.core.model import Bay, DeviceState
+from bayd.core.model import READER, Bay, DeviceState
 from bayd.core.presence import (
     BallRead,
     ForeignTag,
@@ -52,7 +52,6 @@ from hardware.rfid import (
     TagBatch,
 )
 
-READER = "reader"
 _TICK_S = 0.5  # asyncio's clock stops in suspend: the boot clock is read at least this often
 
 

@@ -7,8 +7,7 @@ between two of them, and it stays until staff clear it at any one. What a bay co
 from collections.abc import Awaitable, Callable
 
 from bayd.core import inputs as i
-from bayd.core.dispensing import DISPENSER
-from bayd.core.model import Bay, DeviceFact, DeviceState
+from bayd.core.model import DISPENSER, Bay, DeviceFact, DeviceState
 from bayd.ports import Log
 from bayd.runtime.bay import Outcome
 from hardware.dispenser import Level

@@ -4,8 +4,8 @@ from dataclasses import replace
 from typing import assert_never
 
 from bayd.core import events as e
-from bayd.core.evolve.parts import READER, in_session
-from bayd.core.model import Bay, DeviceFact, DeviceState, Scheduled, StaffMode, Waiting
+from bayd.core.evolve.parts import in_session
+from bayd.core.model import READER, Bay, DeviceFact, DeviceState, Scheduled, StaffMode, Waiting
 
 _ANY_TIME_MS = 30 * 24 * 3_600_000  # an outage of unknown length: the server's timer proves nothing any more
 

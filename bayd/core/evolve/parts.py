@@ -4,8 +4,6 @@ from dataclasses import replace
 
 from bayd.core.model import Bay, Booking, PlaySession
 
-READER = "reader"
-
 _ENDED_IDS_KEPT = 512  # more sessions than a bay can end within the booking horizon
 
 

@@ -5,8 +5,9 @@ from typing import assert_never
 
 from bayd.core import conflicts
 from bayd.core import events as e
-from bayd.core.evolve.parts import READER, in_session, playing, remember_ended, with_booking
+from bayd.core.evolve.parts import in_session, playing, remember_ended, with_booking
 from bayd.core.model import (
+    READER,
     Bay,
     Credit,
     DeviceFact,
