@@ -29,9 +29,9 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -n 3 -m "not system and not soak and not bench" $(ARGS)
 
 # In the order of the file: what has a life of its own (a machine, a daemon) goes on from test to test. Most of it waits:
-# three at a time also on two cores.
+# four at a time also on two cores.
 test-system: $(STAMP)
-	$(BIN)/python -m pytest -m system -p no:randomly -n 3 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -m system -p no:randomly -n 4 --dist loadfile $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .
