@@ -2,7 +2,8 @@
 
 A conflict is known by its code, its session and `key`: what in the session it is about, such as one
 extension. All three make its name.
-What is about money stays until somebody settles it; of the rest the newest are kept.
+What is about money stays until somebody settles it; of the rest the newest are kept. What nobody can change
+any more does not stand, and is in the journal alone.
 """
 
 from bayd.core import events as e
@@ -23,6 +24,8 @@ OF_MONEY = frozenset(
 )
 # Over as soon as the server shows the move, or the session ends. One of them at a time for a session.
 OF_MOVES = frozenset({"moved_at_server", "move_not_told"})
+# Of a session that is over: nobody can change it any more.
+FOR_THE_RECORD = frozenset({"ended_elsewhere", "game_differs"})
 
 _OTHERS_KEPT = 20
 
@@ -57,6 +60,8 @@ def without_moves(conflicts: tuple[Conflict, ...], session_id: str) -> tuple[Con
 
 
 def remember(conflicts: tuple[Conflict, ...], new: Conflict) -> tuple[Conflict, ...]:
+    if new.code in FOR_THE_RECORD:
+        return conflicts
     others = [c for c in (*conflicts, new) if c.code not in OF_MONEY]
     forgotten = others[:-_OTHERS_KEPT]
     return tuple(c for c in (*conflicts, new) if c not in forgotten)

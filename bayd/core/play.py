@@ -7,7 +7,7 @@ from bayd.core.dispensing import close_unbegun, stop_payout
 from bayd.core.evolve import evolve_all
 from bayd.core.extensions import NOT_PLAYING, is_taken_here
 from bayd.core.instant import Instant
-from bayd.core.model import Bay, Booking, EndReason, Phase, PlaySession, StartedBy
+from bayd.core.model import UNKNOWN_GAME, Bay, Booking, EndReason, Phase, PlaySession, StartedBy
 from bayd.core.modes import is_free_play
 from bayd.core.rules import Rules
 
@@ -231,6 +231,7 @@ def _end(
     closing: tuple[e.Event, ...] = stop_payout(bay) if stop_motor else close_unbegun(bay)
     closed = evolve_all(bay, closing)
     assert closed.session is not None
+    game = session.game
     ended = e.SessionEnded(
         session_id=session.session_id,
         reason=reason,
@@ -242,6 +243,7 @@ def _end(
         balls=closed.session.balls,
         grace_until_ms=at_ms + rules.grace_ms,
         own_extensions=session.own_extensions,
+        game_id=None if game is None or game == UNKNOWN_GAME else game.id,
     )
     return (*closing, ended, *after_end(bay, at_ms, now, rules))
 

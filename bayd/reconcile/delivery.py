@@ -10,12 +10,11 @@
 | a session was moved here | `POST /bay/sessionBayChange`, once |
 | play ended here, or nobody came (where the site wants it) | `POST /session/:id/end`, once |
 
-A start with a PIN that the server verified needs no call. After the end the server's extensions are compared
-with ours: whatever differs is shown to staff.
+A start with a PIN that the server verified needs no call. After the end what the server keeps is compared
+with what was played: see `after_end`.
 """
 
 import asyncio
-from contextlib import suppress
 from functools import partial
 
 from bayd.clients.central import (
@@ -38,9 +37,9 @@ from bayd.core.extensions import is_taken_here
 from bayd.core.model import EndReason, Payment, StartedBy
 from bayd.journal import CallState, Journal, Recorded
 from bayd.ports import Clock, Log
+from bayd.reconcile.after_end import AfterEnd
 from bayd.reconcile.evidence import (
     baseline_of,
-    difference,
     effect_of_end,
     effect_of_extension,
     effect_of_game,
@@ -76,6 +75,7 @@ class Deliveries:
         self._once = OnceCalls(client, journal, settle_s=settle_s, clock=clock)
         self._walk_ins = WalkIns(client, self._once, bays, walk_in, clock, log)
         self._signed = SignedCalls(client, self._once, bays, password, self._extended_min)
+        self._after_end = AfterEnd(client, self._once, bays, self._row, log)
         self._paging = PagingFacts()
         self._moving = asyncio.Lock()  # one move at a time, as they were made
 
@@ -111,7 +111,7 @@ class Deliveries:
                 server_id = self._server_id(record.bay, ended.session_id)
                 if ended.reason in _HERE:
                     await self._end(record, ended.session_id, server_id)
-                await self._compare(record.bay, ended, server_id)
+                await self._after_end.compare(record.bay, ended, server_id)
             case _:
                 pass
 
@@ -258,29 +258,6 @@ class Deliveries:
             lambda _before, row: Finding(effect_of_end(row)),
         )
         await self._once.carry_out(operation)
-
-    async def _compare(self, number: str, ended: e.SessionEnded, server_id: int) -> None:
-        """Nothing is added any more: are the server's extensions those that were delivered?
-
-        Raises as `_row`: a list that does not show the session now may show it later.
-        """
-        if not ended.own_extensions or self._client.idempotency_keys:
-            return
-        extensions = None
-        with suppress(CentralMalformed):
-            extensions = (await self._row(server_id)).extensions
-        if extensions is None:
-            text = "The server does not show the session's extensions: compare them at the desk."
-            fact = i.ServerContradicted("extensions_not_compared", ended.session_id, text)
-            await self._bays.submit(number, fact)
-            return
-        delivered = [
-            extension
-            for extension in ended.own_extensions
-            if (call := await self._once.find(extension.op_id)) is not None and call.state is CallState.DONE
-        ]
-        if text := difference(delivered, extensions):
-            await self._bays.submit(number, i.ServerContradicted("extensions_differ", ended.session_id, text))
 
     # What all need
 

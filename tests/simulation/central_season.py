@@ -181,6 +181,8 @@ class Season:
                     shares |= {"expire": 2, "press_for_more": 2}
                     if bay.session.extension_asked is not None:
                         shares["answer_press"] = 5
+                    # Somebody waits for the bay: comes when it is free, or in the last minutes.
+                    shares |= {"pin": 1} if bay.bookings else {"book": 1}
                     if self._free_bays():
                         shares |= self._moves()
             case Phase.PAUSED:
@@ -200,7 +202,7 @@ class Season:
 
     def _moves(self) -> dict[str, int]:
         if self.world.minimal is None:
-            return {"move": 6, "desk_move": 3}
+            return {"move": 8, "desk_move": 4}
         # A move is none of the eight calls: the minimal server cannot follow.
         return {"move": 3} if self.weather.contrary else {}
 
@@ -298,7 +300,8 @@ class Season:
 
     async def _book(self, bay: Bay) -> None:
         await self._by_desk(self._book_there(bay.number))
-        await self._wait_while(bay, within_s=90)
+        if bay.session is None:
+            await self._wait_while(bay, within_s=90)
 
     async def _book_there(self, number: str) -> None:
         minutes, amount = self._random.randrange(3, 11), self._random.randrange(100, 999)

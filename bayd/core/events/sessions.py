@@ -116,6 +116,7 @@ class SessionEnded:
     balls: Balls
     grace_until_ms: int
     own_extensions: tuple[OwnExtension, ...] = ()
+    game_id: int | None = None  # that was played last; None: none, or one that could not be read
 
 
 @dataclass(frozen=True, slots=True)
