@@ -7,10 +7,12 @@ What cannot be looked up was a try. The same press, sent again meanwhile, waits 
 While the server is away a miss is a try as soon as the PIN was compared with any hash, also where another
 booking's hash is missing and nobody can say that the PIN is wrong. A try is given back only where the PIN was
 compared with nothing, and so could have opened nothing.
+
+Nor is the server asked for a known PIN at a bay from which somebody was moved away, until it knows of that.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import assert_never
 
 from bayd.clients.central import (
@@ -50,17 +52,19 @@ class PinDesk:
         bays: Range,
         *,
         look_again: Callable[[], None],
+        is_vacating: Callable[[str], Awaitable[bool]],
         answer_s: float,
         randomness: Randomness,
         log: Log,
     ) -> None:
-        """`look_again`: what is booked, at once. `answer_s`: so long the server has for all that one press
-        asks of it."""
+        """`look_again`: what is booked, at once. `is_vacating`: for the server somebody plays at this bay who
+        was moved away from it. `answer_s`: so long the server has for all that one press asks of it."""
         self._client = client
         self._news = news
         self._vault = vault
         self._bays = bays
         self._look_again = look_again
+        self._is_vacating = is_vacating
         self._answer_s = answer_s
         self._unsettled = UnsettledPins(bytes.fromhex(randomness.new_id()))
         self._randomness = randomness
@@ -155,6 +159,8 @@ class PinDesk:
         return True
 
     async def _check(self, number: str, pin: Secret, attempt_id: str) -> i.Input:
+        if (waits := await self._find_who_waits(number, pin)) is not None:
+            return i.PinWasRight(attempt_id, waits, StartedBy.PIN_OFFLINE)
         answer_by = asyncio.get_running_loop().time() + self._answer_s
         verdict = await self._client.verify(number, pin)
         match verdict:
@@ -173,6 +179,13 @@ class PinDesk:
         if isinstance(found, i.PinWasRight):
             self._unsettled.settle(self._bays.get(number), pin)
         return found
+
+    async def _find_who_waits(self, number: str, pin: Secret) -> str | None:
+        """A session whose PIN is known here, at a bay that for the server somebody has to leave first: the
+        call for a move names bays, so once the next one plays there it cannot be told. The start is told
+        after it."""
+        found = self._vault.find_session(self._bays.get(number), pin)
+        return found if found is not None and await self._is_vacating(number) else None
 
     async def _accepted(
         self, number: str, pin: Secret, attempt_id: str, server_id: int | None, answer_by: float

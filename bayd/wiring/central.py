@@ -128,6 +128,7 @@ class CentralParts:
             self.vault,
             bays,
             look_again=self.poller.poke,
+            is_vacating=self.outbox.is_vacating,
             answer_s=central.verify_timeout_s,
             randomness=randomness,
             log=log,

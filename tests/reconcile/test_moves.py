@@ -124,6 +124,27 @@ async def test_a_move_is_told_after_the_end_of_who_played_there_before(quick_pat
             assert (await world.row(before["id"]))["releaseTime"] is not None
 
 
+@pytest.mark.parametrize("keys", [True, False])
+async def test_the_next_guest_does_not_overtake_a_move(quick_path: Path, keys: bool) -> None:
+    """For the server the first would play there still, and a call that names bays could move either."""
+    async with central_world(quick_path, idempotency_keys=keys) as world:
+        next_one = await world.book("101")  # earlier, and late
+        session = await play(world)
+        async with world.up():
+            await started(world, session)
+            await world.knows(next_one)
+            world.wire.order("status", "/bay/sessionBayChange", times=3)
+            await world.submit(MOVE)
+            await world.until(lambda: bool(world.wire.sent("POST", "/bay/sessionBayChange")))
+            await world.type_pin(next_one["pin"])
+            assert world.play("101").session_id == str(next_one["id"])
+            await world.delivered()
+            assert await shown_at(world, session) == "102"
+            assert await shown_at(world, next_one) == "101"
+            assert (await world.page(next_one["id"]))["active"]
+            assert (world.conflicts("101"), world.conflicts("102"), await world.parked()) == ([], [], [])
+
+
 @pytest.mark.parametrize("kind", ["lost", "unanswered", "doubled_unanswered"])
 async def test_an_unclear_answer_to_a_move_is_read_back(quick_path: Path, kind: str) -> None:
     async with central_world(quick_path) as world:
