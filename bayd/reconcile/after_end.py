@@ -49,7 +49,7 @@ class AfterEnd:
             await self._compare_extensions(number, ended, row)
         if row is not None and row.bay_number != number:
             text = f"The server keeps the session at bay {row.bay_number}; it ended at bay {number}."
-            await self._record(number, "ended_elsewhere", ended.session_id, text)
+            await self._record(number, i.ServerContradicted("ended_elsewhere", ended.session_id, text))
         if ended.game_id is not None:
             await self._compare_game(number, ended, server_id)
 
@@ -85,8 +85,8 @@ class AfterEnd:
             shown = None if page.game is None else page.game.id
             if page.game_known and shown != ended.game_id:
                 text = f"The server keeps the session with game {shown}; game {ended.game_id} was played."
-                await self._record(number, "game_differs", ended.session_id, text)
+                await self._record(number, i.ServerContradicted("game_differs", ended.session_id, text))
 
-    async def _record(self, number: str, code: str, session_id: str, text: str) -> None:
-        self._log.warning("session_kept_otherwise", bay=number, session=session_id, code=code, reason=text)
-        await self._bays.submit(number, i.ServerContradicted(code, session_id, text))
+    async def _record(self, number: str, fact: i.ServerContradicted) -> None:
+        self._log.warning("session_kept_otherwise", bay=number, session=fact.session_id, reason=fact.text)
+        await self._bays.submit(number, fact)
