@@ -4,45 +4,59 @@ python -m tests.browser.screenshots [NAME …]
 """
 
 import asyncio
+import os
 import sys
 import tempfile
 from pathlib import Path
 from typing import get_args
 
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from bayd.settings import Screens, Staff
 from bayd.settings.screens import Language
+from tests.browser.bay_states import STATES
+from tests.browser.board_states import BOARD_STATES
 from tests.browser.chromium import chromium
-from tests.browser.states import BOARD_STATES, STATES, State, prepare, show
+from tests.browser.states import State, show
 from tests.web.house import House
 
 IMAGES = Path(__file__).parents[2] / "docs/img"
 SIZES = {"wide": (1280, 800), "tall": (800, 1280)}
-SCALE = 0.5  # the pages are laid out at full size; the pictures are to stay small
-_LIGHT = frozenset({"playing", "booked", "board", "day"})  # shown in the light theme, too
+# Laid out at full size; the pictures are to stay small. Of the board, the small print is to be read.
+_SCALE_KIOSK, _SCALE_BOARD = 0.5, 0.75
+_LIGHT = frozenset(
+    {
+        "playing", "booked", "one-minute", "locked", "balls-coming", "machine-broken", "no-connection",
+        "board", "board-full", "board-acts", "day", "handover", "devices",
+    }
+)  # fmt: skip  # shown in the light theme, too
 
 
-async def _shoot(browser: Browser, state: State, screens: Screens, directory: Path) -> None:
+async def _shoot(browser: Browser, state: State, screens: Screens, directory: Path, images: Path) -> None:
     house = House(directory / "journal.db")
     house.screens = screens
     house.staff_settings = Staff(language=screens.language, theme=screens.theme)
-    prepare(house)
+    state.before(house)
     async with house.open():
         context = await browser.new_context(
-            viewport={"width": 1280, "height": 800}, reduced_motion="reduce", device_scale_factor=SCALE
+            viewport={"width": 1280, "height": 800},
+            reduced_motion="reduce",
+            device_scale_factor=_SCALE_KIOSK if state.is_kiosk else _SCALE_BOARD,
+            locale=f"{screens.language}-IN",
         )
         page = await show(house, context, state)
         for word, (width, height) in SIZES.items():
             await page.set_viewport_size({"width": width, "height": height})
             theme = "-light" if screens.theme == "light" else ""
-            path = IMAGES / f"{state.name}-{screens.language}-{word}{theme}.png"
-            await page.screenshot(path=path, animations="disabled")
+            path = images / f"{state.name}-{screens.language}-{word}{theme}.png"
+            await page.screenshot(path=path, animations="disabled", full_page=state.whole)
             sys.stdout.write(f"{path.name} {path.stat().st_size // 1024} kB\n")
+            sys.stdout.flush()
         await context.close()
 
 
-async def shoot(names: set[str]) -> None:
+async def shoot(names: set[str], images: Path) -> None:
+    expect.set_options(timeout=20_000)
     with chromium() as devtools:
         async with async_playwright() as playwright:
             browser = await playwright.chromium.connect_over_cdp(devtools)
@@ -54,12 +68,13 @@ async def shoot(names: set[str]) -> None:
                     looks.append(Screens(language="en", theme="light"))
                 for screens in looks:
                     with tempfile.TemporaryDirectory() as directory:
-                        await _shoot(browser, state, screens, Path(directory))
+                        await _shoot(browser, state, screens, Path(directory), images)
 
 
 def main() -> None:
-    IMAGES.mkdir(parents=True, exist_ok=True)
-    asyncio.run(shoot(set(sys.argv[1:])))
+    images = Path(os.environ.get("BAYD_IMAGES", IMAGES))
+    images.mkdir(parents=True, exist_ok=True)
+    asyncio.run(shoot(set(sys.argv[1:]), images))
 
 
 if __name__ == "__main__":

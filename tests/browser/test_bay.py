@@ -377,7 +377,7 @@ async def test_the_time_runs_out(closed_house: House, context: BrowserContext) -
         await phase(page, "playing")
         await expect(page.get_by_test_id("time-state")).to_contain_text("left")  # a warning, in words
         await phase(page, "grace")
-        await expect(page.get_by_role("heading", name="Time is up")).to_be_visible()
+        await expect(page.get_by_role("heading", name="Your session is over")).to_be_visible()
         await phase(page, "free")
         assert "WarningGiven" in await house.kinds()
 

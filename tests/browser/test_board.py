@@ -144,7 +144,7 @@ async def test_a_booked_bay_says_for_whom_and_walk_ins_are_offered_where_they_ca
     page = await sign_in(house, context)
     await expect(page.locator("#bay-109")).to_contain_text("Test Person, 45 minutes")
     await page.get_by_test_id("open-109").click()
-    await expect(page.get_by_test_id("about")).to_contain_text("1 booking waits: Test Person, 45 minutes")
+    await expect(page.get_by_test_id("about")).to_contain_text("Next: Test Person, 45 minutes")
     await page.keyboard.press("Escape")
     await page.get_by_test_id("open-110").click()
     await page.get_by_test_id("do-walk-in").click()
@@ -201,7 +201,7 @@ async def test_a_call_is_heard_and_grows_urgent(house: House, context: BrowserCo
     await expect(root).to_have_attribute("data-heard", "660 880 ")  # once: again after twenty seconds
     calm = float(await root.get_attribute("data-loudness") or 0)
     await expect(page.get_by_test_id("call-help-109")).to_contain_text(
-        re.compile("^Bay 109 calls for helpfor 0:")
+        re.compile("^Bay 109 calls for helpwaiting for 0:")
     )
     house.clock.go_on(121_000)
     await page.reload()
@@ -327,7 +327,7 @@ async def test_an_end_needs_its_reason_and_stands_in_the_audit(house: House, con
     await page.get_by_test_id("field-reason").fill("lightning")
     await page.get_by_test_id("go").click()
     await expect(page.get_by_test_id("toast")).to_contain_text("End session")
-    await expect(page.get_by_test_id("phase-109")).to_have_text("Time is up")
+    await expect(page.get_by_test_id("phase-109")).to_have_text("Over")
     (row,) = await house.journal.audit(0, 2**62)
     assert (row.note.who, row.note.act, row.note.reason) == ("asha", "End", "lightning")
 

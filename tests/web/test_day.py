@@ -71,21 +71,21 @@ async def _some_acts(house: House) -> None:
 async def test_the_log_of_the_day_has_minutes_amounts_and_states(house: House) -> None:
     await _some_acts(house)
     text = re.sub(r"<[^>]+>", "|", await page(house, "/day"))
-    assert "Gave more time|minutes: 15||amount: INR 600||payment: On account: pay later||time left: " in text
-    assert "||minutes given: 60 → 75||due: INR 0 → INR 600|" in text
-    assert "Paused the session|state: Playing → Paused|" in text
-    assert "Took the bay out of service|state: Free → Out of service|" in text
-    assert "Put the bay back into service|state: Out of service → Free|" in text
+    assert "Gave more time||minutes: 15||amount: ₹600||payment: On account: pay later||time left: " in text
+    assert "||minutes given: 60 → 75||due: ₹0 → ₹600|" in text
+    assert "Paused the session||state: Playing → Paused|" in text
+    assert "Took the bay out of service||state: Free → Out of service|" in text
+    assert "Put the bay back into service||state: Out of service → Free|" in text
 
 
 async def test_what_runs_over_midnight_stands_on_both_days(house: House) -> None:
     await house.press("hold", _REASON, token=STAFF)
     house.clock.go_on(24 * 60 * _MINUTE_MS)
     (still,) = spans(await page(house, "/day"), "109")
-    assert still.startswith("Kept free 00:00 to ")
+    assert still.startswith("Held 00:00 to ")
     await house.press("release", token=STAFF)
     (over,) = spans(await page(house, "/day"), "109")
-    assert over.startswith("Kept free 00:00 to ")
+    assert over.startswith("Held 00:00 to ")
     assert spans(await page(house, "/day?day=2020-01-01"), "109") == []
     assert (await house.ask("GET", "/day?day=yesterday", token=STAFF, described=False)).status == 422
 
@@ -112,7 +112,7 @@ async def test_the_handover_names_all_that_is_open(house: House) -> None:
         "Open calls and requests (2)",
         "Bay 109 calls for help since",
         "Bay 109 asks for 15 more minutes",
-        "Bay 109: INR 600, session 7",
+        "Bay 109: ₹600, session 7",
         "Deliveries set aside (1)",
         "SessionExtended of session 7: it cannot be told",
         "Bay 110: Held, since ",
@@ -145,7 +145,7 @@ async def test_the_first_paint_of_the_board_says_who_waits_and_what_is_owed(hous
     assert text.index('id="bay-110"') < text.index('id="bay-109"')
     assert 'data-testid="call-help-110"' in text
     assert "Bay 110 calls for help" in text
-    assert "Due: INR 600" in text
+    assert "Due: ₹600" in text
     assert "Test Person, 60 minutes" in text  # who is booked, for staff alone
     assert "60 minutes" not in await page(house, "/", TECHNICIAN)
 

@@ -141,7 +141,7 @@ class BoardFrame:
         return text if warning.bay is None else self.words.say("range.at", bay=warning.bay, text=text)
 
     def price(self, amount: int) -> str:
-        return f"{self.currency} {amount}".strip()
+        return self.words.price(amount, self.currency)
 
 
 def elsewhere(caller: Caller) -> web.Response | None:
@@ -281,7 +281,8 @@ class BoardPage:
             el(
                 "td",
                 el("span", said.say(f"phase.{phase}"), class_="phase", data_phase=phase),
-                *(quiet(text) for text in self._state_texts(bay)),
+                el("div", *(quiet(text) for text in self._state_texts(bay)), class_="notes"),
+                class_="state",
             ),
             el("td", el("span", left, class_="left"), quiet(ends)),
             el(
@@ -312,7 +313,9 @@ class BoardPage:
 
     def _state_texts(self, bay: BayDocument) -> list[str]:
         """Why and since when it is so; its mode where that is not the usual one."""
-        said, now_ms, texts = self._frame.words, self._clock.now().wall_ms, []
+        said, now_ms, texts = self._frame.words, self._clock.now().wall_ms, list[str]()
+        if bay.booked > 0:
+            texts.append(said.say("bay.booked", count=bay.booked))
         if bay.kept is not None:
             if bay.kept.since is not None:
                 texts.append(said.say("bay.since", time=self._frame.moment(bay.kept.since, now_ms)))

@@ -179,7 +179,11 @@ class DayPage:
                 el("td", self._frame.time_of_day(act.wall_ms)),
                 el("td", act.bay),
                 el("td", act.note.who),
-                el("td", told.act(act.note), *(quiet(text) for text in told.details(act.note))),
+                el(
+                    "td",
+                    told.act(act.note),
+                    el("div", *(quiet(text) for text in told.details(act.note)), class_="notes"),
+                ),
                 el("td", act.note.reason),
             )
             for act in acts

@@ -97,7 +97,7 @@ class DevicesPage:
             _row(
                 name,
                 number,
-                port.place,
+                said.say("devices.return") if port.place == "return" else port.place,
                 said.say("devices.yes" if port.listening else "devices.no"),
                 f"{port.blind_s:.1f}",
                 "" if port.revisit_s is None else f"{port.revisit_s:.2f}",

@@ -98,8 +98,13 @@ class ScreenPages:
         return page_response(page, files)
 
     def _no_such_bay(self) -> web.Response:
-        body = el("main", el("h1", "There is no such bay here"), class_="message")
-        page = Page("No such bay", [body], data={"theme": self._settings.theme})
+        words = Words("bay", self._settings.language)
+        title = words.say("no_bay.title")
+        body = el(
+            "main", el("h1", title), el("p", words.say("no_bay.text"), class_="quiet"), class_="message"
+        )
+        data = {"theme": self._settings.theme}
+        page = Page(title, [body], words.language, data=data)
         return page_response(page, self._files, HTTPStatus.NOT_FOUND)
 
 

@@ -47,6 +47,7 @@ class ToldActs:
             )
             for name, after in note.after.items()
             if said.has(f"fact.{name}")
+            and (after or note.before.get(name))  # from nothing to nothing is no news
         ]
 
     def _value(self, name: str, value: Fact) -> str:

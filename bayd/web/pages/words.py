@@ -5,6 +5,8 @@ from collections.abc import Mapping
 
 from bayd.web.pages.files import DIRECTORY
 
+_SIGNS = {"INR": "₹", "USD": "$", "EUR": "€", "GBP": "£", "AUD": "A$", "CAD": "CA$", "NZD": "NZ$"}
+
 
 class Words:
     """The texts of one page in one language. A text that is missing is a defect: LookupError."""
@@ -20,6 +22,14 @@ class Words:
         """`text`, the daemon's own words, stands where the catalogue wants it, or alone."""
         key = f"warning.{code}"
         return self.say(key, text=text) if self.has(key) else text
+
+    def price(self, amount: int, currency: str) -> str:
+        """As the scripts write it, by the rules of India: ₹1,20,000."""
+        digits = str(abs(amount))
+        thousands, rest = digits[:-3], digits[-3:]
+        pairs = [thousands[max(0, end - 2) : end] for end in range(len(thousands), 0, -2)]
+        sign = _SIGNS.get(currency, f"{currency}\N{NO-BREAK SPACE}" if currency else "")
+        return f"{'-' if amount < 0 else ''}{sign}{','.join([*reversed(pairs), rest])}"
 
     def say(self, key: str, **values: object) -> str:
         """With `count` there are two texts, as in the scripts."""

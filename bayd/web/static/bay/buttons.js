@@ -3,14 +3,20 @@
 import { h, icon, setText } from "../lib/dom.js";
 
 class Button {
-  constructor({ id, sign, style }) {
+  constructor({ id, style }) {
     this.label = h("span.label");
     this.hint = h("span.hint");
-    this.root = h(`button.${style}`, { type: "button", "data-testid": id, onclick: () => this.press() },
-      sign ? icon(sign) : null, this.label, this.hint);
+    this.root = h("button", { type: "button", class: style, "data-testid": id, onclick: () => this.press() }, this.label, this.hint);
+    this.sign = null;
   }
 
-  draw({ label, hint = "", disabled = false, pressed, press }) {
+  draw({ sign = null, state = "", label, hint = "", disabled = false, pressed, press }) {
+    if (sign !== this.sign) {
+      this.root.querySelector(".icon")?.remove();
+      if (sign !== null) this.root.prepend(icon(sign));
+      this.sign = sign;
+    }
+    this.root.dataset.state = state;
     setText(this.label, label);
     setText(this.hint, hint);
     this.root.disabled = disabled;
@@ -25,7 +31,10 @@ export class Buttons {
     this.buttons = new Map();
   }
 
-  /** Each has `id`, `style`, `sign` for good, the rest as it is now. Tells whether other ones stand there than before. */
+  /**
+   * Each has `id` and `style` (its classes) for good, the rest as it is now; `state` is "busy", "stopped" or nothing.
+   * Tells whether other ones stand there than before.
+   */
   draw(wanted) {
     const { root, buttons } = this;
     let changed = false;

@@ -1,7 +1,7 @@
 // A screen without a bay: it shows a code until staff have entered it, then it is let in.
 
 import { post } from "../lib/calls.js";
-import { h, icon } from "../lib/dom.js";
+import { h, icon, show } from "../lib/dom.js";
 
 const LOOK_EVERY_MS = 2_000;
 const AGAIN_AFTER_MS = 5_000;
@@ -17,7 +17,7 @@ export class PairingScene {
     this.title = h("h1");
     this.how = h("p.pairing-how");
     this.wished = wished;
-    this.root = h("section.pairing", {}, icon("globe"), this.title, this.code, this.how, this.state);
+    this.root = h("section.pairing", {}, icon("screen"), this.title, this.code, this.how, this.state);
     this.timer = null;
     this.over = false;
     this.say();
@@ -30,10 +30,11 @@ export class PairingScene {
   }
 
   say() {
-    this.title.textContent = this.words.say("pairing.title");
+    this.title.textContent = this.wished ? this.words.say("pairing.title_for", { bay: this.wished }) : this.words.say("pairing.title");
     this.how.textContent = this.wished
       ? this.words.say("pairing.how_for", { bay: this.wished })
       : this.words.say("pairing.how");
+    show(this.how, this.code.textContent !== "");
     this.state.textContent = this.words.say(this.code.textContent ? "pairing.waiting" : "pairing.connecting");
   }
 

@@ -62,6 +62,7 @@ class Panel {
 export class BallsPanel extends Panel {
   constructor(screen, close) {
     super(screen, close, "balls.how_many", "dispense");
+    this.root.classList.add("panel-balls");
   }
 
   /** The site's sizes, or usual ones in steps that the machine can pay; what is owed beside them. */
@@ -164,7 +165,7 @@ export class EndPanel extends Panel {
   offered() {
     const { words } = this.screen;
     return [
-      { id: "end-no", style: "choice.main", sign: "check", label: words.say("end.no"), disabled: false, press: () => this.close() },
+      { id: "end-no", style: "choice main", sign: "check", label: words.say("end.no"), disabled: false, press: () => this.close() },
       { id: "end-yes", label: words.say("end.yes"), hint: words.say("end.hint"), body: {} },
     ];
   }

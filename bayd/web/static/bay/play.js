@@ -8,6 +8,7 @@ import { BallsPanel, EndPanel, GamesPanel, PlayersPanel, TimePanel } from "./pan
 
 const BACK_AFTER_MS = 30_000; // a panel that nobody uses any more
 const SETTLE_MS = 500; // longer than a double tap
+const LONG = 18; // letters that stand in a line of a fact
 
 export class PlayScene {
   constructor(screen) {
@@ -83,7 +84,7 @@ export class PlayScene {
     const { session } = this.bay;
     const left = this.clock.left;
     this.wasZero = left === 0;
-    setText(this.label, words.say(session.paused ? "play.paused" : "play.left"));
+    setText(this.label, words.say("play.left"));
     setText(this.ends, session.paused ? words.say(session.guest_pause.may_resume ? "play.paused_own" : "play.paused_text") : words.say("play.ends", { time: this.screen.timeOfDay(session.ends_at) }));
     const minutes = Math.ceil(this.minutesLeft(left) - 1e-6);
     const near = this.nearness(left) !== "far" && !session.paused;
@@ -111,7 +112,7 @@ export class PlayScene {
     }
     rebuild(this.facts, [rows, words.language], () =>
       rows.map(([kind, label, value]) =>
-        h(`div.fact.fact-${kind}`, {}, h("dt", {}, label), h("dd", { "data-testid": `fact-${kind}` }, value))));
+        h(`div.fact.fact-${kind}`, {}, h("dt", {}, label), h("dd", { "data-testid": `fact-${kind}`, "data-long": value.length > LONG }, value))));
   }
 
   playerName() {
@@ -139,18 +140,21 @@ export class PlayScene {
     const { words, fresh } = this.screen;
     const { session, extension, balls, games, booked } = this.bay;
     const tiles = [];
-    const tile = (name, sign, label, hint = "", closed = false) => tiles.push({
-      id: `act-${name}`, style: name === "balls" ? "tile.main" : "tile", sign, label: words.say(label), hint, disabled: closed || !fresh, press: () => this.open(name),
-    });
-    if (balls.machine) tile("balls", "ball", "act.balls", this.ballsHint(), session.paused || this.ballsClosed());
-    tile("time", "plus", "act.time", this.timeHint(), extension.offers.length === 0 || extension.asked !== null);
+    const tile = (name, sign, label, look = {}) => {
+      const { closed = false, main = false, ...rest } = look;
+      tiles.push({
+        id: `act-${name}`, style: main ? "tile main" : "tile", sign, label: words.say(label), disabled: closed || !fresh, press: () => this.open(name), ...rest,
+      });
+    };
+    if (balls.machine) tile("balls", "ball", "act.balls", { main: true, ...this.ballsLook() });
+    tile("time", "plus", "act.time", this.timeLook());
     if (games.length > 0) tile("game", "flag", "act.game");
-    if ((session.players ?? []).length > 1) tile("players", "person", "act.players", this.playerName());
-    if (booked > 0) tile("next", "lock", "act.next", words.say("act.next_hint"));
+    if ((session.players ?? []).length > 1) tile("players", "person", "act.players", { hint: this.playerName() });
+    if (booked > 0) tile("next", "lock", "act.next", { hint: words.say("act.next_hint") });
     const { may_pause: mayPause, may_resume: mayResume, minutes } = session.guest_pause;
-    if (mayPause) tile("pause", "pause", "act.pause", words.say("act.pause_hint", { count: minutes }), this.turning);
-    if (mayResume) tile("go_on", "clock", "act.resume", "", this.turning);
-    else if (session.paused) tile("resume", "lock", "act.resume", words.say("act.resume_hint"));
+    if (mayPause) tile("pause", "pause", "act.pause", { hint: words.say("act.pause_hint", { count: minutes }), closed: this.turning });
+    if (mayResume) tile("go_on", "play", "act.resume", { main: true, closed: this.turning });
+    else if (session.paused) tile("resume", "play", "act.resume", { main: true, hint: words.say("act.resume_hint") });
     tile("end", "stop", "act.end");
     if (this.tiles.draw(tiles)) this.settle();
     setText(this.note, this.noteText());
@@ -163,30 +167,34 @@ export class PlayScene {
     this.settled = setTimeout(() => this.lower.classList.remove("settling"), SETTLE_MS);
   }
 
-  ballsClosed() {
-    const { balls, devices } = this.bay;
-    return devices.dispenser.state === "fault" || balls.queue_place !== null || (balls.left === 0 && balls.balance === 0);
-  }
-
-  ballsHint() {
+  /** What the tile for balls looks like: what is coming, or why none can be had now. */
+  ballsLook() {
     const { words } = this.screen;
-    const { balls, devices } = this.bay;
-    if (devices.dispenser.state === "fault" || devices.dispenser.state === "lost") return words.say("balls.broken");
+    const { balls, devices, session } = this.bay;
+    const { state } = devices.dispenser;
+    if (state === "fault" || state === "lost") {
+      return { sign: "warning", state: "stopped", hint: words.say("balls.broken"), closed: state === "fault" || session.paused };
+    }
     // Until the machine stands: the balls of a tray are all counted while it still tips.
     if (balls.queue_place !== null) {
-      if (balls.queue_place > 0) return words.say("balls.queued", { count: balls.queue_place });
-      return balls.paying > 0 ? words.say("balls.paying", { count: balls.paying }) : words.say("balls.rolling");
+      const { queue_place: place, paying } = balls;
+      const busy = { state: "busy", closed: true };
+      if (place > 0) return { ...busy, sign: "wait", hint: words.say("balls.queued", { count: place }) };
+      return { ...busy, hint: paying > 0 ? words.say("balls.paying", { count: paying }) : words.say("balls.rolling") };
     }
-    if (balls.balance > 0) return words.say("balls.balance", { count: balls.balance });
-    return balls.left === 0 ? words.say("balls.none_left") : "";
+    if (session.paused) return { hint: words.say("balls.paused"), closed: true };
+    if (balls.balance > 0) return { hint: words.say("balls.balance", { count: balls.balance }) };
+    return balls.left === 0 ? { hint: words.say("balls.none_left"), closed: true } : {};
   }
 
-  timeHint() {
+  timeLook() {
     const { words } = this.screen;
     const { extension, booked } = this.bay;
-    if (extension.asked) return words.say("time.asked", { count: extension.asked.minutes });
-    if (extension.offers.length === 0) return words.say(booked > 0 ? "time.booked" : "time.reception");
-    return "";
+    if (extension.asked) {
+      return { sign: "wait", state: "busy", label: words.say("time.asked", { count: extension.asked.minutes }), hint: words.say("time.asked_hint"), closed: true };
+    }
+    if (extension.offers.length === 0) return { hint: words.say(booked > 0 ? "time.booked" : "time.reception"), closed: true };
+    return {};
   }
 
   noteText() {
@@ -234,7 +242,7 @@ export class PlayScene {
         return answer;
       });
       this.pad = pad;
-      const title = screen.words.say(name === "next" ? "act.next" : "act.resume");
+      const title = screen.words.say(name === "next" ? "pin.of_next" : "pin.of_pause");
       this.lower.replaceChildren(h("div.pad-panel", {}, this.panelHead(title), this.pad.top, this.pad.bottom));
       this.pad.update(this.bay.pin, screen.fresh, screen.heardAt);
     } else {

@@ -73,11 +73,18 @@ export class BayScreen {
     setText(this.bayWord, words.say("bay"));
     const other = this.otherLanguage;
     this.language.replaceChildren(icon("globe"), h("span", { lang: other }, words.nameOf(other)));
-    this.stale.replaceChildren(icon("offline"), h("p", {}, h("strong", {}, words.say("stale.title")), " ", words.say("stale.text")));
+    this.drawStale();
     this.help.dataset.key = "";
     this.drawHelp();
     this.scene?.say();
     if (this.bay !== null) this.scene.update(this.bay);
+  }
+
+  drawStale() {
+    const { words } = this;
+    const plays = this.bay?.session != null;
+    rebuild(this.stale, [plays, words.language], () =>
+      [icon("offline"), h("p", {}, h("strong", {}, words.say("stale.title")), " ", words.say(plays ? "stale.text" : "stale.idle"))]);
   }
 
   get otherLanguage() {
@@ -175,6 +182,7 @@ export class BayScreen {
     }
     this.scene.update(this.bay);
     this.drawHelp();
+    this.drawStale();
     this.root.dataset.phase = this.bay.phase;
     this.root.dataset.version = this.bay.version;
   }
@@ -191,12 +199,10 @@ export class BayScreen {
   }
 
   dayAndTime(text) {
-    const options = { weekday: "long", hour: "numeric", minute: "2-digit", timeZone: this.page.timezone };
-    return new Intl.DateTimeFormat(`${this.words.language}-IN-u-nu-latn`, options).format(new Date(text));
+    return this.words.time(text, { weekday: "long", timeZone: this.page.timezone });
   }
 
   timeOfDay(text) {
-    const options = { hour: "numeric", minute: "2-digit", timeZone: this.page.timezone };
-    return new Intl.DateTimeFormat(`${this.words.language}-IN-u-nu-latn`, options).format(new Date(text));
+    return this.words.time(text, { timeZone: this.page.timezone });
   }
 }

@@ -1,6 +1,6 @@
 // Nobody plays: the bay waits for a PIN, shows a result, or is closed.
 
-import { h, icon, setText, show } from "../lib/dom.js";
+import { h, icon, rebuild, setText, show } from "../lib/dom.js";
 import { Pad } from "./pad.js";
 
 /** Free, booked, and the time after a session: words above, the PIN pad in the lower half. */
@@ -11,7 +11,7 @@ export class WelcomeScene {
     this.text = h("p.welcome-text");
     this.result = h("p.result", { "data-testid": "result" });
     this.pad = new Pad(screen.words, (pin) => screen.act("pin", { pin }));
-    this.sign = h("div.sign", {}, icon("flag"));
+    this.sign = h("div.sign");
     this.head = h("div.welcome-head", {}, this.sign, this.title, this.text, this.result, this.pad.top);
     this.root = h("section.welcome", {}, this.head, this.pad.bottom);
   }
@@ -28,14 +28,18 @@ export class WelcomeScene {
     const closed = !over && bay.mode.name === "closed";
     setText(this.title, words.say(over ? "grace.title" : closed ? "closed.title" : waits ? "booked.title" : "free.title"));
     setText(this.text, over ? words.say(waits ? "grace.next" : "grace.text") : this.modeText(bay, waits));
-    setText(this.result, over ? this.resultText(bay.balls) : "");
-    show(this.result, over && this.result.textContent !== "");
+    rebuild(this.sign, closed, () => [icon(closed ? "stop" : "flag")]);
+    this.sign.dataset.tone = closed ? "warn" : "good";
+    const result = over ? this.resultTexts(bay.balls) : [];
+    rebuild(this.result, result, () => result.map((text) => h("span", {}, text)));
+    show(this.result, result.length > 0);
     const open = !closed && (!over || waits);
     if (!open) this.pad.forget();
     show(this.sign, !open);
     show(this.pad.top, open);
     show(this.pad.bottom, open);
     this.pad.update(bay.pin, this.screen.fresh, this.screen.heardAt);
+    this.tick();
   }
 
   modeText({ mode }, waits) {
@@ -47,16 +51,18 @@ export class WelcomeScene {
     return words.say(mode.name === "free_play" ? "free.practice" : "free.text");
   }
 
-  resultText(balls) {
+  resultTexts(balls) {
     const { words } = this.screen;
     const parts = [];
     if (balls.counted > 0) parts.push(words.say("grace.balls", { count: balls.counted }));
     if (balls.balance > 0) parts.push(words.say("grace.balance", { count: balls.balance }));
-    return parts.join(" ");
+    return parts;
   }
 
+  /** A locked pad takes no PIN: nobody is asked for one. */
   tick() {
     this.pad.tick();
+    show(this.text, !this.pad.isLocked || this.pad.bottom.hidden);
   }
 
   say() {
@@ -68,7 +74,7 @@ export class WelcomeScene {
 export class ClosedScene {
   constructor(screen) {
     this.screen = screen;
-    this.sign = h("div.closed-sign");
+    this.sign = h("div.sign", { "data-tone": "warn" });
     this.title = h("h1.welcome-title");
     this.text = h("p.welcome-text");
     this.root = h("section.closed", {}, this.sign, this.title, this.text);
@@ -79,7 +85,7 @@ export class ClosedScene {
   update(bay) {
     const { words } = this.screen;
     const held = bay.phase === "held";
-    this.sign.replaceChildren(icon(held ? "flag" : "stop"));
+    rebuild(this.sign, held, () => [icon(held ? "lock" : "stop")]);
     setText(this.title, words.say(held ? "held.title" : "out.title"));
     setText(this.text, words.say(held ? "held.text" : "out.text"));
   }

@@ -29,7 +29,7 @@ export function stayWhileTouched() {
 /** On the pages beside the board: it has the calls from the events, and answers them. */
 async function showCalls(page) {
   const words = await loadWords(JSON.parse(page.catalogues), page.language);
-  const waits = new Waits(words, page.currency, () => [h("a", { href: "/" }, words.say("calls.answer"))]);
+  const waits = new Waits(words, page.currency, () => [h("a.button", { href: "/" }, words.say("calls.answer"))]);
   document.getElementById("who").prepend(waits.sound);
   for (;;) {
     const answer = await get("/api/v1/range");

@@ -75,7 +75,7 @@ export class Row {
     const player = session === null ? null : session.player ?? words.say("bay.guest");
     return [
       h("th", { scope: "row" }, number),
-      h("td", {}, phase, state.booked > 0 ? small(words.say("bay.booked", { count: state.booked })) : null, ...this.stateTexts().map(small)),
+      h("td.state", {}, phase, h("div.notes", {}, ...this.stateTexts().map(small))),
       h("td", {}, session ? h("span.left", { "data-testid": `left-${number}` }) : null,
         session && !session.paused ? small(words.say("bay.ends", { time: board.timeOfDay(session.ends_at) })) : null),
       h("td", {}, player === null ? null : h("span.name", { title: player }, player), session?.game ? small(session.game.name) : null,
@@ -95,9 +95,9 @@ export class Row {
 
   /** Why and since when it is so; its mode where that is not the usual one. */
   stateTexts() {
-    const { state: { kept, waiting, mode }, board } = this;
+    const { state: { booked, kept, waiting, mode }, board } = this;
     const { words } = board;
-    const texts = [];
+    const texts = booked > 0 ? [words.say("bay.booked", { count: booked })] : [];
     if (kept !== null) texts.push(kept.since && words.say("bay.since", { time: board.moment(kept.since) }), kept.reason);
     if (waiting !== null) texts.push(words.say("bay.ready", { time: board.moment(waiting.since) }));
     const name = words.say(`mode.${mode.name}`);
@@ -117,8 +117,10 @@ export class Row {
   /** What the bay's dialog says of it, above what can be done. */
   about() {
     const { state, board: { words } } = this;
-    const booked = state.booked > 0 ? [[words.say("bay.booked", { count: state.booked }), ...this.nextTexts()].join(": ")] : [];
-    return [[words.say(`phase.${state.phase}`), ...this.stateTexts()].join(", "), ...booked, ...state.warnings.map((one) => words.warning(one))];
+    return [
+      [words.say(`phase.${state.phase}`), ...this.stateTexts()].join(", "), ...this.nextTexts().map((text) => words.say("bay.coming", { guest: text })),
+      ...state.warnings.map((one) => words.warning(one)),
+    ];
   }
 
   devices() {

@@ -69,7 +69,7 @@ class Devices {
       name, this.state(reader), `${reader.model ?? ""} ${reader.firmware}`.trim(), rates[name] === null ? "" : rates[name].toFixed(1),
       reader.rounds, reader.line_errors ?? ""]));
     this.fill("ports", Object.entries(figures.readers).flatMap(([name, reader]) => Object.entries(reader.ports).map(([number, port]) => [
-      name, number, port.place, words.say(port.listening ? "devices.yes" : "devices.no"), port.blind_s.toFixed(1), port.revisit_s === null ? "" : port.revisit_s.toFixed(2)])));
+      name, number, port.place === "return" ? words.say("devices.return") : port.place, words.say(port.listening ? "devices.yes" : "devices.no"), port.blind_s.toFixed(1), port.revisit_s === null ? "" : port.revisit_s.toFixed(2)])));
     this.fill("dispensers", Object.entries(figures.dispensers).map(([name, machine]) => [
       name, this.state(machine), words.say(`level.${machine.level}`), machine.stock ?? "",
       machine.minutes_to_empty === null ? "" : Math.round(machine.minutes_to_empty), machine.queue.join(", ")]));

@@ -61,6 +61,13 @@ export class Words {
     return this.say(this.has(`refusal.${code}`) ? `refusal.${code}` : "refusal.other");
   }
 
+  /** The time of day as it is said: "6:13 pm", "शाम 6:13"; with `options` of Intl, of a day. */
+  time(text, options) {
+    const dayPeriod = this.language === "en" ? undefined : "short"; // "am" and "pm" are English alone
+    const format = new Intl.DateTimeFormat(`${this.language}-IN-u-nu-latn`, { hour: "numeric", minute: "2-digit", hour12: true, dayPeriod, ...options });
+    return format.format(new Date(text));
+  }
+
   /** An amount in the server's unit, which is taken to be the currency's main one. */
   price(amount, currency) {
     if (!currency) return this.numbers.format(amount);
