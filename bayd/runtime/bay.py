@@ -270,8 +270,8 @@ class BayTask:
                 continue
 
     async def _handle(self, request: Request) -> None:
+        now = self._clock.now()  # also of what is recorded much later: it was in effect since
         while True:
-            now = self._clock.now()
             decision = decide(self.bay, request.input, now, self.rules)
             after = evolve_all(self.bay, decision.events)
             answer = None if request.make_answer is None else request.make_answer(after, decision)

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from bayd.core import events as e
 from bayd.journal import Journal
 from bayd.ports import Clock
+from bayd.web.views import rfc3339
 
 _STALL_SHOWN_MS = 2_000
 
@@ -35,15 +36,20 @@ class Warnings:
                 "recorded any more, and soon nothing can be."
             )
             warnings.append({"code": "disk_full", "since": None, "text": text})
-        if (stalled := self.stalled()) is not None:
-            text = f"{stalled[:1].upper()}{stalled[1:]}."
-            warnings.append({"code": "journal_stalled", "since": None, "text": text})
+        if (waited_ms := self._waited_ms()) is not None:
+            since_s = round((self._clock.now().wall_ms - waited_ms) / 1000)
+            text = "The journal waits for the disk: nothing can be recorded."
+            warnings.append({"code": "journal_stalled", "since": rfc3339(since_s * 1000), "text": text})
         return warnings
 
     def stalled(self) -> str | None:
         """Why nothing can be recorded for longer than the moment that every commit takes."""
+        waited_ms = self._waited_ms()
+        return None if waited_ms is None else f"the journal waits for the disk since {waited_ms} ms"
+
+    def _waited_ms(self) -> int | None:
         since_ms = self._journal.stalled_since
         if since_ms is None:
             return None
         waited_ms = self._clock.now().boot_ms - since_ms
-        return None if waited_ms < _STALL_SHOWN_MS else f"the journal waits for the disk since {waited_ms} ms"
+        return None if waited_ms < _STALL_SHOWN_MS else waited_ms

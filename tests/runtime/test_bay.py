@@ -365,3 +365,22 @@ async def test_a_refused_disk_refuses_the_report_too(world: World) -> None:
         with pytest.raises(NotWrittenError):
             await bays.submit("109", i.BallHeard("E280117000000001", 20_000))
         assert await bays.report("109", i.BallHeard("E280117000000001", 20_000)) is not None
+
+
+async def test_what_is_switched_off_on_a_full_disk_counts_from_the_press(world: World) -> None:
+    """The antennas rested since then: the guest's clock stood still, whenever it could be written."""
+    faulty = FaultyDisk()
+    world.connect = faulty.connect
+    async with world.up() as bays:
+        await world.play()
+        faulty.faults.append(Fault("COMMIT", times=1_000))
+        with pytest.raises(OutcomeUnknownError):
+            await bays.submit("109", i.Pause(STAFF, "rain"))
+        pressed_ms = world.clock.now().boot_ms
+        assert not world.wishes.last().antennas_on
+        await asyncio.sleep(120)
+        faulty.faults.clear()
+        await asyncio.sleep(2)
+        session = bays.get("109").session
+        assert session is not None
+        assert session.paused_at_ms == pressed_ms

@@ -63,6 +63,7 @@ from bayd.web.staff import StaffPages
 from bayd.web.staff_accounts import StaffAccounts
 from bayd.web.status import StatusPages
 from bayd.web.views import BayViews
+from bayd.wiring.warnings import Warnings
 from tests.let_out import keep_secret
 from tests.simulation.world import HeldExecutor, SimClock, SimLog, SimRandomness
 from tests.web.promises import Promises
@@ -300,7 +301,7 @@ class House:
         self.site_key: bytes | None = bytes(range(32))
         self.accounts: StaffAccounts
         self.http: aiohttp.ClientSession
-        self.port = 0
+        self.port = 0  # any for the first life, then the same
         self.socket: Path | None = None  # of the local tools
         self.local_socket: LocalSocket
         self._keys = 0
@@ -413,7 +414,7 @@ class House:
                 "central": lambda: self.central,
                 "qod": lambda: self.qod,
             },
-            warnings=lambda: self.range_warnings,
+            warnings=lambda: self.range_warnings + Warnings((), self.journal, self.clock).all(),
             stalled=lambda: self.stalled,
             views=views,
             clock=self.clock,
@@ -519,7 +520,7 @@ class House:
         self.local_socket = LocalSocket(self.socket, self.log)
         return await Listener.open(
             app,
-            [("127.0.0.1", 0)],
+            [("127.0.0.1", self.port)],
             self.log,
             local=self.local_socket.open(),
             limits=self.connection_limits,

@@ -65,7 +65,11 @@ export class PlayScene {
     this.bar.style.transform = `scaleX(${share.toFixed(4)})`;
     this.root.dataset.near = this.nearness(left);
     this.pad?.tick();
-    if (this.wasZero !== (left === 0)) this.drawWords();
+    if (this.wasZero === (left === 0)) return;
+    this.wasZero = left === 0;
+    this.drawWords();
+    if (left === 0 && this.panel !== null) this.showActions();
+    else this.drawActions();
   }
 
   /** Booked minutes that are left: in demonstrations they pass faster. */
@@ -83,7 +87,6 @@ export class PlayScene {
     const { words } = this.screen;
     const { session } = this.bay;
     const left = this.clock.left;
-    this.wasZero = left === 0;
     setText(this.label, words.say("play.left"));
     setText(this.ends, session.paused ? words.say(session.guest_pause.may_resume ? "play.paused_own" : "play.paused_text") : words.say("play.ends", { time: this.screen.timeOfDay(session.ends_at) }));
     const minutes = Math.ceil(this.minutesLeft(left) - 1e-6);
@@ -140,10 +143,11 @@ export class PlayScene {
     const { words, fresh } = this.screen;
     const { session, extension, balls, games, booked } = this.bay;
     const tiles = [];
+    const over = !session.paused && this.clock.left === 0; // a disk that is full can hold up what follows
     const tile = (name, sign, label, look = {}) => {
       const { closed = false, main = false, ...rest } = look;
       tiles.push({
-        id: `act-${name}`, style: main ? "tile main" : "tile", sign, label: words.say(label), disabled: closed || !fresh, press: () => this.open(name), ...rest,
+        id: `act-${name}`, style: main ? "tile main" : "tile", sign, label: words.say(label), disabled: closed || over || !fresh, press: () => this.open(name), ...rest,
       });
     };
     if (balls.machine) tile("balls", "ball", "act.balls", { main: true, ...this.ballsLook() });
