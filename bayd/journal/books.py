@@ -343,8 +343,9 @@ class Writer(Reader[E]):
             (session.id, session.digest, session.role, session.name, session.bay, session.since_wall_ms),
         )
 
-    def remove_web_session(self, session_id: str) -> None:
-        self._conn.execute("DELETE FROM web_sessions WHERE id = ?", (session_id,))
+    def remove_web_session(self, session_id: str) -> bool:
+        """Whether it was there."""
+        return self._conn.execute("DELETE FROM web_sessions WHERE id = ?", (session_id,)).rowcount > 0
 
     def store_staff(self, person: StoredStaff) -> None:
         """In place of what was known of that name."""

@@ -1,13 +1,12 @@
 """What people did beside the bays' own acts, which have their rows in the commit of what they changed."""
 
 from collections.abc import Awaitable, Callable
-from http import HTTPStatus
 
 from bayd.core import events as e
 from bayd.core.audit import AuditNote
 from bayd.journal import Journal, JournalError
 from bayd.ports import Clock, Randomness
-from bayd.web.problems import Problem, ProblemError
+from bayd.web.problems import not_recorded
 
 Record = Callable[[AuditNote, str], Awaitable[None]]
 
@@ -24,5 +23,4 @@ class AuditBook:
         try:
             await self._journal.transact(lambda writer: writer.note(act_id, at, row, bay))
         except JournalError:
-            text = "The disk refuses or hangs: try again."
-            raise ProblemError(Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not_recorded", text)) from None
+            raise not_recorded() from None

@@ -19,7 +19,7 @@ from aiohttp import web
 from bayd.core import events as e
 from bayd.core.audit import AuditNote
 from bayd.core.inputs import Actor, Role
-from bayd.journal import Journal, StoredWebSession, Writer
+from bayd.journal import Journal, JournalError, StoredWebSession, Writer
 from bayd.ports import Clock, Randomness
 
 COOKIE = "bayd_session"
@@ -51,6 +51,7 @@ class WebSessions:
         self._by_digest: dict[bytes, WebSession] = {}
         self._touched_boot_ms: dict[str, int] = {}  # by id, of those that may be over by themselves
         self._ended: list[Ended] = []
+        self._unrecorded: list[Callable[[Writer[e.Event]], None]] = []  # ends that the disk did not take
 
     async def load(self) -> None:
         """Raises JournalUnavailableError."""
@@ -94,6 +95,16 @@ class WebSessions:
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
             self.end_idle()
+            await self.record_ends()
+
+    async def record_ends(self) -> None:
+        """Of those who are out already, and would come back with a restart."""
+        while self._unrecorded:
+            try:
+                await self._journal.transact(self._unrecorded[0])
+            except JournalError:
+                return
+            del self._unrecorded[0]
 
     def end_idle(self) -> None:
         for session in list(self._by_digest.values()):
@@ -139,18 +150,26 @@ class WebSessions:
         return session, token
 
     async def end(self, session: WebSession, note: AuditNote | None = None) -> None:
-        """At once for whoever asks next, and durably, with the row that tells of it. Raises JournalError."""
+        """At once for whoever asks next, and durably, with the row that tells of it.
+
+        Raises JournalError; what lasts over restarts is tried again until the disk takes it.
+        """
         self._forget(session)
         if session.idle_ms is not None and note is None:
             return  # it lives in memory alone
         act_id, at = self._randomness.new_id(), self._clock.now()
 
         def write(writer: Writer[e.Event]) -> None:
-            writer.remove_web_session(session.id)
-            if note is not None:
+            first = writer.remove_web_session(session.id) or session.idle_ms is not None
+            if note is not None and first:
                 writer.note(act_id, at, note, session.bay or "")
 
-        await self._journal.transact(write)
+        try:
+            await self._journal.transact(write)
+        except JournalError:
+            if session.idle_ms is None:
+                self._unrecorded.append(write)
+            raise
 
     async def end_of_person(self, name: str) -> None:
         """All sessions of a person, at once. Raises JournalError."""

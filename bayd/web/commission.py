@@ -13,6 +13,7 @@ from bayd.core.audit import AuditNote, Fact
 from bayd.core.inputs import Role
 from bayd.ports import Clock, Log
 from bayd.web.access import Caller
+from bayd.web.answers import answer
 from bayd.web.audit_book import Record
 from bayd.web.bodies import read_body
 from bayd.web.problems import Problem, ProblemError
@@ -126,7 +127,7 @@ class CommissionPages:
 
     async def show(self, request: web.Request, _caller: Caller) -> web.StreamResponse:
         reports = await asyncio.to_thread(self._book.find_all, self._bay(request))
-        return _answer(CommissionReports.model_validate({"reports": reports}))
+        return answer(CommissionReports.model_validate({"reports": reports}))
 
     async def sign(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         bay, identity = self._bay(request), request.match_info["report"]
@@ -137,7 +138,7 @@ class CommissionPages:
         before = await asyncio.to_thread(self._book.find_all, bay)
         for kept in before:
             if kept["id"] == identity:
-                return _answer(CommissionDocument.model_validate(kept))
+                return answer(CommissionDocument.model_validate(kept))
         steps = [step.model_dump() for step in body.steps]
         outcomes = {step.outcome for step in body.steps}
         report = CommissionDocument(
@@ -160,7 +161,7 @@ class CommissionPages:
             text = f"The report cannot be written: {error.strerror}."
             raise ProblemError(Problem(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", text)) from None
         self._log.info("bay_commissioned", bay=bay, passed=report.passed, file=file)
-        return _answer(report)
+        return answer(report)
 
     def _bay(self, request: web.Request) -> str:
         """Raises ProblemError."""
@@ -168,11 +169,3 @@ class CommissionPages:
         if number not in self._bays():
             raise ProblemError(Problem(HTTPStatus.NOT_FOUND, "unknown_bay", "There is no such bay here."))
         return number
-
-
-def _answer(document: BaseModel) -> web.Response:
-    return web.Response(
-        text=document.model_dump_json(),
-        content_type="application/json",
-        headers={"Cache-Control": "no-store"},
-    )

@@ -10,6 +10,7 @@ from aiohttp import web
 from bayd.core.inputs import Role
 from bayd.ports import Clock
 from bayd.web.access import Caller
+from bayd.web.answers import answer
 from bayd.web.device_documents import CommitsView, FiguresDocument
 from bayd.web.documents import CentralSection, DevicesSection
 from bayd.web.routes import Answer, Route
@@ -42,11 +43,7 @@ class FiguresPage:
         ]
 
     async def show(self, _request: web.Request, _caller: Caller) -> web.StreamResponse:
-        return web.Response(
-            text=self.document().model_dump_json(),
-            content_type="application/json",
-            headers={"Cache-Control": "no-store"},
-        )
+        return answer(self.document())
 
     def document(self) -> FiguresDocument:
         devices = DevicesSection.model_validate(self._devices())

@@ -10,8 +10,7 @@ import errno
 import logging
 import os
 import socket
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -25,8 +24,6 @@ from bayd.web.connections import ConnectionLimits, Connections
 
 _STOP_WITHIN_S = 3.0
 _KEEP_ALIVE_S = 30.0  # also what a request may take until its head is complete
-_SLOW_LINES = 5  # in the log, …
-_SLOW_LINES_S = 60.0  # … in so much time: whoever drips into many connections does not fill the disk
 _LINGER_S = 1.0  # for the rest of a body that was refused, so that its sender can read why
 _RETRY_S = 5.0  # an address that was not there
 # None: asyncio has passed over every address of a name. EAFNOSUPPORT: IPv6 is off.
@@ -34,7 +31,7 @@ _ABSENT = frozenset({errno.EADDRNOTAVAIL, errno.ENETDOWN, errno.ENETUNREACH, err
 
 
 class Listener:
-    """Serves an application. `open` it (or `bind` it and `serve`), `run` it, `aclose` it."""
+    """Serves an application. `open` it, `run` it, `aclose` it."""
 
     def __init__(
         self, runner: web.AppRunner, wire: logging.Logger, limits: ConnectionLimits, log: Log
@@ -48,7 +45,7 @@ class Listener:
             logger=wire,
             keepalive_timeout=_KEEP_ALIVE_S,
             lingering_time=_LINGER_S,
-            slow=_SlowHeads(log).seen,
+            log=log,
             connections=Connections(limits, log),
         )
         self._servers: list[asyncio.Server] = []
@@ -64,27 +61,9 @@ class Listener:
         *,
         local: socket.socket | None = None,
         limits: ConnectionLimits | None = None,
+        serves: bool = True,
     ) -> "Listener":
-        """As `bind`, and serves at once."""
-        listener = await cls.bind(app, addresses, log, local=local, limits=limits)
-        try:
-            await listener.serve()
-        except OSError:
-            await listener.aclose()
-            raise
-        return listener
-
-    @classmethod
-    async def bind(
-        cls,
-        app: web.Application,
-        addresses: Iterable[tuple[str, int]],
-        log: Log,
-        *,
-        local: socket.socket | None = None,
-        limits: ConnectionLimits | None = None,
-    ) -> "Listener":
-        """Has the addresses, and answers nobody yet.
+        """`serves` False: has the addresses, and answers nobody before `serve`.
 
         `local` listens already, and is closed with the rest, also on failure. Raises OSError for an address
         that is there and cannot be had.
@@ -101,6 +80,8 @@ class Listener:
                     log.warning("listen_address_absent", address=_text(address), reason=why)
             if local is not None:
                 await listener._listen_on(local)
+            if serves:
+                await listener.serve()
         except OSError:
             if local is not None:
                 local.close()
@@ -202,14 +183,11 @@ class _Connection(RequestHandler):
     it closes a connection whose request does not come to an end of its head without a word.
     """
 
-    __slots__ = ("_connections", "_head_begun", "_lost", "_owner", "_slow")
+    __slots__ = ("_connections", "_head_begun", "_log", "_lost", "_owner")
 
-    def __init__(
-        self, manager: web.Server, *, slow: Callable[[str], None], connections: Connections, **settings: Any
-    ) -> None:
-        """`slow` is told the address of whoever's head was given up."""
+    def __init__(self, manager: web.Server, *, log: Log, connections: Connections, **settings: Any) -> None:
         super().__init__(manager, **settings)
-        self._slow = slow
+        self._log = log
         self._connections = connections
         self._owner: str | None = None
         self._head_begun = False
@@ -242,7 +220,9 @@ class _Connection(RequestHandler):
 
     def force_close(self) -> None:
         if self._head_begun and not self._lost and not self._force_close:
-            self._slow(str(self.peername[0]) if self.peername else "local")
+            # Slow loris: its lines are few, whatever comes (`bayd.runtime.repeats`).
+            address = str(self.peername[0]) if self.peername else "local"
+            self._log.warning("request_head_too_slow", address=address, limit_s=_KEEP_ALIVE_S)
         super().force_close()
 
     def handle_error(
@@ -255,28 +235,6 @@ class _Connection(RequestHandler):
         response = super().handle_error(request, status, exc, f"{status} {HTTPStatus(status).phrase}\n")
         response.headers["Server"] = "bayd"
         return response
-
-
-class _SlowHeads:
-    """Heads of requests that did not come in time (slow loris), in the log: few lines, whatever comes."""
-
-    def __init__(self, log: Log) -> None:
-        self._log = log
-        self._said_at_s: deque[float] = deque()
-        self._unsaid = 0
-
-    def seen(self, address: str) -> None:
-        now_s = asyncio.get_running_loop().time()
-        while self._said_at_s and now_s - self._said_at_s[0] >= _SLOW_LINES_S:
-            self._said_at_s.popleft()
-        if len(self._said_at_s) >= _SLOW_LINES:
-            self._unsaid += 1
-            return
-        self._said_at_s.append(now_s)
-        self._log.warning(
-            "request_head_too_slow", address=address, limit_s=_KEEP_ALIVE_S, not_logged_before=self._unsaid
-        )
-        self._unsaid = 0
 
 
 class _WireLog(logging.Handler):

@@ -13,6 +13,7 @@ from aiohttp import web
 from bayd.core.inputs import Role
 from bayd.journal import JournalUnavailableError
 from bayd.web.access import Caller
+from bayd.web.answers import answer
 from bayd.web.documents import OutboxDocument, OutboxItemView
 from bayd.web.problems import Problem, ProblemError
 from bayd.web.routes import Answer, Route
@@ -105,8 +106,4 @@ class OutboxPage:
                 for item in items
             ]
         )
-        return web.Response(
-            text=document.model_dump_json(),
-            content_type="application/json",
-            headers={"Cache-Control": "no-store"},
-        )
+        return answer(document)

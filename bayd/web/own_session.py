@@ -10,10 +10,11 @@ from bayd.core.inputs import Role
 from bayd.journal import JournalError
 from bayd.web.access import Caller
 from bayd.web.acts import NoBody
+from bayd.web.answers import answer
 from bayd.web.bodies import read_body
 from bayd.web.browsers import COOKIE, WebSessions
 from bayd.web.documents import SessionDocument
-from bayd.web.problems import Problem, ProblemError
+from bayd.web.problems import Problem, ProblemError, not_recorded
 from bayd.web.routes import Answer, Route
 
 _KNOWN = frozenset({Role.SCREEN, Role.STAFF, Role.TECHNICIAN})
@@ -61,11 +62,7 @@ class OwnSession:
 
     async def show(self, _request: web.Request, caller: Caller) -> web.StreamResponse:
         document = SessionDocument(role=_NAMES[caller.known.role], name=caller.known.name, bay=caller.bay)
-        return web.Response(
-            text=document.model_dump_json(),
-            content_type="application/json",
-            headers={"Cache-Control": "no-store"},
-        )
+        return answer(document)
 
     async def end(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         await read_body(request, NoBody)
@@ -77,8 +74,7 @@ class OwnSession:
             row = AuditNote(session.actor.name, session.actor.role.value, "StaffSignedOut", {}, "", {}, {})
             await self._sessions.end(session, row)
         except JournalError:
-            text = "The disk refuses or hangs: try again."
-            raise ProblemError(Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not_recorded", text)) from None
+            raise not_recorded() from None
         response = web.Response(status=HTTPStatus.NO_CONTENT)
         response.del_cookie(COOKIE, path="/")
         return response

@@ -25,11 +25,12 @@ from bayd.journal import JournalError
 from bayd.ports import Clock, Log, Randomness
 from bayd.web.access import Caller
 from bayd.web.acts import Body, NoBody, OptionalReason, Reason
+from bayd.web.answers import answer
 from bayd.web.bodies import read_body
 from bayd.web.browsers import WebSession, WebSessions, let_in, set_cookie
 from bayd.web.documents import PairingCodeDocument, PairingDocument, ScreensDocument, ScreenView
 from bayd.web.limits import Buckets, RateLimits, client_address
-from bayd.web.problems import Problem, ProblemError
+from bayd.web.problems import Problem, ProblemError, not_recorded
 from bayd.web.routes import Answer, Route
 from bayd.web.views import rfc3339
 
@@ -170,7 +171,7 @@ class Pairing:
         ]
 
     async def show(self, _request: web.Request, _caller: Caller) -> web.StreamResponse:
-        return _answer(self._document().model_dump_json())
+        return answer(self._document())
 
     async def give_code(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         await read_body(request, NoBody)
@@ -194,7 +195,7 @@ class Pairing:
         )
         self._waiting[waiting.secret] = waiting
         self._log.info("screen_code_given", address=caller.address)
-        response = _answer(PairingCodeDocument(code=waiting.code, expires_s=CODE_LIFE_S).model_dump_json())
+        response = answer(PairingCodeDocument(code=waiting.code, expires_s=CODE_LIFE_S))
         set_cookie(request, response, PAIRING_COOKIE, waiting.secret, CODE_LIFE_S)
         return response
 
@@ -214,7 +215,7 @@ class Pairing:
         async with self._one_at_a_time:
             self._enter(waiting, body, caller.known)
         state: Literal["waiting", "bound"] = "waiting" if waiting.session is None else "bound"
-        return _answer(PairingDocument(state=state, bay=waiting.bay).model_dump_json())
+        return answer(PairingDocument(state=state, bay=waiting.bay))
 
     def _enter(self, waiting: _Waiting, body: PairBody, by: Actor) -> None:
         """Raises ProblemError."""
@@ -244,12 +245,12 @@ class Pairing:
                 text = "No code of this browser is known: ask for one."
                 raise ProblemError(Problem(HTTPStatus.CONFLICT, "no_code", text))
             if waiting.bay is None:
-                return _answer(PairingDocument(state="waiting", bay=None).model_dump_json())
+                return answer(PairingDocument(state="waiting", bay=None))
             try:
                 token = await self._let_in(waiting, waiting.bay)
             except JournalError:
-                raise _unrecorded() from None
-        response = _answer(PairingDocument(state="bound", bay=waiting.bay).model_dump_json())
+                raise not_recorded() from None
+        response = answer(PairingDocument(state="bound", bay=waiting.bay))
         let_in(request, response, token)
         return response
 
@@ -265,9 +266,14 @@ class Pairing:
                 session, _note(caller.known, "ScreenUnbound", body.reason, session.id, None)
             )
         except JournalError:
-            raise _unrecorded() from None
+            text = (
+                "The screen is out. The disk refuses or hangs: until it has recorded that, which is tried on,"
+                " a restart of bayd would let the screen in again."
+            )
+            problem = Problem(HTTPStatus.SERVICE_UNAVAILABLE, "unbound_not_recorded", text)
+            raise ProblemError(problem) from None
         self._log.info("screen_unbound", bay=session.bay)
-        return _answer(self._document().model_dump_json())
+        return answer(self._document())
 
     async def _let_in(self, waiting: _Waiting, bay: str) -> str:
         """The token of a new session. An earlier one of this browser, whose cookie got lost, ends with it."""
@@ -324,12 +330,3 @@ class Pairing:
 
 def _note(by: Actor, act: str, reason: str, before: str | None, after: str | None) -> AuditNote:
     return AuditNote(by.name, by.role.value, act, {}, reason, {"screen": before}, {"screen": after})
-
-
-def _unrecorded() -> ProblemError:
-    text = "The disk refuses or hangs: try again."
-    return ProblemError(Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not_recorded", text))
-
-
-def _answer(body: str) -> web.Response:
-    return web.Response(text=body, content_type="application/json", headers={"Cache-Control": "no-store"})

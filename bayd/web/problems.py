@@ -53,6 +53,11 @@ class ProblemError(Exception):
         self.closes = closes  # the rest of the request is not worth reading
 
 
+def not_recorded() -> ProblemError:
+    text = "The disk refuses or hangs: try again."
+    return ProblemError(Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not_recorded", text))
+
+
 def problem_of(refusal: Refusal) -> Problem:
     status = _STATUS.get(refusal.code)
     if status is None:

@@ -15,6 +15,7 @@ from bayd.core.audit import AuditNote, Fact
 from bayd.core.inputs import Role
 from bayd.ports import Log
 from bayd.web.access import Caller
+from bayd.web.answers import answer
 from bayd.web.audit_book import Record
 from bayd.web.bodies import read_body
 from bayd.web.device_documents import HeldDevicesDocument, PowerDocument, ReaderIdentityDocument
@@ -185,21 +186,21 @@ class ReaderPages:
 
     async def devices(self, _request: web.Request, _caller: Caller) -> web.StreamResponse:
         devices = [*self._tools.held(), *self._held()]
-        return _answer(HeldDevicesDocument.model_validate({"devices": devices}))
+        return answer(HeldDevicesDocument.model_validate({"devices": devices}))
 
     async def identify(self, request: web.Request, _caller: Caller) -> web.StreamResponse:
         try:
             found = await self._tools.identify(request.match_info["reader"])
         except ToolRefusedError as error:
             raise ProblemError(error.problem) from None
-        return _answer(ReaderIdentityDocument.model_validate(found))
+        return answer(ReaderIdentityDocument.model_validate(found))
 
     async def power(self, request: web.Request, _caller: Caller) -> web.StreamResponse:
         try:
             dbm = await self._tools.powers(request.match_info["reader"])
         except ToolRefusedError as error:
             raise ProblemError(error.problem) from None
-        return _answer(PowerDocument(before_dbm=dbm, power_dbm=dbm, refused=[]))
+        return answer(PowerDocument(before_dbm=dbm, power_dbm=dbm, refused=[]))
 
     async def set_power(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         body = await read_body(request, PowerBody)
@@ -212,7 +213,7 @@ class ReaderPages:
             before, after, refused = await self._tools.set_power(reader, body.power_dbm, body.ports)
         except ToolRefusedError as error:
             raise ProblemError(error.problem) from None
-        return _answer(PowerDocument(before_dbm=before, power_dbm=after, refused=refused))
+        return answer(PowerDocument(before_dbm=before, power_dbm=after, refused=refused))
 
     async def watch(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         ports = _ports_of(request)
@@ -280,11 +281,3 @@ def _ports_of(request: web.Request) -> frozenset[int]:
         text = "Numbers of antenna ports with commas between them."
         raise ProblemError(Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", text, "ports"))
     return frozenset(int(port) for port in given[0].split(","))
-
-
-def _answer(document: BaseModel) -> web.Response:
-    return web.Response(
-        text=document.model_dump_json(),
-        content_type="application/json",
-        headers={"Cache-Control": "no-store"},
-    )

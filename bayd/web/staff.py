@@ -11,12 +11,13 @@ from bayd.journal import JournalError
 from bayd.ports import Clock, Log
 from bayd.web.access import Caller
 from bayd.web.acts import Body, NoBody, Reason
+from bayd.web.answers import answer
 from bayd.web.bodies import read_body
 from bayd.web.browsers import WebSessions, let_in
 from bayd.web.documents import SessionDocument, StaffDocument, StaffView
 from bayd.web.limits import Buckets, RateLimits
 from bayd.web.local_socket import peer_of
-from bayd.web.problems import Problem, ProblemError
+from bayd.web.problems import Problem, ProblemError, not_recorded
 from bayd.web.routes import Answer, Route
 from bayd.web.staff_accounts import NAME_PATTERN, PIN_PATTERN, Refused, StaffAccounts, TrivialPinError
 from bayd.web.views import rfc3339
@@ -136,7 +137,7 @@ class StaffPages:
         try:
             found = await self._accounts.sign_in(body.name, body.pin, caller.address)
         except JournalError:
-            raise _unrecorded() from None
+            raise not_recorded() from None
         if isinstance(found, Refused):
             self._log.warning("staff_not_signed_in", reason=found.why, address=caller.address)
             raise ProblemError(_problem(found))
@@ -144,7 +145,7 @@ class StaffPages:
         _session, token = self._sessions.begin_until_idle(found, self._idle_ms)
         self._log.info("staff_signed_in", role=found.role.value)
         role: Literal["staff", "technician"] = "staff" if found.role is Role.STAFF else "technician"
-        response = _answer(SessionDocument(role=role, name=found.name, bay=None).model_dump_json())
+        response = answer(SessionDocument(role=role, name=found.name, bay=None))
         let_in(request, response, token)
         return response
 
@@ -172,7 +173,7 @@ class StaffPages:
             problem = Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "trivial_pin", str(error), "pin")
             raise ProblemError(problem) from None
         except JournalError:
-            raise _unrecorded() from None
+            raise not_recorded() from None
         self._log.info("staff_added", role=body.role)
         return self._list()
 
@@ -185,7 +186,7 @@ class StaffPages:
         try:
             await self._accounts.lock(body.name, caller.known, body.reason)
         except JournalError:
-            raise _unrecorded() from None
+            raise not_recorded() from None
         finally:  # out at once, also when the disk refuses
             await self._sessions.end_of_person(body.name)
         self._log.info("staff_locked")
@@ -208,7 +209,7 @@ class StaffPages:
             )
             for person in self._accounts.people()
         ]
-        return _answer(StaffDocument(staff=people).model_dump_json())
+        return answer(StaffDocument(staff=people))
 
 
 def _must_be_local(request: web.Request) -> None:
@@ -235,12 +236,3 @@ def _problem(refused: Refused) -> Problem:
         case "locked_by_staff":
             text = "This name is locked: an administrator gives it a new PIN."
             return Problem(HTTPStatus.FORBIDDEN, "staff_locked", text)
-
-
-def _unrecorded() -> ProblemError:
-    text = "The disk refuses or hangs: try again."
-    return ProblemError(Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not_recorded", text))
-
-
-def _answer(body: str) -> web.Response:
-    return web.Response(text=body, content_type="application/json", headers={"Cache-Control": "no-store"})

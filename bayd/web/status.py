@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from bayd.ports import Clock
 from bayd.runtime.range import Range
 from bayd.web.access import Caller
+from bayd.web.answers import answer
 from bayd.web.documents import (
     CentralSection,
     DevicesSection,
@@ -22,7 +23,7 @@ from bayd.web.documents import (
     StatusWarning,
     VersionDocument,
 )
-from bayd.web.routes import Answer, Route
+from bayd.web.routes import Answer, Handle, Route
 from bayd.web.sparing import Sparing
 from bayd.web.tags import IF_NONE_MATCH, NOT_MODIFIED, TAG_HEADERS, tagged
 from bayd.web.views import BayViews, calls_of, rfc3339, warnings_of
@@ -65,28 +66,12 @@ class StatusPages:
 
     def routes(self) -> list[Route]:
         return [
-            Route(
-                "GET",
-                "/status",
-                self.status,
-                "Everything at a glance, without names",
-                {
-                    HTTPStatus.OK: Answer("The status", StatusDocument, headers=TAG_HEADERS),
-                    HTTPStatus.NOT_MODIFIED: NOT_MODIFIED,
-                },
-                parameters=(IF_NONE_MATCH,),
-            ),
-            Route(
-                "GET",
+            _tagged("/status", self.status, "Everything at a glance, without names", StatusDocument),
+            _tagged(
                 "/api/v1/range",
                 self.show_range,
                 "What concerns the whole range: who waits, the central server, warnings beyond single bays",
-                {
-                    HTTPStatus.OK: Answer("The range", RangeDocument, headers=TAG_HEADERS),
-                    HTTPStatus.NOT_MODIFIED: NOT_MODIFIED,
-                },
-                parameters=(IF_NONE_MATCH,),
-                tag="daemon",
+                RangeDocument,
             ),
             Route(
                 "GET",
@@ -180,7 +165,7 @@ class StatusPages:
 
     async def healthz(self, _request: web.Request, _caller: Caller) -> web.StreamResponse:
         """The loop turns, or nobody would answer."""
-        response = _short(LivenessDocument(status="ok"))
+        response = answer(LivenessDocument(status="ok"))
         # A kiosk's page on the disk waits for us: it may learn that we answer, though not what.
         response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
         return response
@@ -188,17 +173,16 @@ class StatusPages:
     async def readyz(self, _request: web.Request, _caller: Caller) -> web.StreamResponse:
         reason = "starting" if not self._bays.ready.is_set() else self._stalled()
         if reason is None:
-            return _short(ReadinessDocument(status="ready"))
-        return _short(ReadinessDocument(status="not ready", reason=reason), HTTPStatus.SERVICE_UNAVAILABLE)
+            return answer(ReadinessDocument(status="ready"), exclude_none=True)
+        return answer(ReadinessDocument(status="not ready", reason=reason), HTTPStatus.SERVICE_UNAVAILABLE)
 
     async def show_version(self, _request: web.Request, _caller: Caller) -> web.StreamResponse:
-        return _short(VersionDocument(version=self._version))
+        return answer(VersionDocument(version=self._version))
 
 
-def _short(document: BaseModel, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
-    return web.Response(
-        text=document.model_dump_json(exclude_none=True),
-        status=status,
-        content_type="application/json",
-        headers={"Cache-Control": "no-store"},
-    )
+def _tagged(path: str, handle: Handle, summary: str, document: type[BaseModel]) -> Route:
+    answers = {
+        HTTPStatus.OK: Answer("As it is now", document, headers=TAG_HEADERS),
+        HTTPStatus.NOT_MODIFIED: NOT_MODIFIED,
+    }
+    return Route("GET", path, handle, summary, answers, parameters=(IF_NONE_MATCH,))

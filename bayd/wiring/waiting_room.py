@@ -12,7 +12,6 @@ from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
-from pydantic import BaseModel
 
 import bayd
 from bayd.ports import Clock, Log
@@ -20,6 +19,7 @@ from bayd.runtime.sd_notify import notify
 from bayd.settings import Settings
 from bayd.settings.listening import check_listen
 from bayd.settings.local_socket import socket_of
+from bayd.web.answers import answer
 from bayd.web.app import complete_answer
 from bayd.web.documents import (
     CentralSection,
@@ -136,19 +136,19 @@ class WaitingRoom:
         return await Listener.open(app, addresses, self._log, local=local.open())
 
     async def _healthz(self, _request: web.Request) -> web.Response:
-        return _answer(LivenessDocument(status="ok"))
+        return answer(LivenessDocument(status="ok"))
 
     async def _readyz(self, _request: web.Request) -> web.Response:
         document = ReadinessDocument(status="not ready", reason=self._problem)
-        return _answer(document, HTTPStatus.SERVICE_UNAVAILABLE)
+        return answer(document, HTTPStatus.SERVICE_UNAVAILABLE)
 
     async def _version(self, _request: web.Request) -> web.Response:
-        return _answer(VersionDocument(version=bayd.__version__))
+        return answer(VersionDocument(version=bayd.__version__))
 
     async def _status(self, _request: web.Request) -> web.Response:
         text = f"The bays wait for the journal: {self._problem}. It is tried every second."
         warning: dict[str, Any] = {"code": "waiting_for_journal", "since": None, "text": text}
-        return _answer(
+        return answer(
             StatusDocument(
                 version=bayd.__version__,
                 started_at=rfc3339(self._started_wall_ms),
@@ -172,15 +172,6 @@ class WaitingRoom:
                 retry_after_s=_RETRY_AFTER_S,
             )
         )
-
-
-def _answer(document: BaseModel, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
-    return web.Response(
-        text=document.model_dump_json(),
-        status=status,
-        content_type="application/json",
-        headers={"Cache-Control": "no-store"},
-    )
 
 
 def disk_may_come_back(error: OSError) -> bool:

@@ -185,7 +185,8 @@ class WebParts:
             meter=self._counts,
             at_stop=[self._streams.close, self._reader_pages.close],
         )
-        listener = await Listener.bind(app, addresses, self._log, local=self._local_socket.open())
+        local = self._local_socket.open()
+        listener = await Listener.open(app, addresses, self._log, local=local, serves=False)
         self._warnings.add(listener)
         return listener
 

@@ -61,7 +61,7 @@ async def test_a_screen_waits_for_the_daemon_and_outlasts_it(tmp_path: Path, con
         await expect(page.get_by_test_id("help")).to_contain_text("Staff called")
 
 
-async def _joined(stage: Stage, context: BrowserContext, bay: str) -> Page:
+async def joined(stage: Stage, context: BrowserContext, bay: str) -> Page:
     page = await context.new_page()
     await page.goto(f"{stage.url('bayd')}/bay/{bay}")
     await pair(stage.url("bayd"), stage.tokens.staff, await code_on(page), bay)
@@ -75,7 +75,7 @@ async def test_from_the_pin_to_the_end(tmp_path: Path, context: BrowserContext) 
     async with aiohttp.ClientSession() as http, Stage(tmp_path) as stage:
         doors = Doors(stage, http)
         heed(stage)
-        page = await _joined(stage, context, bay)
+        page = await joined(stage, context, bay)
         await expect(page.get_by_role("heading", name="Welcome")).to_be_visible()
         booked = await book(doors, bay, 90, 500)
         await expect(page.get_by_role("heading", name="Your bay is ready")).to_be_visible()

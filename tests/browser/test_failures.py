@@ -56,10 +56,6 @@ class Bay:
     async def staff_see(self, text: str) -> None:
         await expect(self.row.locator("#bay-109")).to_contain_text(text)
 
-    async def staff_read(self, text: str) -> None:
-        """Of the whole range; the board asks every three seconds."""
-        await expect(self.row.locator("#range")).to_contain_text(text)
-
     async def told(self, text: str) -> None:
         await expect(self.screen.get_by_test_id("told")).to_contain_text(text)
 
@@ -144,33 +140,6 @@ async def test_a_machine_that_stops_owes_the_rest(bay: Bay, reason: str) -> None
     assert house.bays.get("109").payout is None
 
 
-async def test_a_busy_machine_shows_the_place_in_its_queue(bay: Bay) -> None:
-    bay.house.queue["109"] = 1
-    await bay.house.press("dispense", {"balls": 25})
-    await expect(bay.screen.get_by_test_id("act-balls")).to_contain_text("1 bay before you")
-    await expect(bay.screen.get_by_test_id("act-balls")).to_be_disabled()
-    await bay.plays_on()
-    bay.house.queue["109"] = 0
-    payout = bay.house.bays.get("109").payout
-    assert payout is not None
-    await bay.house.bays.submit("109", i.PayoutMarkTaken(payout.payout_id, 25, {"event": 1}))
-    await bay.house.bays.submit("109", i.PayoutEnded(payout.payout_id, PayoutEnd.DONE, 25, ""))
-    await expect(bay.screen.get_by_test_id("fact-balls")).to_have_text("25")
-    assert await bay.balls() == (25, 0)
-
-
-async def test_a_pin_that_is_known_plays_without_the_server(looked_at: Bay) -> None:
-    house = looked_at.house
-    house.verifier.away = True
-    house.verifier.kept = {PIN: "7"}
-    house.central.update(online=False, outbox=3, oldest_s=20.0)
-    await type_pin(looked_at.screen, PIN)
-    await looked_at.plays_on()
-    await looked_at.staff_read("The central server does not answer; 3 messages wait for it.")
-    status = (await house.ask("GET", "/status")).json
-    assert (status["central"]["online"], status["central"]["outbox"]) == (False, 3)
-
-
 async def test_a_pin_that_nobody_can_check_costs_no_try(looked_at: Bay) -> None:
     looked_at.house.verifier.away = True
     await type_pin(looked_at.screen, PIN)
@@ -202,27 +171,6 @@ async def test_a_locked_pad_says_for_how_long_and_staff_open_it(looked_at: Bay) 
     await expect(looked_at.row.locator("#bay-109")).to_have_attribute("data-urgent", "0")
     await type_pin(looked_at.screen, PIN)
     await looked_at.plays_on()
-
-
-async def test_an_operator_that_is_down_stops_no_play(bay: Bay) -> None:
-    bay.house.qod = {
-        "state": "unreachable",
-        "states": {"degraded": 1},
-        "sessions_today": 1,
-        "minutes_today": 1.0,
-        "orphans": [],
-    }
-    bay.house.qod_state = "degraded"
-    bay.house.range_warnings.append(
-        {"code": "qod_operator_away", "since": None, "text": "It does not answer."}
-    )
-    assert (await bay.house.ask("GET", "/status")).json["qod"]["state"] == "unreachable"
-    assert 'bayd_qod_bays{state="degraded"} 1.0' in (await bay.house.ask("GET", "/metrics")).text
-    await bay.plays_on()
-    await bay.house.press("help")
-    await expect(bay.screen.get_by_test_id("help")).to_contain_text("Staff called")
-    await bay.staff_see("Low latency: not to be had")
-    await bay.staff_read("The mobile operator does not answer")
 
 
 async def test_a_screen_without_network_says_so_and_has_all_when_it_is_back(bay: Bay) -> None:

@@ -12,6 +12,7 @@ from bayd.journal import ThreadJournalExecutor
 from bayd.web.browsers import COOKIE
 from bayd.web.limits import Rate, RateLimits
 from bayd.web.pairing import CODE_ALPHABET, CODE_LIFE_S, PAIRING_COOKIE
+from tests.journal.world import Fault, FaultyDisk
 from tests.web.house import SCREEN, STAFF, TECHNICIAN, House, Reply
 
 BAY = "/api/v1/bays/109"
@@ -228,6 +229,28 @@ async def test_a_screen_that_was_put_out_stays_out(house: House) -> None:
     assert (await browser.claim()).code == "no_code"  # its old secret gives it nothing more
     again = await house.ask("POST", "/api/v1/screens/unbind", token=STAFF, body=body)
     assert again.code == "unknown_screen"
+
+
+async def test_a_screen_that_is_put_out_on_a_full_disk_is_out_and_stays_out(closed_house: House) -> None:
+    """A tablet that was stolen must not come back because nobody could write it down."""
+    disk = FaultyDisk()
+    closed_house.connect = disk.connect
+    async with closed_house.open() as house:
+        browser = await paired(house)
+        ((_, session_id),) = await screens(house)
+        disk.faults.append(Fault("COMMIT", times=1_000))
+        body = {"id": session_id, "reason": "stolen"}
+        reply = await house.ask("POST", "/api/v1/screens/unbind", token=STAFF, body=body)
+        assert (reply.status, reply.code) == (503, "unbound_not_recorded")
+        assert (await browser.get(BAY)).code == "token_missing"
+        await house.sessions.record_ends()  # in vain
+        disk.faults.clear()
+        await house.sessions.record_ends()
+        await house.sessions.record_ends()
+    async with closed_house.open() as house:
+        assert await screens(house) == []
+        noted = await house.journal.audit(0, house.clock.now().wall_ms + 1)
+        assert [row.note.act for row in noted] == ["ScreenPaired", "ScreenUnbound"]
 
 
 async def test_screens_outlast_the_daemon(closed_house: House) -> None:

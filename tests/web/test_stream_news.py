@@ -100,8 +100,9 @@ async def test_what_changes_often_between_two_looks_is_told_once(house: House) -
         assert following.data["kind"] == "HelpCalled"
 
 
-async def test_what_came_with_an_event_does_not_come_again(house: House) -> None:
-    async with playing(house) as viewer:
+async def test_what_came_with_an_event_does_not_come_again(closed_house: House) -> None:
+    closed_house.stream_limits = StreamLimits(look_s=3_600)  # looked at by hand
+    async with closed_house.open() as house, playing(house) as viewer:
         house.queue["109"] = 3
         await press_help(house, 1)
         messages = await viewer.until("HelpAcknowledged")

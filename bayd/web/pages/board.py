@@ -18,7 +18,15 @@ from bayd.ports import Clock
 from bayd.runtime.range import Range
 from bayd.settings import Staff
 from bayd.web.access import Caller
-from bayd.web.documents import BayDocument, CallView, DeviceView, ModeView, RangeDocument, StatusWarning
+from bayd.web.documents import (
+    BallsView,
+    BayDocument,
+    CallView,
+    DeviceView,
+    ModeView,
+    RangeDocument,
+    StatusWarning,
+)
 from bayd.web.pages.files import StaticFiles
 from bayd.web.pages.markup import Html, el
 from bayd.web.pages.screen import LANGUAGES, to_bay
@@ -291,7 +299,7 @@ class BoardPage:
                 quiet("" if game is None else game.name),
                 quiet(coming),
             ),
-            el("td", balls, quiet(level)),
+            el("td", balls, quiet(self._payout_text(bay.balls)), quiet(level)),
             el("td", *self._devices(bay), class_="devices"),
             el("td", *self._looks(bay), class_="looks"),
             el("td", class_="open-cell"),
@@ -299,6 +307,14 @@ class BoardPage:
             data_bay=bay.number,
             data_urgent=_urgency(bay),
         )
+
+    def _payout_text(self, balls: BallsView) -> str:
+        """What the machine does for this bay, or for whom before it."""
+        if balls.queue_place is None or not balls.paying:
+            return ""
+        if balls.queue_place > 0:
+            return self._frame.words.say("bay.queued", count=balls.queue_place)
+        return self._frame.words.say("bay.paying", count=balls.paying)
 
     def _looks(self, bay: BayDocument) -> list[Html]:
         said = self._frame.words

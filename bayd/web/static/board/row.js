@@ -81,6 +81,7 @@ export class Row {
       h("td", {}, player === null ? null : h("span.name", { title: player }, player), session?.game ? small(session.game.name) : null,
         ...(session === null ? this.nextTexts().map(small) : [])),
       h("td", {}, session ? words.say("bay.balls", { counted: balls.counted, read: balls.read }) : null,
+        ...this.payoutTexts().map(small),
         balls.balance > 0 ? small(words.say("bay.balance", { owed: balls.balance })) : null,
         session && balls.left !== null && balls.limit !== null ? small(words.say("bay.left", { left: balls.left, limit: balls.limit })) : null,
         balls.machine && balls.level !== "unknown" ? small(words.say("bay.level", { level: words.say(`level.${balls.level}`) })) : null),
@@ -106,6 +107,14 @@ export class Row {
       texts.push(mode.until === null ? words.say("bay.mode", { mode: name }) : words.say("bay.mode_until", { mode: name, time: board.moment(mode.until) }));
     }
     return texts.filter(Boolean);
+  }
+
+  /** What the machine does for this bay, or for whom before it. */
+  payoutTexts() {
+    const { state: { balls: { queue_place: place, paying } }, board: { words } } = this;
+    if (place === null) return [];
+    if (place > 0) return [words.say("bay.queued", { count: place })];
+    return paying > 0 ? [words.say("bay.paying", { count: paying })] : [];
   }
 
   /** Who comes next, for whom how long: for staff alone. */
