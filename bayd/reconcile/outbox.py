@@ -25,13 +25,10 @@ from functools import partial
 
 from bayd.clients.central import (
     CapabilityMissing,
-    CentralClient,
     CentralError,
     CentralRefused,
     CentralUnauthorised,
     CentralUnavailable,
-    Secret,
-    ServerSession,
 )
 from bayd.core import events as e
 from bayd.core.desired import Desired
@@ -47,7 +44,6 @@ from bayd.reconcile.server_door import ServerDoor
 from bayd.reconcile.set_aside import Cause, Hindrance, SetAside
 from bayd.reconcile.telling import NOT_TAKEN
 from bayd.reconcile.until_written import find_record, until_written
-from bayd.reconcile.walk_ins import WalkInAccount
 from bayd.runtime.range import Range
 
 _BATCH = 200
@@ -89,13 +85,10 @@ class CentralOutbox:
 
     def __init__(
         self,
-        client: CentralClient,
+        deliveries: Deliveries,
         journal: Journal[e.Event],
         bays: Range,
         *,
-        walk_in: WalkInAccount | None,
-        password: Secret | None,
-        settle_s: float,
         pulse: ServerPulse,
         clock: Clock,
         randomness: Randomness,
@@ -107,21 +100,12 @@ class CentralOutbox:
         self._clock = clock
         self._randomness = randomness
         self._log = log
-        self._deliveries = Deliveries(
-            client,
-            journal,
-            bays,
-            walk_in=walk_in,
-            password=password,
-            settle_s=settle_s,
-            clock=clock,
-            log=log,
-        )
+        self._deliveries = deliveries
         self._lanes = {number: _Lane(number, 0, 0) for number in bays.bays}
         self._door = ServerDoor(log)
-        self._set_aside = SetAside(self._deliveries, journal, clock, log)
+        self._set_aside = SetAside(deliveries, journal, clock, log)
         self._held_up = HeldUpMoves(
-            self._deliveries, journal, bays, self._door, park=self._set_aside.park, clock=clock, log=log
+            deliveries, journal, bays, self._door, park=self._set_aside.park, clock=clock, log=log
         )
 
     def bay_changed(self, bay: Bay, _wish: Desired) -> None:
@@ -144,10 +128,6 @@ class CentralOutbox:
             for position, record in enumerate(lane.queue)
         ]
         return parked + self._held_up.items() + queued
-
-    def is_walk_in(self, row: ServerSession) -> bool:
-        """Sold by a bay, not booked at the desk."""
-        return self._deliveries.is_walk_in(row)
 
     def is_selling(self) -> bool:
         """A walk-in may be on its way to the server: sold at any bay, it may have gone to another since."""

@@ -23,6 +23,7 @@ from bayd.reconcile.asked_listing import AskedListing
 from bayd.reconcile.bay_state import BayStatePoster
 from bayd.reconcile.bay_status import BayStatusPoster
 from bayd.reconcile.bookings import BookingPoller
+from bayd.reconcile.delivery import Deliveries
 from bayd.reconcile.games import GameCatalogue
 from bayd.reconcile.kept_listing import KeptListing
 from bayd.reconcile.outbox import CentralOutbox
@@ -97,17 +98,18 @@ class CentralParts:
         account = central.walk_in
         self.vault = PinVault(journal, credentials.site_key, horizon_ms, clock, log)
         self.games = GameCatalogue(self.client, log)
-        self.outbox = CentralOutbox(
+        deliveries = Deliveries(
             self.client,
             journal,
             bays,
-            password=None if password is None else Secret(password),
             walk_in=None if account is None else WalkInAccount(account.name, Secret(account.phone_number)),
+            password=None if password is None else Secret(password),
             settle_s=central.settle_s,
-            pulse=pulse,
             clock=clock,
-            randomness=randomness,
             log=log,
+        )
+        self.outbox = CentralOutbox(
+            deliveries, journal, bays, pulse=pulse, clock=clock, randomness=randomness, log=log
         )
         self.news = SessionNews(self.client, bays, self.vault, self.games, clock, log)
         self.poller = BookingPoller(
@@ -115,7 +117,7 @@ class CentralParts:
             bays,
             self.news,
             ShownMoves(bays, self.outbox.is_moving, clock, log),
-            is_walk_in=self.outbox.is_walk_in,
+            is_walk_in=deliveries.is_walk_in,
             is_selling=self.outbox.is_selling,
             poll_s=central.poll_s,
             clock=clock,
@@ -147,7 +149,6 @@ class CentralParts:
             if central.bay_state
             else None
         )
-
         self._listings: dict[str, AskedListing[Any]] = {}
         if ears is not None:
             self._listings["scores"] = AskedListing(
