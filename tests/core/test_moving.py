@@ -13,7 +13,18 @@ from bayd.core.decide import decide
 from bayd.core.desired import desired
 from bayd.core.evolve import REDUCER_VERSION, evolve, evolve_all
 from bayd.core.instant import Instant
-from bayd.core.model import Balls, Bay, DeviceState, EndReason, Game, Payment, PayoutEnd, Phase, StartedBy
+from bayd.core.model import (
+    Balls,
+    Bay,
+    DeviceState,
+    EndReason,
+    Game,
+    Payment,
+    PayoutEnd,
+    Phase,
+    PutBack,
+    StartedBy,
+)
 from bayd.core.moving import MoveDecision, decide_move
 from bayd.core.rules import FaultPolicy, Rules
 from bayd.journal.event_codec import BayEventCodec, decode_bay, encode_bay
@@ -221,6 +232,22 @@ def test_what_is_settled_after_a_refill_changes_no_stock() -> None:
     stock = BallStock("east", ("109",))
     stock.note(hall.bays["109"])
     assert stock.left == 490
+
+
+def test_of_each_refill_it_is_known_what_stayed_in() -> None:
+    hall = playing().at(60).when(i.Refill("r1", 500, STAFF))
+    for payout, refill in (("p1", "r2"), ("p2", None), ("p3", None)):
+        hall.when(i.Dispense(payout, 10, SCREEN)).when(i.PayoutMarkTaken(payout, 10, {"event": 1}))
+        hall.when(i.PayoutEnded(payout, PayoutEnd.UNKNOWN, None, "cable"))
+        if refill is not None:
+            hall.when(i.Refill(refill, 500, STAFF))
+    hall.move()
+    for payout, fell in (("p1", 3), ("p2", 4), ("p3", 8)):
+        hall.when(i.SettleUnknown(payout, fell, STAFF, "looked into the basket"), "110")
+    assert hall.bays["110"].put_back == (PutBack("r1", 7), PutBack("r2", 8))
+    session = hall.bays["110"].session
+    assert session is not None
+    assert session.balls == Balls(commanded=30, counted=15, balance=15)
 
 
 def test_balls_in_the_air_go_along_and_score_for_the_session() -> None:

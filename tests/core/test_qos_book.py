@@ -11,7 +11,7 @@ from bayd.core import events as e
 from bayd.core import inputs as i
 from bayd.core import qos_events as q
 from bayd.core.decide import decide
-from bayd.core.desired import desired, narrowed
+from bayd.core.desired import LowLatency, desired, narrowed
 from bayd.core.evolve import REDUCER_VERSION, evolve_all
 from bayd.core.instant import Instant
 from bayd.core.model import Bay
@@ -98,6 +98,14 @@ def test_play_that_ends_is_not_waited_for_by_the_operator() -> None:
     assert before.low_latency is not None
     assert narrowed(before, desired(book.bay, book.rules)).low_latency is None
     assert narrowed(desired(book.bay, book.rules), before).low_latency is None, "not before it is durable"
+
+
+def test_low_latency_is_wanted_through_play_and_grace_and_since_when_it_pauses_is_said() -> None:
+    book = playing(60)
+    until_ms = 3_600_000 + book.rules.grace_ms
+    assert desired(book.bay, book.rules).low_latency == LowLatency("7", until_ms, None)
+    book.at(100).when(i.Pause(STAFF, "rain"))
+    assert desired(book.bay, book.rules).low_latency == LowLatency("7", until_ms, 100_000)
 
 
 def test_a_longer_session_is_wanted_once_it_is_durable() -> None:

@@ -403,6 +403,11 @@ def test_a_limit_that_becomes_readable_counts_from_then_on() -> None:
     live.when(i.Dispense("p1", 20, SCREEN)).then(e.PayoutRequested)
 
 
+def test_a_session_without_a_game_gets_the_one_that_the_desk_chooses() -> None:
+    live = playing(60)
+    live.when(booked("7", 60, active=True, game=GAME_3)).then(seen(e.GameSelected, game=GAME_3, own=False))
+
+
 def test_the_desks_choice_counts_and_ours_on_its_way_does_not_come_back_as_theirs() -> None:
     live = playing(60)
     live.when(i.SelectGame(GAME_2, SCREEN)).when(i.SelectGame(GAME_3, SCREEN))

@@ -192,6 +192,21 @@ async def test_a_time_given_at_the_desk_meanwhile_is_kept(quick_path: Path, keys
         assert b'"newDuration":"80"' in told.body
 
 
+async def test_what_is_asked_anew_is_what_a_repeat_says(quick_path: Path) -> None:
+    async with race(quick_path, keys=True) as found, found.world.up():
+        wire, world = found.world.wire, found.world
+        await world.call("POST", f"/session/addSessionTime/{found.x['id']}", {"duration": 20, "amount": 200})
+        await world.until(lambda: world.play("102").minutes == 80)
+        await asyncio.sleep(60)
+        before = len(wire.sent("POST", "/bay/sessionBayChange"))
+        wire.order("lost", "/bay/sessionBayChange")
+        await world.submit(i.End(STAFF, "left"), "103")
+        await found.shows("102", "102")
+        told = wire.sent("POST", "/bay/sessionBayChange")[before:]
+        assert len(told) == 2
+        assert all(one.body is not None and b'"newDuration":"80"' in one.body for one in told)
+
+
 @keys
 async def test_staff_may_give_it_up(quick_path: Path, keys: bool) -> None:
     async with race(quick_path, keys=keys) as found, found.world.up():
