@@ -43,7 +43,8 @@ async def test_two_pcs_with_keys_have_no_difference_at_all(quick_path: Path, ope
                 await one._desk.aclose()
     for audit in audits:
         audit.result().assert_no_difference()
-    assert all(games), "games were chosen at both"
+    assert all(keys)
+    assert all(games) or operations < 100, "of so many some choose a game, at both"
     assert keys[0] & keys[1] == set()
 
 
