@@ -30,7 +30,7 @@ from bayd.core.model import Bay, Phase, PinAttempt, StartedBy
 from bayd.journal import AnswerExistsError
 from bayd.ports import Log, Randomness
 from bayd.reconcile.pin_vault import PinVault
-from bayd.reconcile.session_news import SessionNews
+from bayd.reconcile.session_news import SessionNews, is_over
 from bayd.reconcile.telling import NOT_TAKEN
 from bayd.reconcile.unsettled_pins import UnsettledPins
 from bayd.runtime.bay import AnswerMaker, Outcome
@@ -252,7 +252,7 @@ class PinDesk:
                 continue
             session = self._bays.get(number).session
             plays = session is not None and session.session_id == session_id
-            if page is None or not (page.active or plays):
+            if page is None or is_over(page) or not (page.active or plays):
                 continue
             if not plays and self._bays.get(number).find_booking(session_id) is None:
                 await self._news.learn(number, session_id)

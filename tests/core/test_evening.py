@@ -468,6 +468,11 @@ def test_the_players_own_pin_forgives_no_guess_at_the_next_ones() -> None:
         book.when(i.PinEntered(guess, None)).when(i.PinWasWrong(guess))
     book.when(i.PinEntered("own", None)).when(i.PinWasRight("own", "7", StartedBy.PIN_ONLINE))
     book.then(seen(e.PinCheckFailed, failures=2))
+    book.when(i.Pause(STAFF, "rain")).when(i.PinEntered("own", None))
+    book.when(i.PinWasRight("own", "7", StartedBy.PIN_ONLINE)).then(
+        seen(e.PinAccepted, failures=2), e.SessionResumed
+    )
+    assert (book.bay.pad.failures, book.bay.pad.attempt, book.bay.pad.locked_until_ms) == (2, None, None)
 
 
 def test_unlocking_the_pad_loses_no_check_that_is_under_way() -> None:
