@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -195,6 +195,7 @@ async def test_a_full_disk_refuses_the_press_and_ends_play_in_time(
 ) -> None:
     disk, wishes = FaultyDisk(), Wishes()
     house_with_rules.connect = disk.connect
+    house_with_rules.rules["109"] = replace(house_with_rules.rules["109"], grace_minutes=10)
     async with house_with_rules.open() as house:
         house.bays.observe(wishes)
         await house.play()
