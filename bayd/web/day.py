@@ -3,7 +3,7 @@
 Pure. What was under way when the day began, and is not told of before it ends, counts from the day's begin.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -82,4 +82,24 @@ def spans_of(
             if what not in seen:
                 open_since.setdefault(what, from_wall_ms)
     spans += [Span(what, since_ms, to_wall_ms) for what, since_ms in open_since.items()]
+    return _in_order(spans)
+
+
+def shared_outages(lines: Mapping[str, Sequence[Span]]) -> dict[str, list[Span]]:
+    """By bay. The daemon was away from all bays, though only those where a clock ran told of it."""
+    outages: list[Span] = []
+    told = {span for spans in lines.values() for span in spans if span.what is What.OUTAGE}
+    for span in sorted(told, key=lambda span: span.from_wall_ms):
+        if outages and span.from_wall_ms <= outages[-1].to_wall_ms:
+            to_wall_ms = max(outages[-1].to_wall_ms, span.to_wall_ms)
+            outages[-1] = Span(What.OUTAGE, outages[-1].from_wall_ms, to_wall_ms)
+        else:
+            outages.append(span)
+    return {
+        number: _in_order([*(span for span in spans if span.what is not What.OUTAGE), *outages])
+        for number, spans in lines.items()
+    }
+
+
+def _in_order(spans: Iterable[Span]) -> list[Span]:
     return sorted(spans, key=lambda span: (span.from_wall_ms, span.what is not What.PLAY))

@@ -8,10 +8,12 @@ from playwright.async_api import BrowserContext, Page, Route, expect
 
 from bayd.core.inputs import Actor, DeviceReported, Role, ServerContradicted, ServerSaid
 from bayd.core.model import DeviceState, Mode
+from bayd.settings import Staff
 from tests.browser import states
 from tests.browser.states import prepare
 from tests.browser.test_pairing import code_on
 from tests.browser.test_states import violations_of
+from tests.journal.world import Fault, FaultyDisk
 from tests.let_out import keep_secret
 from tests.web.house import AUTO_LOCK_MS, STAFF, House
 
@@ -516,3 +518,18 @@ async def test_every_page_can_be_read_by_everybody(house: House, context: Browse
         for scheme in ("dark", "light"):
             await page.emulate_media(color_scheme=scheme)
             assert await violations_of(page) == [], (width, scheme)
+
+
+async def test_staff_are_refused_in_their_own_language(closed_house: House, context: BrowserContext) -> None:
+    disk = FaultyDisk()
+    closed_house.connect = disk.connect
+    closed_house.staff_settings = Staff(language="hi")
+    async with closed_house.open() as house:
+        await house.play()
+        await states.sign_in(house, context)
+        page = await context.new_page()
+        await page.goto(house.url("/"))
+        disk.faults.append(Fault("COMMIT", times=1_000))
+        await act(page, "109", "extend", minutes="15", amount="0", reason="as asked")
+        await expect(page.get_by_test_id("refused")).to_contain_text("डिस्क ने दर्ज करने से मना किया")
+        disk.faults.clear()

@@ -158,3 +158,30 @@ async def test_the_board_tells_strangers_no_name(house: House) -> None:
     assert "Playing" in stranger
     assert "Test Person" in await page(house, "/")
     assert "Test Person" not in await page(house, "/", TECHNICIAN)
+
+
+async def test_an_outage_stands_at_every_bay(closed_house: House) -> None:
+    """Also where no clock ran, and nothing could tell of it."""
+    async with closed_house.open() as house:
+        await house.play()
+    closed_house.clock.go_on(20 * _MINUTE_MS)
+    async with closed_house.open() as house:
+        text = await page(house, "/day")
+    away = [line for line in spans(text, "110") if line.startswith("bayd was away")]
+    assert len(away) == 1
+    assert away[0] in spans(text, "109")
+
+
+async def test_the_day_shows_where_it_is_and_a_short_session(house: House) -> None:
+    await house.play(minutes=1)
+    house.clock.go_on(_MINUTE_MS // 2)
+    await house.press("end", _REASON, token=STAFF)
+    text = await page(house, "/day")
+    line = text.partition('data-testid="day-109"')[2].partition("</section>")[0]
+    (wide,) = re.findall(r'width="([\d.]+)"[^>]*class="span-play"', line)
+    assert float(wide) >= 6  # of 1440; half a minute would be half of one
+    assert re.search(r"<li>.*?Now: \d\d:\d\d</li>", text)
+    assert 'class="now"' in line
+    yesterday = await page(house, "/day?day=2026-01-01")
+    assert 'class="now"' not in yesterday
+    assert "Now:" not in yesterday

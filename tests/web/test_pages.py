@@ -136,7 +136,8 @@ def test_every_language_says_the_same(page: str) -> None:
         for key, text in catalogue.items():
             assert text.strip() == text != "", f"{name}: {key}"
             places = set(re.findall(r"\{\w+\}", text))
-            assert places == set(re.findall(r"\{\w+\}", english[key])), f"{name}: {key}"
+            if not key.startswith("refusal."):  # the daemon's own words in English, by the code in others
+                assert places == set(re.findall(r"\{\w+\}", english[key])), f"{name}: {key}"
 
 
 def test_scripts_write_no_markup() -> None:

@@ -1,5 +1,6 @@
 """Every text that a script or a page asks for is in its catalogue; every text of a catalogue is asked for."""
 
+import ast
 import json
 import re
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 import bayd
 from bayd.core import inputs as i
 from bayd.core.audit import _facts
+from bayd.core.conflicts import FOR_THE_RECORD
 from bayd.core.model import Bay, DeviceState, Mode, Phase
 from bayd.core.qos_lease import STATE_NAMES
 from bayd.web.day import What
@@ -20,6 +22,7 @@ from bayd.web.pages.files import DIRECTORY
 from tests.test_docs import warning_codes
 
 _PACKAGE = Path(bayd.__file__).parent
+_WAITING_ROOM = _PACKAGE / "wiring/waiting_room.py"
 _KEY = r"[a-z_]+(?:\.[\w/-]+)+"
 _COMMENT = re.compile(r"^\s*(//|#|\*|/\*\*).*$", re.MULTILINE)
 
@@ -79,6 +82,35 @@ _GUESTS_REFUSALS = frozenset(
 )  # fmt: skip
 
 
+# Only machines and tools are answered so, or a screen; its guest is told less (`_GUESTS_REFUSALS`).
+_NOT_FOR_STAFF = frozenset(
+    (
+        "already_asked", "attempt_gone", "balls_not_offered", "balls_step", "cap_reached", "check_running",
+        "counted_already", "dispenser_fault", "earlier_item", "host_refused", "idempotency_key_missing",
+        "idempotency_key_reused", "limit_reached", "local_only", "malformed", "method_not_allowed",
+        "minutes_not_offered", "name_taken", "no_code", "no_session", "not_counted", "not_found", "not_json",
+        "not_set_aside", "origin_missing", "origin_refused", "other_bay", "pauses_used", "payout_gone",
+        "payout_size", "pin_unavailable", "playing", "secret_in_url", "sighted_already", "staff_only",
+        "stopping", "too_early", "too_large", "too_many_codes", "too_many_streams", "too_many_watch",
+        "too_slow", "trivial_pin", "unavailable", "unknown_item", "unknown_name", "unsupported_body",
+        "user_refused",
+    )
+)  # fmt: skip
+
+
+def _refusal_codes() -> set[str]:
+    """As they stand in the source; a bay that is held or out of service refuses by the name of that."""
+    codes = {Phase.HELD.value, Phase.OUT_OF_SERVICE.value}
+    for file in [*(_PACKAGE / "core").glob("*.py"), *(_PACKAGE / "web").rglob("*.py"), _WAITING_ROOM]:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                place = {"Refusal": 0, "Problem": 1}.get(node.func.id)
+                code = node.args[place] if place is not None and len(node.args) > place else None
+                if isinstance(code, ast.Constant):
+                    codes.add(str(code.value))
+    return codes
+
+
 @dataclass(frozen=True)
 class Catalogue:
     """`families`: what stands behind a prefix that is put together, `phase.${bay.phase}`."""
@@ -135,7 +167,7 @@ BOARD = Catalogue(
             (*devices._PLOTS, *devices._READER, *devices._PORT, *devices._MACHINE, "readers", "dispensers")
         ),
         "handover": _sections(),
-        "warning": frozenset(warning_codes()),
+        "warning": frozenset(warning_codes()) - FOR_THE_RECORD,
         # A session that is none, or over, is no news to staff.
         "qod": frozenset(STATE_NAMES) - {"idle", "ended"},
         "audit": _audited(),
@@ -152,6 +184,7 @@ BOARD = Catalogue(
         "nav": frozenset(board._PAGES),
         "pay": frozenset(("cash", "card", "desk", "on_account")),
         "phase": frozenset(Phase),
+        "refusal": frozenset(_refusal_codes() - _NOT_FOR_STAFF | {"unreachable"}),
         "until": frozenset(("day_end", "revoked")),
     },
 )
@@ -206,3 +239,11 @@ def test_every_text_that_exists_is_asked_for(catalogue: Catalogue) -> None:
         if not (prefix in prefixes and rest in known) and rest not in endings:
             unused.add(key)
     assert unused == set()
+
+
+def test_why_something_was_refused_is_said_in_hindi_and_no_code_is_forgotten() -> None:
+    assert len(_refusal_codes()) > 80
+    assert _refusal_codes() >= _NOT_FOR_STAFF, "no longer said"
+    hindi = json.loads((DIRECTORY / "i18n/board.hi.json").read_text())
+    said = {code: hindi[f"refusal.{code}"] for code in _refusal_codes() - _NOT_FOR_STAFF}
+    assert [code for code, text in said.items() if not re.search("[\u0900-\u097f]", text)] == []

@@ -15,7 +15,7 @@ from bayd.ports import Clock
 from bayd.runtime.range import Range
 from bayd.web.access import Caller
 from bayd.web.audit import day_bounds_ms
-from bayd.web.day import Span, What, spans_of
+from bayd.web.day import Span, What, shared_outages, spans_of
 from bayd.web.pages.board import BoardFrame, clock_text, elsewhere, quiet
 from bayd.web.pages.markup import Html, el
 from bayd.web.pages.told_acts import ToldActs
@@ -24,6 +24,7 @@ from bayd.web.routes import Answer, Route
 
 _HOUR_MS = 3_600_000
 _HIGH = {What.PLAY: (4, 26), What.PAUSE: (4, 26), What.HELD: (8, 18), What.OUT: (4, 26), What.OUTAGE: (0, 34)}
+_NARROWEST = 6.0  # of 1440 for the day: a session of a minute is still seen
 
 FindPlays = Callable[[int, int], Awaitable[Sequence[Recorded[e.Event]]]]
 FindActs = Callable[[int, int], Awaitable[Sequence[AuditRow]]]
@@ -67,10 +68,14 @@ class DayPage:
         for recorded in happened:
             by_bay[recorded.bay].append(recorded)
         until_ms = min(end_ms, max(begin_ms, now_ms))
+        marked_ms = now_ms if day == today else None
+        spans = {
+            number: spans_of(by_bay[number], begin_ms, until_ms, task.bay if day == today else None)
+            for number, task in self._bays.bays.items()
+        }
         lines = []
-        for number, task in self._bays.bays.items():
-            spans = spans_of(by_bay[number], begin_ms, until_ms, task.bay if day == today else None)
-            lines.append(self._line(number, spans, begin_ms, end_ms))
+        for number, shown in shared_outages(spans).items():
+            lines.append(self._line(number, shown, begin_ms, end_ms, marked_ms))
             await asyncio.sleep(0)  # a day of a large range is much to draw: others have their turn
         log = self._log(acts, day) if caller.known.role is Role.STAFF else None
         said = self._frame.words
@@ -85,13 +90,13 @@ class DayPage:
                 class_="day-form",
                 method="get",
             ),
-            self._legend(),
+            self._legend(marked_ms),
             el("div", self._hours(begin_ms, end_ms), *lines, class_="timelines"),
             log,
         )
         return self._frame.page("day", [body], caller)
 
-    def _legend(self) -> Html:
+    def _legend(self, now_ms: int | None) -> Html:
         items = [
             el(
                 "li",
@@ -106,6 +111,11 @@ class DayPage:
             )
             for what in What
         ]
+        if now_ms is not None:
+            mark = el("line", x1=17, x2=17, y1=0, y2=16, class_="now")
+            drawing = el("svg", mark, viewBox="0 0 34 16", aria_hidden="true")
+            text = self._frame.words.say("day.now", time=self._frame.time_of_day(now_ms))
+            items.append(el("li", drawing, text))
         return el("ul", *items, class_="legend")
 
     def _hours(self, begin_ms: int, end_ms: int) -> Html:
@@ -114,7 +124,9 @@ class DayPage:
         marks = [el("span", self._frame.time_of_day(begin_ms + place * step_ms)) for place in range(8)]
         return el("div", el("span"), *marks, class_="hours", aria_hidden="true")
 
-    def _line(self, number: str, spans: Sequence[Span], begin_ms: int, end_ms: int) -> Html:
+    def _line(
+        self, number: str, spans: Sequence[Span], begin_ms: int, end_ms: int, now_ms: int | None
+    ) -> Html:
         said = self._frame.words
         texts = [
             said.say(
@@ -139,7 +151,7 @@ class DayPage:
         rects = []
         for span, text in zip(spans, texts, strict=True):
             top, high = _HIGH[span.what]
-            wide = max(2.0, place(span.to_wall_ms) - place(span.from_wall_ms))
+            wide = max(_NARROWEST, place(span.to_wall_ms) - place(span.from_wall_ms))
             rects.append(
                 el(
                     "rect",
@@ -155,6 +167,9 @@ class DayPage:
             "svg",
             *hours,
             *rects,
+            None
+            if now_ms is None
+            else el("line", x1=str(place(now_ms)), x2=str(place(now_ms)), y1=0, y2=34, class_="now"),
             viewBox="0 0 1440 34",
             preserveAspectRatio="none",
             role="img",

@@ -3,6 +3,7 @@
 import { get, post, Press } from "../lib/calls.js";
 import { h, icon, rebuild, setText, show } from "../lib/dom.js";
 import { ACTS, actsOf } from "./acts.js";
+import { refusalText } from "./refusals.js";
 
 const TAKEN_UP_WITHIN_S = 15;
 let made = 0;
@@ -167,7 +168,7 @@ export class ActDialog extends Dialog {
   }
 
   tell(answer) {
-    setText(this.refused, answer.document?.detail ?? this.words.say("refusal.unreachable"));
+    setText(this.refused, refusalText(this.words, answer));
     const at = this.fields.find(([field]) => field.name === answer.document?.field);
     at?.[1].focus();
   }
@@ -252,6 +253,6 @@ export class ScreensDialog extends Dialog {
   }
 
   tell(answer) {
-    setText(this.refused, answer.ok ? "" : answer.document?.detail ?? this.words.say("refusal.unreachable"));
+    setText(this.refused, answer.ok ? "" : refusalText(this.words, answer));
   }
 }

@@ -6,6 +6,7 @@ import { h, setText } from "../lib/dom.js";
 import { loadWords } from "../lib/words.js";
 import { Board } from "./board.js";
 import { signOut, stayWhileTouched } from "./head.js";
+import { refusalText } from "./refusals.js";
 import { clockText } from "../bay/clock.js";
 
 const RETRY_MS = 2_000;
@@ -49,7 +50,7 @@ function signIn(words, entered) {
       return;
     }
     const { code, document: problem } = answer;
-    let text = problem?.detail ?? words.say("refusal.unreachable");
+    let text = refusalText(words, answer);
     if (code === "wrong_login" && problem.tries_left > 0) text = words.say("login.wrong", { count: problem.tries_left });
     else if (problem?.retry_after_s) text = words.say("login.locked", { time: clockText(problem.retry_after_s) });
     setText(said, text);
