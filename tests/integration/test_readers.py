@@ -1,7 +1,6 @@
 """The readers as the daemon wires them, over serial ports: both families, unplugging, the status."""
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,20 +17,6 @@ BAYS = ("101", "102", "103", "104")
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     return World(tmp_path / "journal.db", {number: Rules() for number in BAYS})
-
-
-@pytest.fixture
-def r2000(tmp_path: Path) -> Iterator[SimulatedReader]:
-    reader = SimulatedReader(tmp_path / "tty-r2000", "r2000_a0")
-    yield reader
-    reader.close()
-
-
-@pytest.fixture
-def chafon(tmp_path: Path) -> Iterator[SimulatedReader]:
-    reader = SimulatedReader(tmp_path / "tty-chafon", "uhfreader288")
-    yield reader
-    reader.close()
 
 
 async def test_both_families_credit_their_bays_and_show_it(

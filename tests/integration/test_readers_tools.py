@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,20 +26,6 @@ async def bayd(*words: str) -> Result:
 def told(result: Result) -> Any:
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
-
-
-@pytest.fixture
-def r2000(tmp_path: Path) -> Iterator[SimulatedReader]:
-    reader = SimulatedReader(tmp_path / "tty-r2000", "r2000_a0")
-    yield reader
-    reader.close()
-
-
-@pytest.fixture
-def chafon(tmp_path: Path) -> Iterator[SimulatedReader]:
-    reader = SimulatedReader(tmp_path / "tty-chafon", "uhfreader288")
-    yield reader
-    reader.close()
 
 
 @pytest.fixture

@@ -2,17 +2,30 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from hardware.link import LinkLostError, LinkOpener, MemoryLink, MemoryOpener, opener_for
-from hardware.rfid import ReaderEvent, RfidReader, RoundEnded, TagBatch, TagRead
+from hardware.rfid import AntennaPlan, PortPlan, ReaderEvent, RfidReader, RoundEnded, TagBatch, TagRead
 from hardware.sim.ptys import PtyPort
 
 E = TypeVar("E")
 PATIENCE_S = 20.0  # for things that take milliseconds
+
+
+def epc(port: int) -> str:
+    """The tag that lies before this port's antenna."""
+    return f"E2801170000002{port:02X}00000001"
+
+
+def one_tag_each(port: int, now: float) -> Sequence[tuple[str, int]]:
+    return [(epc(port), -50 - port)]
+
+
+def plan(*ports: int, power_dbm: int = 20, stay: int = 1) -> AntennaPlan:
+    return AntennaPlan({port: PortPlan(power_dbm, stay) for port in ports})
 
 
 class Device(Protocol):

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
@@ -23,22 +23,9 @@ from hardware.rfid.r2000_commands import FastSwitchForm
 from hardware.rfid.r2000_reader import R2000Reader
 from hardware.rfid.r2000_settings import PowerMode, R2000Settings
 from hardware.sim.r2000 import R2000Sim
-from tests.hardware.rfid.rigs import Events, MemoryRig, running
+from tests.hardware.rfid.rigs import Events, MemoryRig, epc, one_tag_each, plan, running
 
 pytestmark = pytest.mark.virtual_time
-
-
-def epc(port: int) -> str:
-    """The tag that lies before this port's antenna."""
-    return f"E2801170000002{port:02X}00000001"
-
-
-def one_tag_each(port: int, now: float) -> Sequence[tuple[str, int]]:
-    return [(epc(port), -50 - port)]
-
-
-def plan(*ports: int, power_dbm: int = 20, stay: int = 1) -> AntennaPlan:
-    return AntennaPlan({port: PortPlan(power_dbm, stay) for port in ports})
 
 
 class Bench:

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -21,22 +21,9 @@ from hardware.rfid.uhf288_reader import Uhf288Reader
 from hardware.rfid.uhf288_settings import Uhf288Settings
 from hardware.rfid.uhfreader288 import PUSHED_TAG, Frame
 from hardware.sim.uhf288 import READER18, Uhf288Sim
-from tests.hardware.rfid.rigs import Events, MemoryRig, running
+from tests.hardware.rfid.rigs import Events, MemoryRig, epc, one_tag_each, plan, running
 
 pytestmark = pytest.mark.virtual_time
-
-
-def epc(port: int) -> str:
-    """The tag that lies before this port's antenna."""
-    return f"E2801170000002{port:02X}00000001"
-
-
-def one_tag_each(port: int, now: float) -> Sequence[tuple[str, int]]:
-    return [(epc(port), -50 - port)]
-
-
-def plan(*ports: int, power_dbm: int = 20, stay: int = 1) -> AntennaPlan:
-    return AntennaPlan({port: PortPlan(power_dbm, stay) for port in ports})
 
 
 class Bench:
