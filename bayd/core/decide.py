@@ -1,5 +1,5 @@
 """One input, one decision. The rooms are `bookings`, `conflicts`, `pins`, `play`, `extensions`, `dispensing`,
-`ball_books`, `waits`, `modes`, `staff`, `qos_book` and `restart`."""
+`ball_books`, `reads`, `waits`, `modes`, `staff`, `qos_book` and `restart`."""
 
 from typing import assert_never
 
@@ -13,6 +13,7 @@ from bayd.core import (
     pins,
     play,
     qos_book,
+    reads,
     restart,
     staff,
     waits,
@@ -145,9 +146,9 @@ def _decide(bay: Bay, request: i.Input, now: Instant, rules: Rules) -> Verdict:
         case i.PayoutEnded():
             return dispensing.ended(bay, request, now, rules)
         case i.BallHeard():
-            return play.ball_heard(bay, request, rules)
+            return reads.heard(bay, request, rules)
         case i.BallInPit():
-            return play.ball_in_pit(bay, request)
+            return reads.in_pit(bay, request)
         case i.SelectGame():
             return staff.select_game(bay, request)
         case i.SelectPlayer():

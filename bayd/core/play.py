@@ -8,7 +8,6 @@ from bayd.core.evolve import evolve_all
 from bayd.core.extensions import NOT_PLAYING, is_taken_here
 from bayd.core.instant import Instant
 from bayd.core.model import UNKNOWN_GAME, Bay, Booking, EndReason, Phase, PlaySession, StartedBy
-from bayd.core.modes import is_free_play
 from bayd.core.rules import Rules
 
 _LONGEST_MINUTES = 1440  # of one booking at the server
@@ -270,40 +269,6 @@ def after_end(bay: Bay, at_ms: int, now: Instant, rules: Rules) -> tuple[e.Event
             server_ahead_ms=max(0, at_ms - (at_ms if verified_at_ms is None else verified_at_ms)),
         ),
     )
-
-
-def ball_heard(bay: Bay, report: i.BallHeard, rules: Rules) -> Verdict:
-    """A ball counts for the session that first heard it. Whether it counts again is for presence to say."""
-    session, last = bay.session, bay.last
-    if any(c.epc == report.epc and c.at_ms >= report.at_ms for c in bay.credits):
-        return Refusal("counted_already", "This ball was counted already.")
-    forget_before_ms = report.at_ms - max(rules.recount_after_ms, rules.attribution_ms)
-    if session is not None and report.at_ms >= session.started_at_ms:
-        whose = (session.session_id, session.player_id)
-    elif last is not None and report.at_ms <= last.ended_at_ms:
-        whose = (last.session_id, last.player_id)
-    elif is_free_play(bay):
-        return (e.FreeBallRead(report.epc, report.at_ms, forget_before_ms),)
-    else:
-        return Refusal("not_playing", "No session was running at this bay.")
-    session_id, player_id = whose
-    return (e.BallRead(report.epc, session_id, player_id, report.at_ms, forget_before_ms),)
-
-
-def ball_in_pit(bay: Bay, report: i.BallInPit) -> Verdict:
-    """The shot of whoever the ball was counted for, also after the end. One credit, one shot at a target."""
-    counted = bay.find_credit(report.epc)
-    if counted is None or not counted.session_id:
-        return Refusal("not_counted", "This ball was not counted at this bay lately.")
-    if report.pit in counted.pits:
-        return Refusal("sighted_already", "This shot was seen in this target already.")
-    points = None
-    if counted.game_id is not None and not counted.has_hit(report.pit):
-        points = report.points.get(counted.game_id)
-    reached = e.PitReached(
-        report.epc, report.pit, counted.session_id, counted.player_id, report.at_ms, points
-    )
-    return (reached,)
 
 
 def _is_within(session: PlaySession, minutes: int, now_ms: int, rules: Rules) -> bool:
