@@ -125,12 +125,14 @@ class Deliveries:
         for op_id in op_ids_of(record):
             await self._once.give_up(op_id)
 
-    async def holds_up(self, record: Recorded[e.Event]) -> bool:
-        """While it is set aside, does the rest of its session wait for it?"""
+    async def holds_up(self, record: Recorded[e.Event], later: e.Event) -> bool:
+        """While it is set aside, does this wait for it, of the same session?"""
         match record.event:
             case e.SessionMovedAway() | e.GameSelected() | e.DueSettled():
                 return False
             case e.SessionExtended(op_id):
+                if isinstance(later, e.SessionMovedAway | e.GameSelected):
+                    return False  # of where and what is played, whatever becomes of the time
                 call = await self._once.find(op_id)
                 return call is None or call.state is not CallState.DONE  # else its payment alone is missing
             case _:

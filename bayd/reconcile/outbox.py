@@ -35,7 +35,7 @@ from bayd.core.desired import Desired
 from bayd.core.model import Bay
 from bayd.journal import Journal, Recorded
 from bayd.ports import Clock, Log, Randomness
-from bayd.reconcile.delivery import Deliveries, is_deliverable, session_of
+from bayd.reconcile.delivery import Deliveries, is_deliverable
 from bayd.reconcile.held_up_moves import HeldUpMoves
 from bayd.reconcile.once import SINK, NotNowError, NotShownError, ParkError
 from bayd.reconcile.outbox_item import OutboxItem, waiting
@@ -221,10 +221,9 @@ class CentralOutbox:
             await self._wait_for(lane, record.event.to, record.seq)
             if record.seq in lane.dropped:
                 return
-        session_id = session_of(record.event)
         if isinstance(record.event, e.SessionEnded):
-            await self._set_aside.tell_before_end(session_id, partial(self._try, lane))
-        elif (holding := await self._set_aside.find_holding(session_id, record.seq)) is not None:
+            await self._set_aside.tell_before_end(record.event, partial(self._try, lane))
+        elif (holding := await self._set_aside.find_holding(record)) is not None:
             await self._set_aside.park_behind(record, holding)
             return
         why = await self._try(lane, record)

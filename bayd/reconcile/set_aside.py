@@ -1,9 +1,10 @@
 """What could not be told to the central server, set aside (parked) beside the outbox's cursor.
 
-What is set aside holds up what follows of its session, where that needs it (`Deliveries.holds_up`): a sale,
-a start and more time do. What only waits behind another is tried once nothing holds it up any more, what
-failed alone every quarter of an hour, all else when staff say so. An end is tried whatever is set aside
-before it, and before it all that only waited: a session that is over takes no more time.
+What is set aside holds up what follows of its session, where that needs it (`Deliveries.holds_up`): a sale
+and a start all of it, more time all but a move and a game. What only waits behind another is tried once
+nothing holds it up any more, what failed alone every quarter of an hour, all else when staff say so. An end
+is tried whatever is set aside before it, and before it all that only waited: a session that is over takes no
+more time.
 
 Which lane a try belongs to is the outbox's: it hands in `attempt`.
 """
@@ -66,19 +67,16 @@ class SetAside:
     async def items(self) -> list[OutboxItem]:
         """Raises JournalUnavailableError."""
         found: list[OutboxItem] = []
-        holding: dict[str, int] = {}  # by session
         for row in sorted(await self._journal.parked(SINK), key=lambda row: row.seq):
             record = await find_record(self._journal, row.bay, row.seq)
             kind = "" if record is None else type(record.event).__name__
             is_end = record is not None and isinstance(record.event, e.SessionEnded)
-            waits_for = None if is_end else holding.get(row.session_id)
+            waits_for = None if record is None or is_end else await self.find_holding(record)
             found.append(
                 OutboxItem(
                     row.seq, row.bay, row.session_id, kind, row.at_wall_ms, row.reason, True, waits_for
                 )
             )
-            if record is None or await self._deliveries.holds_up(record):
-                holding.setdefault(row.session_id, row.seq)
         return found
 
     # In and out
@@ -110,10 +108,10 @@ class SetAside:
         await self._unpark(seq)
         self._next_try_s[number] = 0.0  # what waited for it need not wait any more
 
-    async def find_holding(self, session_id: str, seq: int) -> int | None:
-        """What is parked of a session, came before, and holds up the rest."""
-        for row in await self._rows(session_id=session_id):
-            if row.seq < seq and await self._holds_up(await self._record(row)):
+    async def find_holding(self, record: Recorded[e.Event]) -> int | None:
+        """What is parked of its session, came before, and holds it up."""
+        for row in await self._rows(session_id=session_of(record.event)):
+            if row.seq < record.seq and await self._holds_up(await self._record(row), record.event):
                 return row.seq
         return None
 
@@ -129,8 +127,9 @@ class SetAside:
     async def try_again(self, number: str, attempt: Attempt) -> None:
         """What failed alone, or waits for nothing any more, with what was parked behind it."""
         for row in await self._rows(bay=number):
-            behind = row.cause == Cause.BEHIND and await self.find_holding(row.session_id, row.seq) is None
-            if behind or row.cause == Cause.ALONE:
+            record = await self._record(row) if row.cause == Cause.BEHIND else None
+            is_free = record is not None and await self.find_holding(record) is None
+            if is_free or row.cause == Cause.ALONE:
                 await self._try_from(row.seq, row.session_id, attempt)
         self._plan(number, await self._rows(bay=number))
 
@@ -141,7 +140,7 @@ class SetAside:
             return
         session_id = session_of(wanted.event)
         is_end = isinstance(wanted.event, e.SessionEnded)
-        earlier = await self.find_holding(session_id, seq)
+        earlier = await self.find_holding(wanted)
         if earlier is not None and not is_end:
             self._log.warning("delivery_out_of_order", bay=number, seq=seq, earlier=earlier)
             return
@@ -149,16 +148,16 @@ class SetAside:
             await until_written(partial(self._deliveries.start_anew, wanted, order))
         await self._try_from(seq, session_id, attempt, patient=True)
 
-    async def tell_before_end(self, session_id: str, attempt: Attempt) -> None:
+    async def tell_before_end(self, ended: e.SessionEnded, attempt: Attempt) -> None:
         """What is parked of a session that is over: nothing can be added to it after its end.
 
         What waited behind another is told now, and what failed alone gets a last try. What that leaves
         unclear is for staff: read back later, what was told past it might be taken for it.
         """
-        every = await self._rows(session_id=session_id)
+        every = await self._rows(session_id=ended.session_id)
         for row in every:
             record = await self._record(row)
-            if record is None or not await self._holds_up(record):
+            if record is None or not await self._holds_up(record, ended):
                 continue
             told = await self._try(row, record, attempt)
             if not told and row is not every[-1]:
@@ -166,13 +165,16 @@ class SetAside:
 
     async def _try_from(self, seq: int, session_id: str, attempt: Attempt, *, patient: bool = False) -> None:
         """What is parked under this number, and what is parked behind it."""
-        held = False
+        failed: list[Recorded[e.Event]] = []
         for row in await self._rows(session_id=session_id):
             record = await self._record(row)
-            if record is None or row.seq < seq or (held and not isinstance(record.event, e.SessionEnded)):
+            if record is None or row.seq < seq:
+                continue
+            is_end = isinstance(record.event, e.SessionEnded)
+            if not is_end and any([await self._holds_up(one, record.event) for one in failed]):
                 continue
             if not await self._try(row, record, attempt, patient=patient):
-                held = held or await self._holds_up(record)
+                failed.append(record)
 
     async def _try(
         self, row: Parked, record: Recorded[e.Event], attempt: Attempt, *, patient: bool = False
@@ -199,9 +201,9 @@ class SetAside:
     async def _record(self, row: Parked) -> Recorded[e.Event] | None:
         return await until_written(partial(find_record, self._journal, row.bay, row.seq))
 
-    async def _holds_up(self, record: Recorded[e.Event] | None) -> bool:
+    async def _holds_up(self, record: Recorded[e.Event] | None, later: e.Event) -> bool:
         """What the journal does not have any more does: nobody can say what it was."""
-        return record is None or await until_written(partial(self._deliveries.holds_up, record))
+        return record is None or await until_written(partial(self._deliveries.holds_up, record, later))
 
     async def _unpark(self, seq: int) -> None:
         await until_written(partial(self._journal.unpark, SINK, seq))

@@ -198,6 +198,25 @@ async def test_a_refused_move_is_parked_and_holds_up_nothing(quick_path: Path) -
             assert await world.parked() == []
 
 
+async def test_time_that_is_set_aside_holds_up_neither_a_move_nor_a_game(quick_path: Path) -> None:
+    async with central_world(quick_path) as world:
+        session = await play(world)
+        async with world.up():
+            await started(world, session)
+            path = f"/session/addSessionTime/{session['id']}"
+            world.wire.order("doubled_unanswered", path)  # shown twice: nobody can tell
+            await world.submit(i.Extend("op1", 15, 100, STAFF, "more"))
+            await world.until(lambda: world.parts.outbox.view().parked == 1)
+            game = world.parts.games.known(2)
+            assert game is not None
+            await world.submit(i.SelectGame(game, SCREEN))
+            await world.submit(MOVE)
+            await world.delivered()
+            page = await world.page(session["id"])
+            assert (page["bay"]["number"], page["game"]["id"]) == ("102", 2)
+            assert len(await world.parked()) == 1
+
+
 @pytest.mark.parametrize("payment", [Payment.CASH, Payment.CARD])
 async def test_a_walk_in_is_booked_as_it_was_paid(quick_path: Path, payment: Payment) -> None:
     async with central_world(quick_path) as world, world.up():

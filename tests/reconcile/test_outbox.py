@@ -422,16 +422,17 @@ async def test_a_refusal_parks_the_rest_of_its_session_but_not_its_end_nor_the_n
         await world.until(lambda: world.parts.outbox.view().parked == 1)
         await extend(world, "op2", minutes=30)
         await world.submit(i.SelectGame(game, SCREEN))
-        await world.until(lambda: world.parts.outbox.view().parked == 3)
+        await world.until(lambda: world.parts.outbox.view().waiting == 0)
+        assert (await world.page(session["id"]))["game"]["id"] == 2, "it does not wait for the time"
         reasons = await world.parked()
         assert "refused (409)" in reasons[0]
-        assert [reason.startswith("after item ") for reason in reasons] == [False, True, True]
+        assert [reason.startswith("after item ") for reason in reasons] == [False, True]
         await end(world)
         await world.delivered()
         row = await world.row(session["id"])
         assert is_ended(row)
         assert extensions(row) == [(30, 1000)]
-        (reason, _game) = await world.parked()
+        (reason,) = await world.parked()
         assert "the server has refused it" in reason
         following = await playing(world)
         await extend(world, "op3", minutes=20)
