@@ -157,7 +157,7 @@ class SetAside:
         every = await self._rows(session_id=ended.session_id)
         for row in every:
             record = await self._record(row)
-            if record is None or not await self._holds_up(record, ended):
+            if record is None or (row.cause != Cause.BEHIND and not await self._holds_up(record, ended)):
                 continue
             told = await self._try(row, record, attempt)
             if not told and row is not every[-1]:

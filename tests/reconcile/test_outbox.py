@@ -12,6 +12,7 @@ from bayd.core import events as e
 from bayd.core import inputs as i
 from bayd.core.model import Payment, Phase
 from bayd.ports import HttpResponse
+from bayd.reconcile.once import UNCLEAR
 from bayd.reconcile.outbox_item import OutboxItem
 from bayd.reference.central import CentralSettings, StaffLogin
 from bayd.runtime.bay import OutcomeUnknownError
@@ -482,6 +483,28 @@ async def test_what_waited_behind_an_item_is_told_once_that_is_dropped(quick_pat
         await world.submit(i.DropDelivery(first.seq, STAFF, "entered at the desk"))
         await world.until(lambda: world.parts.outbox.view().parked == 0, 30)
         assert extensions(await world.row(session["id"])) == [(30, 1000)]
+
+
+async def test_a_payment_that_a_restart_broke_off_before_the_end_is_told(quick_path: Path) -> None:
+    """Its time had waited behind another, and was told; nothing of it is left set aside."""
+    async with central_world(quick_path) as world:
+        world.admin_password = ADMIN_PASSWORD
+        async with world.up():
+            session = await playing(world)
+            path = f"/session/addSessionTime/{session['id']}"
+            world.wire.order("doubled_unanswered", path)  # shown twice: nobody can tell
+            await extend(world)
+            await world.submit(i.Extend("op2", 20, 900, STAFF, "cash", payment=Payment.CASH))
+            await world.until(lambda: world.parts.outbox.view().parked == 2)
+            world.wire.order("status", "/transaction", method="PATCH", times=10_000)
+            await end(world)
+            await world.until(lambda: bool(world.wire.sent("PATCH", "/transaction")))
+        world.wire.faults.clear()
+        async with world.up():
+            await world.delivered()
+            row = await world.row(session["id"])
+            assert (row["paymentReceived"], is_ended(row)) == (500 + 900, True)
+            assert await world.parked() == [UNCLEAR]
 
 
 async def test_what_was_unclear_when_the_session_ended_is_not_taken_for_what_was_told_past_it(

@@ -279,11 +279,11 @@ class Audit:
         return not_told or any(one.event == paid for one in self._parked)
 
     def not_ended(self) -> set[str]:
+        """Here and at the server."""
         found = set()
         for played in self._played.values():
             row = self._row(played.session_id)
-            is_over = row is not None and not row["active"] and row["releaseTime"] is not None
-            if played.ended is None or not is_over:
+            if played.ended is None or row is None or row["cancel"] or row["releaseTime"] is None:
                 found.add(played.session_id)
         return found
 
@@ -302,12 +302,13 @@ class Audit:
         return found
 
     def walk_ins_that_differ(self) -> list[str]:
-        found = []
+        found, elsewhere = [], self.bays_that_differ()
         for session_id, sold in self._sold.items():
             row = self._row(session_id)
             if row is None:
                 continue  # it was never booked: see `not_ended`
-            if not self._played[session_id].moved and row["duration"] != sold.minutes:
+            stayed = not self._played[session_id].moved and session_id not in elsewhere
+            if stayed and row["duration"] != sold.minutes:  # a move says anew how long it lasts
                 found.append(f"{session_id} was booked for {row['duration']} minutes")
             elif row["billingUser"]["name"] != WALK_IN.name:
                 found.append(f"{session_id} was booked as another")

@@ -318,7 +318,7 @@ class Season:
     async def _desk_end(self, bay: Bay) -> None:
         assert bay.session is not None
         server_id = self._server_id(bay.session.session_id)
-        if server_id is None or self.world.minimal is not None or not await self._is_told(bay.number):
+        if server_id is None or not await self._is_told(bay.number):
             return
         self.spoilt.add(bay.session.session_id)
         await self._by_desk(self._end_there(server_id))

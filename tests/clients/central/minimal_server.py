@@ -137,7 +137,7 @@ class MinimalServer:
         booking = self._find(int(request.match_info["id"]))
         if booking.active:
             booking.active, booking.released = False, _START + timedelta(hours=1)
-        else:
+        elif booking.released is None:
             booking.cancel = True
         return {"affected": 1}
 
