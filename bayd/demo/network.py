@@ -26,9 +26,7 @@ class NetworkBook:
 
 def read_network(journal: Path, operator: Path) -> NetworkBook:
     plays, bays, known = _read_journal(journal)
-    sessions = _rows(
-        operator, "SELECT x_correlator, available_at, ended_at, released_at, cause FROM sessions"
-    )
+    sessions = _rows(operator, _SESSIONS)
     network_s = outside_s = 0.0
     deleted = 0
     for correlator, available_at, ended_at, released_at, cause in sessions:
@@ -47,9 +45,7 @@ def _read_journal(path: Path) -> tuple[Mapping[str, list[Interval]], Mapping[str
     begun: dict[str, float] = {}
     bays: dict[str, str] = {}
     known: set[str] = set()
-    for bay, kind, payload, wall_ms in _rows(
-        path, "SELECT bay, kind, payload, wall_ms FROM events ORDER BY seq"
-    ):
+    for bay, kind, payload, wall_ms in _rows(path, _EVENTS):
         event: dict[str, Any] = json.loads(payload)
         match kind:
             case "SessionStarted":

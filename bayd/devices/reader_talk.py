@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+from bayd.devices.readers import R2000_PROBE_INDEX, UHF288_PROBE_KHZ
 from bayd.settings.readers import Region
 from hardware.link import Link, LinkError, LinkUnavailableError, opener_for
 from hardware.rfid import PowerRefused, Seat, r2000_a0, uhfreader288
@@ -58,12 +59,8 @@ ATTEMPTS = (
 _REPLY_TIMEOUT_S = 0.5
 _FIRST_ATTEMPTS = 3  # the last round of a daemon that was just stopped may still run, for a second
 _CONNECTED_DB = 6  # return loss: an open port has less
-_R2000_GET_IDENTIFIER = 0x68  # its value may be a name that the owner gave: not kept
 _R2000_GET_GROUP = 0x6D
 _R2000_GET_REGION = 0x79
-# Inside each region: 866.5, 915.0 and 866.0 MHz, where a return loss may be measured.
-_PROBE_INDEX = {Region.ETSI: 3, Region.FCC: 33, Region.INDIA: 2}
-_PROBE_KHZ = {Region.ETSI: 866_300, Region.FCC: 915_000, Region.INDIA: 866_300}
 
 
 class ReaderTalkError(Exception):
@@ -240,7 +237,7 @@ class _R2000Talk:
                 choose = r2000.set_work_antenna(port, address)
                 if not isinstance(await self._record.ask(seat, f"work antenna {port}", choose), AckReply):
                     continue
-                frame = r2000.measure_return_loss(_PROBE_INDEX[region], address)
+                frame = r2000.measure_return_loss(R2000_PROBE_INDEX[region], address)
                 reply = await self._record.ask(seat, f"return loss of port {port}", frame)
             if isinstance(reply, R2000ReturnLoss) and reply.db is not None:
                 losses[port] = reply.db
@@ -292,7 +289,7 @@ class _Uhf288Talk:
             facts["return_loss_threshold"] = f"{threshold.db} dB"
         losses: dict[int, int] = {}
         for port in range(1, (port_count or 4) + 1):
-            frame = uhf288.measure_return_loss(port, _PROBE_KHZ[region], address)
+            frame = uhf288.measure_return_loss(port, UHF288_PROBE_KHZ[region], address)
             reply = await self._ask(f"return loss of port {port}", frame)
             if isinstance(reply, Uhf288ReturnLoss):
                 losses[port] = reply.db

@@ -12,9 +12,9 @@ from hardware.rfid.r2000_settings import PowerMode, R2000Settings
 from hardware.rfid.uhf288_reader import Uhf288Reader
 from hardware.rfid.uhf288_settings import Uhf288Settings
 
-# Within each region: where antennas are measured.
-_R2000_PROBE_INDEX = {Region.ETSI: 3, Region.INDIA: 2, Region.FCC: 33}  # 866.5, 866.0, 915.0 MHz
-_UHF288_PROBE_KHZ = {Region.ETSI: 866_300, Region.INDIA: 866_300, Region.FCC: 915_000}
+# Within each region: where the return loss of an antenna is measured.
+R2000_PROBE_INDEX = {Region.ETSI: 3, Region.INDIA: 2, Region.FCC: 33}  # 866.5, 866.0, 915.0 MHz
+UHF288_PROBE_KHZ = {Region.ETSI: 866_300, Region.INDIA: 866_300, Region.FCC: 915_000}
 _UHF288_OVERRUN_S = 0.075  # part of the grace: a scan may take so much longer than was asked
 
 # What a running driver need not know: a change of these closes no link.
@@ -66,7 +66,7 @@ def _uhf288(settings: Reader) -> Uhf288Settings:
         silent_polls=settings.silent_rounds,
         reopen_s=settings.reopen_s,
         probe_interval_s=settings.probe_interval_s,
-        probe_frequency_khz=_UHF288_PROBE_KHZ[settings.region],
+        probe_frequency_khz=UHF288_PROBE_KHZ[settings.region],
         supervise_interval_s=settings.supervise_interval_s,
     )
 
@@ -83,6 +83,6 @@ def _r2000(settings: Reader) -> R2000Settings:
         reopen_s=settings.reopen_s,
         deaf_s=settings.deaf_s,
         probe_interval_s=settings.probe_interval_s,
-        probe_frequency_index=_R2000_PROBE_INDEX[settings.region],
+        probe_frequency_index=R2000_PROBE_INDEX[settings.region],
         supervise_interval_s=settings.supervise_interval_s,
     )

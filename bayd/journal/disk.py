@@ -23,8 +23,6 @@ CHECKPOINT_PAGES = 256  # 1 MiB: bounds the log, and what the database grows by 
 COPY_PAGES = 256  # a copy looks for a wish to stop every MiB
 CHECK_STEPS = 10_000  # and a check every so many steps of SQLite's machine (some ms)
 
-MINIMUM_SQLITE = (3, 37)  # STRICT tables
-
 
 def connect(uri: str) -> sqlite3.Connection:
     # isolation_level None: the module opens no transactions of its own accord.

@@ -8,7 +8,6 @@ manual; Numato Lab USB relay module user guide (ASCII over CDC, channels from 0 
 MAX_LCUS_CHANNELS = 8
 MAX_KMTRONIC_CHANNELS = 8
 MAX_NUMATO_CHANNELS = 16  # one hexadecimal digit
-NUMATO_PROMPT = b">"
 
 
 def lcus_set(channel: int, *, on: bool) -> bytes:

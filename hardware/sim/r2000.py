@@ -29,7 +29,6 @@ ANTENNA_MISSING = 0x22
 BAD_PARAMETER = 0x41
 BAD_ANTENNA = 0x47
 BAD_POWER = 0x48
-MEASURING_FAILED = 0xEE
 
 FORM_SIZES = {10: 4, 18: 8, 29: 8}  # data bytes of an 0x8A request, and how many slots it has
 
