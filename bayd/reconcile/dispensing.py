@@ -23,6 +23,7 @@ from bayd.ports import Log
 from bayd.reconcile.ball_level import BallLevel, LevelRules
 from bayd.reconcile.ball_stock import BallStock
 from bayd.reconcile.machine_facts import MachineFacts
+from bayd.reconcile.payout_queue import PayoutQueue, is_under_way
 from bayd.runtime.bay import Outcome
 from hardware.dispenser import (
     RESET,
@@ -86,8 +87,7 @@ class DispenserReconciler:
         self._log = log
         self._wishes: dict[str, Desired] = {}
         self._facts = MachineFacts(name, bays, self._tell, log)
-        self._queue: list[str] = []  # bays with an open payout, whose turn is next first
-        self._known_since: dict[str, tuple[str, float]] = {}  # bay -> its open payout, since when
+        self._queue = PayoutQueue()
         self._wake = asyncio.Event()
         self._identity: Identity | None = None
         self._level = BallLevel(level_rules)
@@ -105,7 +105,7 @@ class DispenserReconciler:
             return
         self._wishes[number] = wish
         self._facts.note(bay)
-        self._note_payout(number, wish.payout)
+        self._queue.note(number, wish.payout, self._now())
         self._wake.set()
 
     def view(self) -> DispenserView:
@@ -117,14 +117,14 @@ class DispenserReconciler:
             reason,
             self._identity,
             self._level.level,
-            tuple(self._queue),
+            self._queue.bays,
             self._level.stock,
             self._level.minutes_to_empty(self._now()),
         )
 
     def queue_place(self, number: str) -> int:
         """How many payouts come before that of this bay, or would if it pressed now."""
-        return self._queue.index(number) if number in self._queue else len(self._queue)
+        return self._queue.place(number)
 
     async def run(self) -> None:
         attempt = 0
@@ -152,10 +152,9 @@ class DispenserReconciler:
             self._wake.clear()
             await self._facts.share()
             await self._share_refill()
-            while self._queue:
-                number = self._queue[0]
+            while (number := self._queue.next) is not None:
                 # What the device may still be working on is settled first: clearing moves its counters.
-                if self._facts.cleared and not _is_under_way(self._wishes[number].payout):
+                if self._facts.cleared and not is_under_way(self._wishes[number].payout):
                     await self._clear_fault()
                 if not await self._turn(number):
                     await asyncio.sleep(_RETRY_S)
@@ -166,28 +165,6 @@ class DispenserReconciler:
             await self._look_at_level()
             await self._pause(_SUPERVISE_S)
 
-    # ---- the queue
-
-    def _note_payout(self, number: str, payout: Payout | None) -> None:
-        if payout is None:
-            if self._known_since.pop(number, None) is not None:
-                self._queue.remove(number)
-        elif number not in self._known_since or self._known_since[number][0] != payout.payout_id:
-            if number not in self._known_since:
-                self._queue.append(number)
-            self._known_since[number] = (payout.payout_id, self._now())
-        self._queue.sort(key=self._place)
-
-    def _place(self, number: str) -> tuple[bool, bool, int]:
-        """What the device may still be working on comes first, nothing else may move its counters; then what
-        has begun, and then the order of the presses, which also outlives a restart and a reboot."""
-        payout = self._wishes[number].payout
-        assert payout is not None, f"bay {number} waits for nothing"
-        return (not _is_under_way(payout), payout.part is None, payout.pressed_wall_ms)
-
-    def _open_payouts(self) -> Mapping[str, Payout]:
-        return {n: w.payout for n, w in self._wishes.items() if w.payout is not None}
-
     # ---- one payout
 
     async def _turn(self, number: str) -> bool:
@@ -197,7 +174,7 @@ class DispenserReconciler:
         if payout is None:
             return True
         part = payout.part
-        if part is not None and _is_under_way(payout):
+        if part is not None and is_under_way(payout):
             return await self._follow(number, payout, part)
         if payout.left == 0:
             return await self._close(number, payout, PayoutEnd.DONE, _settled(part), "")
@@ -372,15 +349,15 @@ class DispenserReconciler:
         await self._tell_how_long(away_since)
 
     async def _tell_how_long(self, away_since: float) -> None:
-        for number, payout in self._open_payouts().items():
-            _, known_since = self._known_since.get(number, ("", away_since))  # it may close while we tell
+        for number, payout in self._queue.payouts().items():
+            known_since = self._queue.known_since(number) or away_since  # it may close while we tell
             away_ms = round((self._now() - max(away_since, known_since)) * 1000)
             await self._tell(number, i.PayoutWasInterrupted(payout.payout_id, away_ms))
 
     async def _give_up_what_waits(self, away_since: float) -> None:
         """A machine that stays away: what it never heard of is owed, and the bay may ask again."""
         await self._tell_how_long(away_since)
-        for number, payout in self._open_payouts().items():
+        for number, payout in self._queue.payouts().items():
             if payout.part is None and not self._may_start(number):
                 await self._close(number, payout, PayoutEnd.NEVER_STARTED, 0, self._facts.reason)
 
@@ -438,12 +415,6 @@ class DispenserReconciler:
                     await self._dispenser.aclose()
         except (DispenserUnavailableError, TimeoutError) as error:
             self._log.warning("dispenser_not_stopped", dispenser=self._name, reason=str(error))
-
-
-def _is_under_way(payout: Payout | None) -> bool:
-    """A part was marked and not every ball of it was seen: only the device knows."""
-    part = None if payout is None else payout.part
-    return payout is not None and part is not None and payout.paid < part.paid_before + part.balls
 
 
 def _settled(part: PayoutPart | None) -> int:
