@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.bay_pc import BAY, CONFIG, MACHINES, STATE, UNIT, BayPc, Packages
+from tests.system.bay_pc import BAY, CONFIG, MACHINES, RELAY_BAY, STATE, UNIT, BayPc, Packages
 from tests.system.systemd_machine import MachineError, SystemdMachine
 
 pytestmark = [pytest.mark.system, pytest.mark.package, pytest.mark.timeout(180)]
@@ -226,8 +226,14 @@ def test_what_a_reload_changes_holds_for_the_guest_who_plays(pc: BayPc) -> None:
         assert pc.press("dispense", {"balls": 31})[1]["code"] == "balls_invalid"
         take_up(pc, good.replace('1 = "101"', '2 = "101"'))
         pc.until_antenna_rests()
+        # A bay that goes waits for the guests of all bays.
+        take_up(pc, good.partition(f"[bays.{RELAY_BAY}]")[0])
+        pc.machine.until(
+            lambda: f"bays.{RELAY_BAY}" in pc.warnings().get("restart_pending", ""), "for the wish"
+        )
     finally:
         take_up(pc, good)
+    pc.machine.until(lambda: "restart_pending" not in pc.warnings(), "for the old bays")
     before = pc.listened_at()
     pc.machine.until(lambda: pc.listened_at() > before, "for the antenna")
     assert pc.dispense(4)[0] == 200
@@ -343,11 +349,10 @@ def never_ready(source: Path) -> None:
         + '\n\n@migrations(name="0099_later")\ndef later(db: Database) -> None:\n'
         + '    db.execute("CREATE TABLE later (x)")\n'
     )
-    wiring = source / "bayd/wiring/daemon.py"
-    text = wiring.read_text()
-    opened = "            journal = await self._open_journal(stack, retry)\n"
-    assert opened in text
-    wiring.write_text(text.replace(opened, opened + "            os._exit(78)\n"))
+    upgrade = source / "bayd/runtime/upgrade.py"
+    takes_over = "\n\ndef take_over(state_dir: Path) -> bool:\n"
+    assert takes_over in upgrade.read_text()
+    upgrade.write_text(upgrade.read_text() + takes_over + "    os._exit(78)\n")
 
 
 def test_a_release_that_does_not_become_ready_gives_way_to_the_old_one(pc: BayPc, packages: Packages) -> None:
