@@ -13,7 +13,7 @@ import pytest
 from tests.system.bay_pc import BAY, CONFIG, MACHINES, RELAY_BAY, STATE, UNIT, BayPc, Packages
 from tests.system.systemd_machine import MachineError, SystemdMachine
 
-pytestmark = [pytest.mark.system, pytest.mark.package, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.system, pytest.mark.package, pytest.mark.timeout(300)]
 
 MAKE_SAFE_S = 3  # promised
 OLD, NEW, BROKEN = "0.1.0", "0.2.0", "0.2.1"  # the first two as docs/install.md calls them

@@ -11,7 +11,7 @@ import pytest
 from tests.system.bay_pc import CONFIG, STATE, UNIT, BayPc, Packages
 from tests.system.systemd_machine import SystemdMachine
 
-pytestmark = [pytest.mark.system, pytest.mark.package, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.system, pytest.mark.package, pytest.mark.timeout(300)]
 
 OLD, NEW = "0.1.0", "0.2.0"
 ELSEWHERE = "/srv/journal"
