@@ -84,7 +84,6 @@ async def full(house: House) -> None:
     await house.bays.submit("109", i.DeviceReported("dispenser", DeviceState.FAULT, "The hopper is jammed."))
     await house.bays.submit("103", i.DeviceReported("reader", DeviceState.LOST, "No answer for 30 s."))
     await house.press("pause", {"reason": "rain"}, token=STAFF, bay="104")
-    await house.press("end", _REASON, token=STAFF, bay="105")
     more = {"minutes": 15, "amount": 300, "payment": "on_account", "reason": "their card failed"}
     await house.press("extend", more, token=STAFF, bay="109")
     await house.bays.submit(
@@ -95,7 +94,8 @@ async def full(house: House) -> None:
         await house.bays.submit("110", i.PinWasWrong(f"wrong-{attempt}"))
     house.clock.go_on(17 * 60_000)
     await house.press("help", token=STAFF, bay="102")
-    await house.press("extend", {"minutes": 30}, token=STAFF, bay="103")
+    await house.bays.submit("103", i.Extend("more", 30, None, _SCREEN, ""))
+    await house.press("end", _REASON, token=STAFF, bay="105")
     house.central.update(online=False, outbox=3, oldest_s=40.0)
 
 

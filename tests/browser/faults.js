@@ -45,19 +45,24 @@
     const hides = (overflow) => overflow === "hidden" || overflow === "clip" || (kiosk && overflow !== "visible");
     const kept = Number(style.webkitLineClamp); // lines: it is meant to be shortened, with an ellipsis behind them
     const least = kept ? kept * parseFloat(style.lineHeight) : e.scrollHeight;
-    if (hides(style.overflowX) && e.scrollWidth > e.clientWidth + 1 && !kept && e.title !== e.textContent) faults.add(`cut at its side: ${name(e)}`);
+    const shortened = kept > 0 || (style.textOverflow === "ellipsis" && e.title === e.textContent);
+    if (hides(style.overflowX) && e.scrollWidth > e.clientWidth + 1 && !shortened) faults.add(`cut at its side: ${name(e)}`);
     if (hides(style.overflowY) && e.clientHeight + 1 < Math.min(least, e.scrollHeight)) faults.add(`cut below: ${name(e)}`);
     for (const node of e.childNodes) {
       if (node.nodeType !== 3 || !node.textContent.trim()) continue;
       if (parseFloat(style.fontSize) < smallestText) faults.add(`small print of ${style.fontSize}: ${name(e)}`);
-      for (const rect of rectsOf(node)) {
-        if (kept && rect.top > e.getBoundingClientRect().bottom - 4) continue;
+      for (let rect of rectsOf(node)) {
+        if (shortened) {
+          const box = e.getBoundingClientRect();
+          if ((rect.top + rect.bottom) / 2 > box.bottom) continue;
+          rect = { left: rect.left, right: Math.min(rect.right, box.right), top: rect.top, bottom: Math.min(rect.bottom, box.bottom) };
+        }
         lines.push([e, ink(rect, e)]);
         if (!within(rect, page)) faults.add(`beyond the screen: ${name(e)}`);
         const top = hidden(ink(rect, e), e);
         if (top !== null) faults.add(`${name(e)} lies under ${name(top)}`);
         for (let up = e; up && up !== root; up = up.parentElement) {
-          if (!up.matches("button, td, th, .panel, .time-panel, .fact, .head, .band, .lower, .play, .welcome, .call, .pad-lock, .result, .phase, .plot, .toast, dialog")) continue;
+          if (getComputedStyle(up).display === "contents" || !up.matches("button, td, th, .panel, .time-panel, .fact, .head, .band, .lower, .play, .welcome, .call, .pad-lock, .result, .phase, .plot, .toast, dialog")) continue;
           if (!within(rect, up.getBoundingClientRect())) faults.add(`beyond ${up.className || up.tagName}: ${name(e)}`);
         }
       }

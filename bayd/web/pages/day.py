@@ -205,8 +205,17 @@ class DayPage:
         ]
         return el(
             "section",
-            el("h2", said.say("day.log")),
-            el("p", el("a", said.say("day.log_csv"), href=f"/api/v1/audit?day={day.isoformat()}&format=csv")),
+            el(
+                "div",
+                el("h2", said.say("day.log")),
+                el(
+                    "a",
+                    said.say("day.log_csv"),
+                    href=f"/api/v1/audit?day={day.isoformat()}&format=csv",
+                    class_="button",
+                ),
+                class_="made",
+            ),
             el(
                 "div",
                 el(
@@ -214,7 +223,7 @@ class DayPage:
                     el("thead", el("tr", *(el("th", name, scope="col") for name in names))),
                     el("tbody", *rows),
                 ),
-                class_="plain",
+                class_="plain log",
                 tabindex=0,
                 role="region",
                 aria_label=said.say("day.log"),
