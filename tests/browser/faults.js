@@ -73,6 +73,7 @@
     }
   }
   lines.forEach(([a, r], place) => lines.slice(place + 1).forEach(([b, s]) => {
+    if (a === b) return;
     const wide = Math.min(r.right, s.right) - Math.max(r.left, s.left);
     const high = Math.min(r.bottom, s.bottom) - Math.max(r.top, s.top);
     if (wide > 1 && high > 1) faults.add(`${name(a)} lies upon ${name(b)}`);

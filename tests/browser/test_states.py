@@ -23,6 +23,8 @@ _AXE = Axe()
 _KIOSK = {"smallest": 90, "text": 22, "kiosk": True}
 _BOARD = {"smallest": 44, "text": 13, "kiosk": False}
 
+pytestmark = pytest.mark.timeout(240)  # much is looked at in one test
+
 _FAULTS = Path(__file__).with_name("faults.js").read_text()
 
 
@@ -43,7 +45,7 @@ async def violations_of(page: Page) -> list[str]:
 
 
 # One browser looks at several states: to open it takes as long as to look at one.
-_GROUP = 8
+_GROUP = 4
 _ALL = (*STATES, *BOARD_STATES)
 GROUPS = [_ALL[first : first + _GROUP] for first in range(0, len(_ALL), _GROUP)]
 

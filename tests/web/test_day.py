@@ -73,6 +73,8 @@ async def test_the_log_of_the_day_has_minutes_amounts_and_states(house: House) -
     text = re.sub(r"<[^>]+>", "|", await page(house, "/day"))
     assert "Gave more time||minutes: 15||amount: ₹600||payment: On account: pay later||time left: " in text
     assert "||minutes given: 60 → 75||due: ₹0 → ₹600|" in text
+    assert "0 → —" not in text
+    assert "0 → 0" not in text
     assert "Paused the session||state: Playing → Paused|" in text
     assert "Took the bay out of service||state: Free → Out of service|" in text
     assert "Put the bay back into service||state: Out of service → Free|" in text

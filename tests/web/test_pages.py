@@ -11,6 +11,7 @@ import pytest
 from bayd.web.pages.files import DIRECTORY, StaticFiles
 from bayd.web.pages.markup import el, join
 from bayd.web.pages.shell import POLICY
+from bayd.web.pages.words import Words
 from tests.web.house import STAFF, House
 
 CATALOGUES = sorted((DIRECTORY / "i18n").glob("*.json"))
@@ -145,3 +146,26 @@ def test_scripts_write_no_markup() -> None:
         assert not re.search(
             r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", script.read_text()
         )
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "text"),
+    [
+        (600, "INR", "₹600"),
+        (1200, "INR", "₹1,200"),
+        (123456, "INR", "₹1,23,456"),
+        (-12345678, "USD", "-$1,23,45,678"),
+        (600, "AED", "AED\u00a0600"),
+        (0, "", "0"),
+    ],
+)
+def test_prices_are_written_as_the_scripts_write_them(amount: int, currency: str, text: str) -> None:
+    """By Chromium's `Intl.NumberFormat` for en-IN and hi-IN."""
+    for language in ("en", "hi"):
+        assert Words("board", language).price(amount, currency) == text
+
+
+async def test_a_bay_that_is_not_there_is_told_in_the_language_of_the_site(house: House) -> None:
+    reply = await house.ask("GET", "/bay/999", described=False)
+    assert reply.status == 404
+    assert "There is no such bay here" in reply.text

@@ -176,8 +176,10 @@ export class PlayScene {
     const { words } = this.screen;
     const { balls, devices, session } = this.bay;
     const { state } = devices.dispenser;
+    const spent = balls.left === 0 && balls.balance === 0;
     if (state === "fault" || state === "lost") {
-      return { sign: "warning", state: "stopped", hint: words.say("balls.broken"), closed: state === "fault" || session.paused };
+      const closed = state === "fault" || session.paused || balls.queue_place !== null || spent;
+      return { sign: "warning", state: "stopped", hint: words.say("balls.broken"), closed };
     }
     // Until the machine stands: the balls of a tray are all counted while it still tips.
     if (balls.queue_place !== null) {
@@ -188,7 +190,7 @@ export class PlayScene {
     }
     if (session.paused) return { hint: words.say("balls.paused"), closed: true };
     if (balls.balance > 0) return { hint: words.say("balls.balance", { count: balls.balance }) };
-    return balls.left === 0 ? { hint: words.say("balls.none_left"), closed: true } : {};
+    return spent ? { hint: words.say("balls.none_left"), closed: true } : {};
   }
 
   timeLook() {
