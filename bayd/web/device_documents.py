@@ -65,6 +65,7 @@ class CommitsView(_Document):
     seen: int = Field(description="So many of them; 100 at most.")
     median_ms: float | None
     worst_ms: float | None
+    waiting: int = Field(description="Writes that wait for the disk now.")
 
 
 class FiguresDocument(_Document):

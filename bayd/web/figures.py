@@ -19,14 +19,22 @@ Section = Callable[[], Mapping[str, Any]]
 
 
 class FiguresPage:
-    """`devices` and `central` as in the status; `commits`: how long the last ones took, in seconds."""
+    """`devices` and `central` as in the status; `commits`: how long the last ones took, in seconds;
+    `waiting`: writes that the disk has not taken yet.
+    """
 
     def __init__(
-        self, devices: Section, central: Section, commits: Callable[[], Sequence[float]], clock: Clock
+        self,
+        devices: Section,
+        central: Section,
+        commits: Callable[[], Sequence[float]],
+        waiting: Callable[[], int],
+        clock: Clock,
     ) -> None:
         self._devices = devices
         self._central = central
         self._commits = commits
+        self._waiting = waiting
         self._clock = clock
 
     def routes(self) -> list[Route]:
@@ -57,6 +65,7 @@ class FiguresPage:
                 seen=len(took_s),
                 median_ms=statistics.median(took_s) * 1000 if took_s else None,
                 worst_ms=max(took_s) * 1000 if took_s else None,
+                waiting=self._waiting(),
             ),
             outbox=central.outbox,
             oldest_s=central.oldest_s,

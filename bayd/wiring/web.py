@@ -242,6 +242,7 @@ class WebParts:
             self._driven.devices,
             self._driven.central.section,
             lambda: tuple(self._counts.last_commits_s),
+            lambda: self._journal.health.waiting,
             self._clock,
         )
         return (

@@ -473,6 +473,7 @@ async def test_the_device_page_shows_what_readers_do(house: House, context: Brow
     house.reader["reads"] = 107
     await expect(page.locator("#plot-reads-now")).to_contain_text("last three minutes")
     await expect(page.locator("#plot-outbox-now")).to_have_text("0 waiting for the central server")
+    await expect(page.locator("#plot-journal-now")).to_have_text("0 writes wait for the disk")
     house.central["outbox"] = 12
     house.reader["line_errors"] = 3
     house.reader["ports"]["1"]["blind_s"] = 1000.5

@@ -472,7 +472,11 @@ class House:
 
         outbox = OutboxPage(self.list_outbox)
         figures = FiguresPage(
-            lambda: self.devices, lambda: self.central, lambda: tuple(self.counts.last_commits_s), self.clock
+            lambda: self.devices,
+            lambda: self.central,
+            lambda: tuple(self.counts.last_commits_s),
+            lambda: self.journal.health.waiting,
+            self.clock,
         )
         devices_page = DevicesPage(frame, files, figures.document)
         day = DayPage(frame, self.bays, self.journal.plays, self.journal.audit, self.clock)

@@ -284,3 +284,25 @@ async def test_a_warning_that_only_the_daemon_finds_at_a_bay_is_shown_with_the_b
     for path in ("/handover", "/"):
         page = await house.ask("GET", path, token=STAFF, described=False)
         assert f"109: {text}" in page.text
+
+
+async def test_a_disk_that_hangs_is_seen_in_the_writes_that_wait(closed_house: House) -> None:
+    disk = HeldExecutor()
+    closed_house.executor = disk
+
+    async def waiting() -> int:
+        reply = await closed_house.ask("GET", "/api/v1/devices/figures", token=TECHNICIAN)
+        count: int = reply.json["commits"]["waiting"]
+        return count
+
+    async with closed_house.open() as house:
+        assert await waiting() == 0
+        disk.free.clear()
+        async with asyncio.TaskGroup() as tasks:
+            for bay in ("109", "110"):
+                tasks.create_task(house.press("help", token=STAFF, bay=bay), name=bay)
+            async with asyncio.timeout(20):
+                while await waiting() < 2:  # noqa: ASYNC110 # the other side is a server
+                    await asyncio.sleep(0)
+            disk.free.set()
+        assert await waiting() == 0

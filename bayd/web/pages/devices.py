@@ -18,7 +18,7 @@ from bayd.web.routes import Answer, Route
 _READER = ("reader", "state", "model", "rate", "rounds", "errors")
 _PORT = ("reader", "port", "place", "listening", "blind", "revisit")
 _MACHINE = ("machine", "state", "level", "stock", "empty_in", "queue")
-_PLOTS = ("reads", "blind_rate", "line_errors", "commit", "outbox")
+_PLOTS = ("reads", "blind_rate", "line_errors", "journal", "commit", "outbox")
 
 
 class DevicesPage:

@@ -44,7 +44,7 @@ class Devices {
     this.band = document.getElementById("band");
     this.band.append(h("div.band", { role: "alert", hidden: true, "data-testid": "stale" },
       icon("offline"), h("p", {}, h("strong", {}, words.say("stale.title")), " ", words.say("stale.text"))));
-    this.plots = Object.fromEntries(["reads", "blind_rate", "line_errors", "commit", "outbox"].map((name) => [name, new Plot(name)]));
+    this.plots = Object.fromEntries(["reads", "blind_rate", "line_errors", "journal", "commit", "outbox"].map((name) => [name, new Plot(name)]));
     this.before = null;
   }
 
@@ -79,7 +79,8 @@ class Devices {
       this.plots.reads.add(figures.at_s, sum, `${sum.toFixed(1)}, ${words.say("devices.last")}`);
     }
     this.drawTroubles(figures, before, passed);
-    const { median_ms: median, worst_ms: worst } = figures.commits;
+    const { median_ms: median, worst_ms: worst, waiting } = figures.commits;
+    this.plots.journal.add(figures.at_s, waiting, words.say("devices.journal_now", { count: waiting }));
     if (median !== null) {
       this.plots.commit.add(figures.at_s, median, words.say("devices.commit_now", { median: median.toFixed(1), worst: worst.toFixed(1) }));
     }
