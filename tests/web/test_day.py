@@ -4,6 +4,7 @@ import re
 
 from bayd.core import inputs as i
 from bayd.core.inputs import Role
+from bayd.core.model import DeviceState
 from bayd.journal.schema import PLAYS
 from bayd.settings import Staff
 from bayd.web.day import KINDS
@@ -114,7 +115,7 @@ async def test_the_handover_names_all_that_is_open(house: House) -> None:
         "Open calls and requests (2)",
         "Bay 109 calls for help since",
         "Bay 109 asks for 15 more minutes",
-        "Bay 109: ₹600, session 7",
+        "Bay 109: ₹600, session 7, Test Person",
         "Deliveries set aside (1)",
         "SessionExtended of session 7: it cannot be told",
         "Bay 110: Held, since ",
@@ -124,6 +125,16 @@ async def test_the_handover_names_all_that_is_open(house: House) -> None:
         assert wanted in text, wanted
     assert "Balls to settle (0)" in text
     assert _REASON["reason"] not in await page(house, "/handover", TECHNICIAN)
+
+
+async def test_a_machine_that_bays_share_is_one_thing_to_see_to(house: House) -> None:
+    for bay in ("109", "110"):
+        await house.bays.submit(bay, i.DeviceReported("dispenser", DeviceState.FAULT, "jam"))
+    await house.bays.submit("110", i.DeviceReported("reader", DeviceState.LOST, "unplugged"))
+    text = await page(house, "/handover")
+    assert "Bays 109, 110: Ball machine stopped: jam" in text
+    assert "Bay 110: Reader lost: unplugged" in text
+    assert text.count("jam") == 1
 
 
 async def test_the_pages_behind_the_board_are_for_those_who_signed_in(house: House) -> None:

@@ -11,7 +11,7 @@ from bayd.core.model import Phase
 from bayd.journal import JournalUnavailableError
 from bayd.ports import Clock
 from bayd.web.access import Caller
-from bayd.web.documents import BayDocument, StatusDocument
+from bayd.web.documents import BayDocument, StatusDocument, StatusWarning
 from bayd.web.outbox import ListItems
 from bayd.web.pages.board import BoardFrame, elsewhere
 from bayd.web.pages.markup import Html, el
@@ -63,10 +63,7 @@ class HandoverPage:
             self._section("unknown", [text for bay in bays for text in self._unknown(bay)]),
             self._section("parked", await self._parked()),
             self._section("closed", [self._closed(bay) for bay in bays if bay.phase in _CLOSED]),
-            self._section(
-                "warnings",
-                [self._frame.warning(warning) for warning in status.warnings],
-            ),
+            self._section("warnings", self._warnings(status.warnings)),
             class_="handover",
         )
         return self._frame.page("handover", [body], caller, module="board/handover.js")
@@ -91,17 +88,36 @@ class HandoverPage:
         return texts
 
     def _dues(self, bay: BayDocument) -> list[str]:
-        return [
-            self._frame.words.say(
-                "handover.due", bay=bay.number, price=self._frame.price(due.amount), session=due.session_id
-            )
-            for due in bay.dues
-        ]
+        said, session = self._frame.words, bay.session
+        texts = []
+        for due in bay.dues:
+            price = self._frame.price(due.amount)
+            text = said.say("handover.due", bay=bay.number, price=price, session=due.session_id)
+            here = session is not None and session.id == due.session_id
+            player = session.player if session is not None and here else None
+            texts.append(f"{text}, {player}" if player else text)
+        return texts
 
     def _unknown(self, bay: BayDocument) -> list[str]:
         return [
             self._frame.words.say("handover.balls", bay=bay.number, count=one.balls, session=one.session_id)
             for one in bay.balls.unsettled
+        ]
+
+    def _warnings(self, warnings: Sequence[StatusWarning]) -> list[str]:
+        """A machine or a reader that several bays share is one thing to see to."""
+        bays: dict[str, list[str]] = {}
+        for warning in warnings:
+            at = bays.setdefault(self._frame.words.warning(warning.code, warning.text), [])
+            at += [] if warning.bay is None else [warning.bay]
+        said = self._frame.words
+        return [
+            said.say("handover.at", bays=", ".join(at), text=text)
+            if len(at) > 1
+            else said.say("range.at", bay=at[0], text=text)
+            if at
+            else text
+            for text, at in bays.items()
         ]
 
     def _closed(self, bay: BayDocument) -> str:
