@@ -92,6 +92,8 @@ async def test_every_page_says_who_is_signed_in_and_lets_them_out(
 async def test_a_page_that_is_only_read_goes_when_the_session_is_over(
     house: House, context: BrowserContext
 ) -> None:
+    keep_secret(RIGHT)
+    await house.accounts.put("asha", Role.STAFF, RIGHT, Actor(Role.STAFF, "local:root"))
     await states.sign_in(house, context)
     page = await context.new_page()
     await page.clock.install()
@@ -99,7 +101,35 @@ async def test_a_page_that_is_only_read_goes_when_the_session_is_over(
     await expect(page.locator("#who")).to_contain_text("asha")
     house.clock.go_on(AUTO_LOCK_MS)
     await page.clock.fast_forward(60_000)
-    await expect(page.get_by_test_id("login")).to_be_visible()
+    await expect(page.get_by_test_id("login-why")).to_contain_text("You are signed out")
+    await _sign_in_by_hand(page)
+    await page.wait_for_url(house.url("/day"))
+    await expect(page.locator("#who")).to_contain_text("asha")
+
+
+async def test_a_page_that_was_asked_for_comes_after_the_sign_in(
+    house: House, context: BrowserContext
+) -> None:
+    keep_secret(RIGHT)
+    await house.accounts.put("asha", Role.STAFF, RIGHT, Actor(Role.STAFF, "local:root"))
+    page = await context.new_page()
+    await page.goto(house.url("/handover"))
+    await expect(page.get_by_test_id("login-why")).to_contain_text("Sign in first")
+    await _sign_in_by_hand(page)
+    await page.wait_for_url(house.url("/handover"))
+    await page.goto(house.url("/"))
+    house.clock.go_on(AUTO_LOCK_MS)
+    house.sessions.end_idle()
+    await expect(page.get_by_test_id("login-why")).to_contain_text("You are signed out")
+    await _sign_in_by_hand(page)
+    await expect(page.locator("html")).to_have_attribute("data-fresh", "true")
+    assert page.url == house.url("/")
+
+
+async def _sign_in_by_hand(page: Page) -> None:
+    await page.get_by_label("Name").fill("asha")
+    await page.get_by_label("PIN").fill(RIGHT)
+    await page.get_by_test_id("login").click()
 
 
 async def test_the_mode_of_a_bay_is_set_with_a_reason_and_shown(

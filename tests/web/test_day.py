@@ -140,7 +140,7 @@ async def test_a_machine_that_bays_share_is_one_thing_to_see_to(house: House) ->
 async def test_the_pages_behind_the_board_are_for_those_who_signed_in(house: House) -> None:
     for path in ("/day", "/handover"):
         stranger = await house.ask("GET", path, described=False)
-        assert (stranger.status, stranger.headers["Location"]) == (303, "/")
+        assert (stranger.status, stranger.headers["Location"]) == (303, f"/#{path}")
         screen = await house.ask("GET", path, headers={"Cookie": await house.let_in()}, described=False)
         assert (screen.status, screen.headers["Location"]) == (303, "/bay/109")
         staff = {"Cookie": await house.let_in(Role.STAFF, None)}

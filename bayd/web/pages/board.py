@@ -152,12 +152,14 @@ class BoardFrame:
         return self.words.price(amount, self.currency)
 
 
-def elsewhere(caller: Caller) -> web.Response | None:
-    """Where a browser is sent whose page this is not: a screen to its bay, a stranger to the sign-in."""
+def elsewhere(caller: Caller, page: str) -> web.Response | None:
+    """Where a browser is sent whose page this is not: a screen to its bay, a stranger to the sign-in, which
+    leads back to `page`.
+    """
     if caller.bay is not None:
         return to_bay(caller.bay)
     if caller.actor is None or caller.actor.role not in PEOPLE:
-        headers = {"Location": "/", "Cache-Control": "no-store"}
+        headers = {"Location": f"/#{_PAGES[page]}", "Cache-Control": "no-store"}
         return web.Response(status=HTTPStatus.SEE_OTHER, headers=headers)
     return None
 
@@ -176,7 +178,7 @@ class BoardPage:
         self._views = views
         self._range_now = range_now
         self._clock = clock
-        self._for_strangers = Sparing(partial(self._body, names=False, bookings=False))
+        self._for_strangers = Sparing(partial(self._body, None))
 
     def routes(self) -> list[Route]:
         answers = {HTTPStatus.OK: Answer("The page", media_types=("text/html",))}
@@ -185,15 +187,15 @@ class BoardPage:
     async def show(self, _request: web.Request, caller: Caller) -> web.StreamResponse:
         if caller.bay is not None:
             return to_bay(caller.bay)
-        body = (
-            self._for_strangers.get()
-            if caller.actor is None
-            else self._body(names=caller.sees_names, bookings=caller.sees_bookings)
-        )
+        body = self._for_strangers.get() if caller.actor is None else self._body(caller)
         return self._frame.page("board", body, caller, module="board/main.js")
 
-    def _body(self, *, names: bool, bookings: bool) -> list[Html]:
+    def _body(self, caller: Caller | None) -> list[Html]:
+        """None: for anybody."""
         said = self._frame.words
+        names = caller is not None and caller.sees_names
+        bookings = caller is not None and caller.sees_bookings
+        script = said.say("login.script" if caller is None else "board.script")
         documents = [
             self._views.show(task.bay, names=names, bookings=bookings) for task in self._bays.bays.values()
         ]
@@ -206,7 +208,7 @@ class BoardPage:
                 "main",
                 el("h1", said.say("board.title"), class_="unseen"),
                 el("div", id="entry"),
-                el("noscript", el("p", said.say("login.script"), class_="note")),
+                el("noscript", el("p", script, class_="note")),
                 self._calls_part(now.calls),
                 self._range_part(now),
                 self._table(documents),

@@ -47,7 +47,7 @@ class DayPage:
         return [Route("GET", "/day", self.show, "A day at the bays", answers, described=False)]
 
     async def show(self, request: web.Request, caller: Caller) -> web.StreamResponse:
-        if (other := elsewhere(caller)) is not None:
+        if (other := elsewhere(caller, "day")) is not None:
             return other
         now_ms = self._clock.now().wall_ms
         today = datetime.fromtimestamp(now_ms / 1000, self._frame.zone).date()

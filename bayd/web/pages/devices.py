@@ -32,7 +32,7 @@ class DevicesPage:
         return [Route("GET", "/devices", self.show, "The devices", answers, described=False)]
 
     async def show(self, _request: web.Request, caller: Caller) -> web.StreamResponse:
-        if (other := elsewhere(caller)) is not None:
+        if (other := elsewhere(caller, "devices")) is not None:
             return other
         said = self._frame.words
         figures = self._figures()

@@ -40,7 +40,7 @@ class HandoverPage:
         return [Route("GET", "/handover", self.show, "Shift handover", answers, described=False)]
 
     async def show(self, _request: web.Request, caller: Caller) -> web.StreamResponse:
-        if (other := elsewhere(caller)) is not None:
+        if (other := elsewhere(caller, "handover")) is not None:
             return other
         said = self._frame.words
         status = self._status(names=caller.sees_names)

@@ -87,6 +87,7 @@ class ScreenPages:
                     id="screen",
                     class_="screen",
                 ),
+                el("noscript", el("p", words.say("script"), class_="connecting")),
                 el("div", id="said", class_="unseen", aria_live="polite"),
             ],
             settings.language,

@@ -15,6 +15,13 @@ export async function signOut() {
   location.assign("/");
 }
 
+/** The daemon knows this browser no more: the sign-in says so, and leads back here. */
+export function signInAgain() {
+  const { pathname } = location;
+  location.replace(`/#out${pathname}`);
+  if (pathname === "/") location.reload();
+}
+
 /** Tells the daemon, now and then, that somebody touches the page. */
 export function stayWhileTouched() {
   let toldAt = performance.now();
@@ -44,6 +51,6 @@ if (button !== null) {
   stayWhileTouched();
   if (document.getElementById("board") === null) showCalls(document.documentElement.dataset);
   setInterval(async () => {
-    if ((await get("/api/v1/session")).status === 401) location.assign("/");
+    if ((await get("/api/v1/session")).status === 401) signInAgain();
   }, LOOK_EVERY_MS);
 }

@@ -5,7 +5,7 @@ import { allowSound } from "../lib/chime.js";
 import { h, setText } from "../lib/dom.js";
 import { loadWords } from "../lib/words.js";
 import { Board } from "./board.js";
-import { signOut, stayWhileTouched } from "./head.js";
+import { signInAgain, signOut, stayWhileTouched } from "./head.js";
 import { refusalText } from "./refusals.js";
 import { clockText } from "../bay/clock.js";
 
@@ -26,6 +26,9 @@ async function patiently(what) {
   }
 }
 
+/** Why somebody is here, and where to then: "#/day", "#out/day". */
+const [, out, wanted = "/"] = /^#(out)?(\/(?:day|handover|devices)?)$/.exec(location.hash) ?? [];
+
 /** The form; calls `entered(session)` when the daemon knows who it is. */
 function signIn(words, entered) {
   const name = h("input", { id: "name", name: "name", autocomplete: "username", autocapitalize: "none", spellcheck: "false", required: true, maxlength: 32 });
@@ -34,7 +37,7 @@ function signIn(words, entered) {
   const go = h("button.main", { type: "submit", "data-testid": "login" }, words.say("login.go"));
   const form = h("form.sign-in", { "aria-labelledby": "sign-in-title" },
     h("h2", { id: "sign-in-title" }, words.say("login.title")),
-    h("p.quiet", {}, words.say("login.how")),
+    h("p.quiet", { "data-testid": "login-why" }, words.say(out ? "login.out" : wanted === "/" ? "login.how" : "login.first")),
     h("label", { for: "name" }, words.say("login.name")), name,
     h("label", { for: "pin" }, words.say("login.pin")), pin,
     said, go);
@@ -68,11 +71,12 @@ async function begin() {
   });
   const entry = document.getElementById("entry");
   const enter = (session) => {
+    history.replaceState(null, "", "/"); // why somebody was here is told
     entry.replaceChildren();
     page.role = session.role;
     const way = (name, path) => h("a", { href: path, "aria-current": name === "board" ? "page" : null }, words.say(`nav.${name}`));
     document.querySelector(".head nav").replaceChildren(way("board", "/"), way("day", "/day"), way("handover", "/handover"), way("devices", "/devices"));
-    const board = new Board(words, { ...page, me: session }, () => location.reload());
+    const board = new Board(words, { ...page, me: session }, signInAgain);
     document.getElementById("who").replaceChildren(
       board.waits.sound, ...board.headButtons(), h("span", {}, words.say("who", { name: session.name })),
       h("button", { type: "button", "data-testid": "sign-out", onclick: signOut }, words.say("sign_out")));
@@ -80,7 +84,11 @@ async function begin() {
   };
   if (me !== null) enter(me);
   else {
-    entry.replaceChildren(signIn(words, (session) => { stayWhileTouched(); enter(session); }));
+    entry.replaceChildren(signIn(words, (session) => {
+      if (wanted !== "/") return location.assign(wanted);
+      stayWhileTouched();
+      enter(session);
+    }));
     document.getElementById("name").focus();
   }
 }

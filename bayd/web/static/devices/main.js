@@ -1,6 +1,6 @@
 // What the devices do now, asked for every two seconds; three minutes of it as small plots.
 
-import "../board/head.js";
+import { signInAgain } from "../board/head.js";
 import { get } from "../lib/calls.js";
 import { h, icon, rebuild, setText, show } from "../lib/dom.js";
 import uPlot from "../lib/uplot.js";
@@ -50,7 +50,7 @@ class Devices {
 
   async run() {
     const answer = await get("/api/v1/devices/figures");
-    if (answer.status === 401) location.assign("/");
+    if (answer.status === 401) signInAgain();
     show(this.band.firstChild, !answer.ok);
     if (answer.ok) this.draw(answer.document);
     setTimeout(() => this.run(), EVERY_MS);
