@@ -401,6 +401,28 @@ def test_counted_downtime_is_play_unless_the_clock_is_doubtful() -> None:
     )
 
 
+def test_an_outage_that_finds_a_pause_is_no_second_one() -> None:
+    book = playing(60)
+    book.at(100).when(i.Pause(STAFF, "rain"))
+    book.at(3000).when(i.Restarted(110_000, 0, same_boot=True, wall_trusted=False)).then(e.OutageSeen)
+    book.at(3100).when(i.Resume(STAFF)).then(e.SessionResumed)
+    assert book.bay.session is not None
+    assert book.bay.session.remaining_ms(3_100_000) == 3_500_000
+
+
+@pytest.mark.parametrize(
+    ("gap_ms", "is_known"),
+    [(-1, False), (0, True), (30 * 86_400_000, True), (30 * 86_400_000 + 1, False)],
+)
+def test_a_clock_that_went_back_or_a_month_ahead_tells_no_outage(gap_ms: int, is_known: bool) -> None:
+    book = playing(60)
+    mark = i.Restarted(100_000, book.now.wall_ms - gap_ms, same_boot=False, wall_trusted=True)
+    book.when(mark)
+    seen_outage = book.decision.events[0]
+    assert isinstance(seen_outage, e.OutageSeen)
+    assert (seen_outage.outage_ms, seen_outage.flagged) == ((gap_ms, False) if is_known else (None, True))
+
+
 def test_a_reboot_never_shortens_a_lock_out() -> None:
     book = Playbook(Rules(pin_tries=1))
     book.when(booked("7", 60)).at(100).when(i.PinEntered("a", None)).when(i.PinWasWrong("a"))

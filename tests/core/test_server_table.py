@@ -279,6 +279,15 @@ def test_an_old_booking_is_neither_learned_nor_kept() -> None:
     assert book.bay.phase is Phase.FREE
 
 
+def test_whose_pin_was_right_does_not_lapse_while_waiting_for_the_bay() -> None:
+    book = playing(60)
+    row = booked("8", 60, created_s=-83_000)
+    book.at(3300).when(row)
+    book.when(i.PinEntered("b", None)).when(i.PinWasRight("b", "8", StartedBy.PIN_ONLINE))
+    book.at(3500).when(row).then()
+    assert book.bay.next_session_id == "8"
+
+
 def test_a_wall_clock_that_is_behind_arms_nothing_old() -> None:
     """The server's own newest session tells how late it is at least."""
     years_ago = i.ServerSaid(
