@@ -133,6 +133,7 @@ GUEST = Rules(guest_pauses=2, guest_pause_minutes=10)
 
 def test_a_guest_pauses_where_the_site_allows_it_and_within_its_limits() -> None:
     playing(60).at(60).when(i.Pause(SCREEN, "")).refused("staff_only")
+    playing(60).at(60).when(i.Resume(SCREEN)).refused("not_paused")
     book = playing(60, rules=GUEST).at(60).when(i.Pause(SCREEN, ""))
     book.then(seen(e.SessionPaused, ends_at_ms=660_000))
     book.when(i.Pause(SCREEN, "")).refused("already_paused")

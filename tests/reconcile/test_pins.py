@@ -529,6 +529,25 @@ async def test_the_same_press_sent_again_gets_the_answer_of_the_check_that_broke
             assert len(tries) == 1
 
 
+async def test_a_check_that_broke_off_is_closed_once_the_disk_takes_it(quick_path: Path) -> None:
+    async with central_world(quick_path, poll_s=3600) as world:
+        session = await world.book()
+
+        async def check() -> None:
+            await world.knows(session)
+            world.disk.crash_at, world.disk.after = world.disk.commits + 1, True
+            await world.type_pin(other(session["pin"]))
+
+        assert not await world.lives_through(check)
+        async with world.up():
+            assert world.bay().pad.attempt is not None
+            world.disk.refuses = 1_000_000
+            await world.until(lambda: "attempt_not_closed" in world.log.events())
+            world.disk.refuses = 0
+            await world.until(lambda: world.bay().pad.attempt is None)
+            assert "SessionStarted" in kinds(await world.type_pin(session["pin"]))
+
+
 async def test_a_session_that_was_active_before_is_no_proof_of_the_pin(quick_path: Path) -> None:
     """The desk calls it active; a wrong PIN whose check a crash interrupts must not open it."""
     async with central_world(quick_path) as world:
