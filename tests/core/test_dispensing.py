@@ -351,6 +351,18 @@ def test_a_refill_without_a_number_needs_the_capacity() -> None:
     Playbook(Rules()).when(i.Refill("r1", 5, STAFF)).refused("no_dispenser")
 
 
+# The end of a payout
+
+
+def test_after_a_stop_no_further_tray_is_begun() -> None:
+    book = playing(60, rules=tray())
+    book.when(i.Dispense("p1", 50, SCREEN)).when(i.PayoutMarkTaken("p1", 25, MARK))
+    book.when(i.End(STAFF, "closing"))
+    assert book.bay.payout is not None
+    assert book.bay.payout.stopping
+    book.when(i.PayoutProgressed("p1", 25)).when(i.PayoutMarkTaken("p1", 25, MARK)).refused("payout_gone")
+
+
 # The books at the end
 
 

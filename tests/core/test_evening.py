@@ -423,6 +423,13 @@ def test_a_clock_that_went_back_or_a_month_ahead_tells_no_outage(gap_ms: int, is
     assert (seen_outage.outage_ms, seen_outage.flagged) == ((gap_ms, False) if is_known else (None, True))
 
 
+def test_out_of_service_there_is_no_grace() -> None:
+    book = playing(60).at(60).when(i.End(STAFF, "left"))
+    assert book.bay.grace_until_ms is not None
+    book.at(70).when(i.StopService(STAFF, "net torn"))
+    assert (book.bay.phase, book.bay.grace_until_ms) == (Phase.OUT_OF_SERVICE, None)
+
+
 def test_a_reboot_never_shortens_a_lock_out() -> None:
     book = Playbook(Rules(pin_tries=1))
     book.when(booked("7", 60)).at(100).when(i.PinEntered("a", None)).when(i.PinWasWrong("a"))

@@ -148,6 +148,12 @@ def test_a_guest_pauses_where_the_site_allows_it_and_within_its_limits() -> None
     assert book.bay.phase is Phase.PAUSED
 
 
+def test_a_guest_who_has_used_the_minutes_has_no_pause_left() -> None:
+    book = playing(60, rules=GUEST).at(60).when(i.Pause(SCREEN, ""))
+    book.at(660).when(i.TimeCame()).then(e.SessionResumed)
+    book.at(700).when(i.Pause(SCREEN, "")).refused("pauses_used")
+
+
 def test_a_guests_pause_keeps_nobody_waiting() -> None:
     queued = playing(60, rules=GUEST).at(60).when(booked("8", 30, created_s=5))
     queued.when(i.Pause(SCREEN, "")).refused("next_booking")

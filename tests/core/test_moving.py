@@ -234,6 +234,12 @@ def test_what_is_settled_after_a_refill_changes_no_stock() -> None:
     assert stock.left == 490
 
 
+def test_how_long_the_old_bay_is_booked_is_not_known_any_more() -> None:
+    hall = playing().at(60)
+    hall.bays["109"] = replace(hall.bays["109"], booked_till=True)
+    assert hall.move().bays["109"].booked_till is False
+
+
 def test_of_each_refill_it_is_known_what_stayed_in() -> None:
     hall = playing().at(60).when(i.Refill("r1", 500, STAFF))
     for payout, refill in (("p1", "r2"), ("p2", None), ("p3", None)):

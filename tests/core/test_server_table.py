@@ -417,6 +417,28 @@ def test_a_session_without_a_game_gets_the_one_that_the_desk_chooses() -> None:
     live.when(booked("7", 60, active=True, game=GAME_3)).then(seen(e.GameSelected, game=GAME_3, own=False))
 
 
+def test_a_booking_gets_its_game_and_keeps_the_limit_that_was_known() -> None:
+    waiting = Playbook()
+    waiting.when(booked("7", 60)).when(booked("7", 60, game=GAME_3)).then(e.BookingChanged)
+    waiting.when(booked("7", 60, game=Game(3, "GAME 3", None))).then()
+    assert waiting.bay.bookings[0].game == GAME_3
+
+
+def test_the_player_that_was_chosen_stays_where_the_server_names_none() -> None:
+    live = playing(60)
+    live.when(booked("7", 60, active=True, player_id="5")).then(seen(e.PlayerSelected, session_user_id="5"))
+    live.when(booked("7", 60, active=True, player_id=None)).then()
+    live.when(booked("7", 60, active=True, player_id="5")).then()
+
+
+def test_what_is_flagged_of_a_move_ends_with_the_session_and_nothing_else_does() -> None:
+    live = playing(60)
+    for code in ("start_doubtful", "move_not_told"):
+        live.when(i.ServerContradicted(code, "7", "Ask at the desk.")).then(seen(e.ConflictSeen, code=code))
+    live.at(60).when(i.End(STAFF, "left"))
+    assert [c.code for c in live.bay.conflicts] == ["start_doubtful"]
+
+
 def test_the_desks_choice_counts_and_ours_on_its_way_does_not_come_back_as_theirs() -> None:
     live = playing(60)
     live.when(i.SelectGame(GAME_2, SCREEN)).when(i.SelectGame(GAME_3, SCREEN))

@@ -159,8 +159,8 @@ async def test_after_an_unclear_answer_the_server_is_read_back_and_nothing_is_do
         assert await world.parked() == []
         if path == "/session/addSessionTime" and kind in ("lost", "status", "refused"):
             first, second = posts(world, session)
-            # Only what certainly did not arrive is sent again at once. Else the server has its time: it counts
-            # from where we stopped waiting, ten seconds after what got lost.
+            # Only what certainly did not arrive is sent again at once. Else the server has its time, counted
+            # from where we stopped waiting: ten seconds after what got lost.
             gap_s = round(second - first, 3)
             assert gap_s < 10 if kind == "refused" else gap_s == {"lost": 40, "status": 30}[kind]
         elif path == "/session/addSessionTime":

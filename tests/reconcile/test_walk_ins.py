@@ -119,6 +119,18 @@ async def test_an_equal_booking_of_somebody_else_is_not_taken_for_ours(quick_pat
         assert await world.parked() == []
 
 
+async def test_a_second_sale_that_got_lost_is_not_taken_for_the_first(quick_path: Path) -> None:
+    async with central_world(quick_path) as world, world.up():
+        await sell(world)
+        await world.submit(i.End(STAFF, "left"))
+        await world.delivered()
+        world.wire.order("lost", "/session")
+        await world.submit(i.WalkIn("w2", 30, 700, STAFF, "cash"))
+        await world.delivered()
+        assert len(await ours(world)) == 2
+        assert await world.parked() == []
+
+
 async def test_a_server_that_hides_who_booked_is_named_at_the_first_sale(quick_path: Path) -> None:
     async with central_world(quick_path) as world, world.up():
         real = world.wire.exchange
