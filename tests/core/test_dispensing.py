@@ -5,7 +5,7 @@ import pytest
 from bayd.core import events as e
 from bayd.core import inputs as i
 from bayd.core.decide import decide, next_wake_ms
-from bayd.core.desired import desired
+from bayd.core.desired import desired, narrowed
 from bayd.core.dispensing import choices
 from bayd.core.evolve import evolve_all
 from bayd.core.instant import Instant
@@ -352,6 +352,16 @@ def test_a_refill_without_a_number_needs_the_capacity() -> None:
 
 
 # The end of a payout
+
+
+def test_what_forbids_a_motor_to_start_holds_before_it_is_durable_and_what_allows_it_only_then() -> None:
+    book = playing(60).when(i.Dispense("p1", 10, SCREEN))
+    allowed = desired(book.bay, book.rules)
+    book.when(i.End(STAFF, "closing"))
+    forbidden = desired(book.bay, book.rules)
+    assert (allowed.payout_may_start, forbidden.payout_may_start) == (True, False)
+    assert not narrowed(allowed, forbidden).payout_may_start
+    assert not narrowed(forbidden, allowed).payout_may_start
 
 
 def test_after_a_stop_no_further_tray_is_begun() -> None:

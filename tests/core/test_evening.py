@@ -426,8 +426,8 @@ def test_a_clock_that_went_back_or_a_month_ahead_tells_no_outage(gap_ms: int, is
 def test_out_of_service_there_is_no_grace() -> None:
     book = playing(60).at(60).when(i.End(STAFF, "left"))
     assert book.bay.grace_until_ms is not None
-    book.at(70).when(i.StopService(STAFF, "net torn"))
-    assert (book.bay.phase, book.bay.grace_until_ms) == (Phase.OUT_OF_SERVICE, None)
+    kept = book.at(70).when(i.StopService(STAFF, "net torn")).bay
+    assert (kept.phase, kept.grace_until_ms) == (Phase.OUT_OF_SERVICE, None)
 
 
 def test_a_reboot_never_shortens_a_lock_out() -> None:
