@@ -189,13 +189,12 @@ def test_an_extension_that_was_answered_503_reaches_no_server(pc: BayPc) -> None
 def test_while_the_disk_hangs_play_and_motors_end_in_time_and_no_daemon(pc: BayPc) -> None:
     """A payout that had begun is paid out (docs/dispensers.md); after its time none begins."""
     pid, out = pc.pid, pc.balls_out()
+    before = pc.listened_at()
     pc.play(minutes=2)
     assert pc.dispense(20)[0] == 200
-    pc.machine.until(lambda: pc.balls_out() > out, "for the motor")
+    pc.machine.until(lambda: pc.balls_out() > out and pc.listened_at() > before, "for motor and antenna")
     with hung_disk(pc):
         hung = time.monotonic()
-        before = pc.listened_at()
-        pc.machine.until(lambda: pc.listened_at() > before, "for the antenna")  # play goes on
         pc.machine.until(lambda: not pc.motor_runs(), "for the end of the payout")
         # Longer than the watchdog's time, and than the rest of play.
         pc.machine.until(lambda: time.monotonic() - hung > max(WATCHDOG_S, 2 * MINUTE_S) * 1.1)
@@ -235,10 +234,10 @@ def test_a_full_disk_refuses_ends_in_time_and_recovers(pc: BayPc) -> None:
         pc.until_ready()
         pc.until_rest()
         pid = pc.pid
+        before, out = pc.listened_at(), pc.balls_out()
         pc.play(minutes=4)
-        out = pc.balls_out()
         assert pc.dispense(20)[0] == 200
-        pc.machine.until(lambda: pc.balls_out() > out, "for the motor")
+        pc.machine.until(lambda: pc.balls_out() > out and pc.listened_at() > before, "for motor and antenna")
         pc.machine.ask("dd", "if=/dev/zero", f"of={STATE}/filler", "bs=4k")
         pc.machine.until(lambda: pc.press("help", {})[0] == 503, "for the full disk")
         pc.machine.until(lambda: "disk_full" in pc.warnings(), "for the warning")
@@ -247,8 +246,6 @@ def test_a_full_disk_refuses_ends_in_time_and_recovers(pc: BayPc) -> None:
         status, answer = pc.press("extend", EXTENSION, staff=True)
         assert (status, answer["code"]) == (503, "not_recorded")
         assert pc.press("dispense", {"balls": 2}, key="pressed-twice")[0] == 503
-        before = pc.listened_at()
-        pc.machine.until(lambda: pc.listened_at() > before, "for the antenna")  # play goes on
         pc.machine.until(lambda: not pc.motor_runs(), "for the end of the payout")
         pc.until_antenna_rests()  # play is over
         # All while the disk was full. What had begun was paid out, and nothing else.
