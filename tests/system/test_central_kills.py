@@ -115,6 +115,7 @@ async def _kill(pc: KilledPc, kills: int) -> Counter[str]:
             await pc.kill()
             moments["while it starts"] += 1
         await pc.start()
+        await pc.until(lambda status: status["central"]["online"], "for a first look at the server")
         for old in pc.some_answers(chance, 2):
             await pc.press_again(old)
     return moments

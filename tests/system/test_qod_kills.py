@@ -229,7 +229,7 @@ async def test_no_session_outlives_a_killed_daemon(tmp_path: Path, dialect: Dial
         with site.bayd():
             site.dead.append((died_at, (await site.ledger())[0]))
             for bay, shown in (await site.status())["bays"].items():
-                if shown["phase"] == "PLAYING":
+                if shown["phase"] == "playing":
                     await site.end(bay)
             settled = {"ended", "idle", "degraded"}
             await site.until(
