@@ -138,13 +138,13 @@ class CentralOutbox:
         moves = (event for event in self._queued() if isinstance(event, e.SessionMovedAway))
         return any(move.session_id == session_id for move in moves) or self._held_up.has(session_id)
 
-    async def is_vacating(self, number: str) -> bool:
-        """Somebody was moved away from this bay, and the server was not told yet. Raises
+    async def has_untold_move(self, number: str) -> bool:
+        """Somebody was moved away from this bay, or to it, and the server was not told yet. Raises
         JournalUnavailableError."""
         lane = self._lanes[number]
         unseen = await self._journal.read(lane.scanned, bay=number, limit=_BATCH)
         events = (record.event for record in (*lane.queue, *unseen))
-        return any(isinstance(event, e.SessionMovedAway) and event.own for event in events)
+        return any(isinstance(event, e.SessionMovedAway | e.SessionMovedIn) for event in events)
 
     def _queued(self) -> Iterator[e.Event]:
         return (record.event for lane in self._lanes.values() for record in lane.queue)

@@ -8,7 +8,7 @@ While the server is away a miss is a try as soon as the PIN was compared with an
 booking's hash is missing and nobody can say that the PIN is wrong. A try is given back only where the PIN was
 compared with nothing, and so could have opened nothing.
 
-Nor is the server asked for a known PIN at a bay from which somebody was moved away, until it knows of that.
+Nor is the server asked for a known PIN at a bay from which, or to which, somebody was moved, until it knows.
 """
 
 import asyncio
@@ -52,19 +52,19 @@ class PinDesk:
         bays: Range,
         *,
         look_again: Callable[[], None],
-        is_vacating: Callable[[str], Awaitable[bool]],
+        has_untold_move: Callable[[str], Awaitable[bool]],
         answer_s: float,
         randomness: Randomness,
         log: Log,
     ) -> None:
-        """`look_again`: what is booked, at once. `is_vacating`: for the server somebody plays at this bay who
-        was moved away from it. `answer_s`: so long the server has for all that one press asks of it."""
+        """`look_again`: what is booked, at once. `has_untold_move`: somebody was moved away from this bay, or
+        to it, and the server does not know. `answer_s`: so long it has for all that one press asks of it."""
         self._client = client
         self._news = news
         self._vault = vault
         self._bays = bays
         self._look_again = look_again
-        self._is_vacating = is_vacating
+        self._has_untold_move = has_untold_move
         self._answer_s = answer_s
         self._unsettled = UnsettledPins(bytes.fromhex(randomness.new_id()))
         self._randomness = randomness
@@ -181,11 +181,11 @@ class PinDesk:
         return found
 
     async def _find_who_waits(self, number: str, pin: Secret) -> str | None:
-        """A session whose PIN is known here, at a bay that for the server somebody has to leave first: the
-        call for a move names bays, so once the next one plays there it cannot be told. The start is told
-        after it."""
+        """A session whose PIN is known here, at a bay that for the server somebody has to leave first, or has
+        to come to: the call for a move names bays, so once the next one plays there it cannot be told. The
+        start is told after it."""
         found = self._vault.find_session(self._bays.get(number), pin)
-        return found if found is not None and await self._is_vacating(number) else None
+        return found if found is not None and await self._has_untold_move(number) else None
 
     async def _accepted(
         self, number: str, pin: Secret, attempt_id: str, server_id: int | None, answer_by: float

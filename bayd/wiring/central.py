@@ -130,7 +130,7 @@ class CentralParts:
             self.vault,
             bays,
             look_again=self.poller.poke,
-            is_vacating=self.outbox.is_vacating,
+            has_untold_move=self.outbox.has_untold_move,
             answer_s=central.verify_timeout_s,
             randomness=randomness,
             log=log,

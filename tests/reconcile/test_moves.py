@@ -145,6 +145,26 @@ async def test_the_next_guest_does_not_overtake_a_move(quick_path: Path, keys: b
             assert (world.conflicts("101"), world.conflicts("102"), await world.parked()) == ([], [], [])
 
 
+async def test_the_next_guest_does_not_overtake_who_was_moved_there_and_is_over(quick_path: Path) -> None:
+    async with central_world(quick_path) as world:
+        session = await play(world)
+        async with world.up():
+            await started(world, session)
+            world.wire.order("status", "/bay/sessionBayChange", times=10_000)
+            await world.submit(MOVE)
+            await world.submit(i.End(STAFF, "left"), "102")
+            next_one = await world.book("102")
+            await world.knows(next_one)
+            await world.type_pin(next_one["pin"], "102")
+            assert world.play("102").session_id == str(next_one["id"])
+            world.wire.faults.clear()
+            await world.delivered()
+            row = await world.row(session["id"])
+            assert (row["bay"]["number"], row["releaseTime"] is not None) == ("102", True)
+            assert (await world.page(next_one["id"]))["active"]
+            assert (world.conflicts("101"), world.conflicts("102"), await world.parked()) == ([], [], [])
+
+
 @pytest.mark.parametrize("kind", ["lost", "unanswered", "doubled_unanswered"])
 async def test_an_unclear_answer_to_a_move_is_read_back(quick_path: Path, kind: str) -> None:
     async with central_world(quick_path) as world:

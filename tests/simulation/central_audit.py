@@ -146,7 +146,7 @@ class Audit:
         assert self.unclaimed_walk_ins() == set()
         assert self.bays_that_differ() == set()
         assert self.games_that_differ() == set()
-        assert self.flagged("ended_elsewhere", "game_differs", "walk_in_unclaimed") == set()
+        assert self.flagged("ended_elsewhere", "game_differs", "walk_in_unclaimed", *OF_MOVES) == set()
 
     def assert_flagged_is_what_differs(self) -> None:
         for one in self.extensions():

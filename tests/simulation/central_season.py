@@ -192,7 +192,7 @@ class Season:
             case Phase.BOOKED:
                 shares = {"pin": 8, "wrong_pin": 1, "staff_start": 2, "desk_cancel": 1}
             case Phase.FREE:
-                shares = {"book": 6, "walk_in": 3}
+                shares = {"book": 6, "walk_in": 3, "wait": 6}  # a bay that stays free may be moved to
             case _:
                 shares = {"book": 1, "wait": 3}
         if bay.dues:
@@ -202,7 +202,7 @@ class Season:
 
     def _moves(self) -> dict[str, int]:
         if self.world.minimal is None:
-            return {"move": 8, "desk_move": 4}
+            return {"move": 8, "desk_move": 6}
         # A move is none of the eight calls: the minimal server cannot follow.
         return {"move": 3} if self.weather.contrary else {}
 
