@@ -2,7 +2,6 @@
 
 import csv
 import io
-import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -21,8 +20,7 @@ from tests.simulation.world import WALL_MS
 from tests.web.house import PLAYER, SCREEN, STAFF, TECHNICIAN, House, Reply
 from tests.web.test_pairing import Browser, pair, paired, screens
 
-# By the clock of the house, which counts from when this machine was started.
-TODAY = datetime.fromtimestamp(WALL_MS / 1000 + time.monotonic(), UTC).date().isoformat()
+TODAY = datetime.fromtimestamp(WALL_MS / 1000, UTC).date().isoformat()
 
 
 async def audit(house: House, day: str = TODAY, *, token: str = STAFF, form: str = "") -> Reply:
