@@ -4,7 +4,7 @@
   const faults = new Set();
   const root = document.querySelector("dialog[open]") ?? document.body;
   const name = (e) => `${e.tagName.toLowerCase()}.${e.className} "${(e.textContent || "").trim().slice(0, 30)}"`;
-  const seen = (e) => e.checkVisibility({ visibilityProperty: true, contentVisibilityAuto: true }) && !e.closest(".unseen, svg, .uplot");
+  const seen = (e) => e.checkVisibility({ visibilityProperty: true, contentVisibilityAuto: true }) && !e.closest(".unseen, svg, .uplot") && getComputedStyle(e).clipPath !== "inset(50%)";
   const within = (inner, outer) => inner.left >= outer.left - 1 && inner.right <= outer.right + 1
     && inner.top >= outer.top - 1 && inner.bottom <= outer.bottom + 1;
   const related = (a, b) => a === b || a.contains(b) || b.contains(a);
@@ -12,9 +12,9 @@
   const all = [...root.querySelectorAll("*")].filter(seen);
 
   // A box is as high as its font is; ink reaches less far.
-  const ink = (rect, e) => {
+  const ink = (rect, e, share = 0.42) => {
     const middle = (rect.top + rect.bottom) / 2;
-    const half = 0.42 * parseFloat(getComputedStyle(e).fontSize);
+    const half = share * parseFloat(getComputedStyle(e).fontSize);
     return { left: rect.left, right: rect.right, top: Math.max(rect.top, middle - half), bottom: Math.min(rect.bottom, middle + half) };
   };
   const rectsOf = (node, from = 0, to = node.textContent.length) => {
@@ -63,7 +63,7 @@
         if (top !== null) faults.add(`${name(e)} lies under ${name(top)}`);
         for (let up = e; up && up !== root; up = up.parentElement) {
           if (getComputedStyle(up).display === "contents" || !up.matches("button, td, th, .panel, .time-panel, .fact, .head, .band, .lower, .play, .welcome, .call, .pad-lock, .result, .phase, .plot, .toast, dialog")) continue;
-          if (!within(rect, up.getBoundingClientRect())) faults.add(`beyond ${up.className || up.tagName}: ${name(e)}`);
+          if (!within(ink(rect, e, 0.52), up.getBoundingClientRect())) faults.add(`beyond ${up.className || up.tagName}: ${name(e)}`);
         }
       }
       for (const word of node.textContent.matchAll(/[^\s\-\/_.,:;]+/g)) {
