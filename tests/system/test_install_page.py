@@ -8,7 +8,7 @@ import pytest
 from tests.system.bay_pc import CARRIED, CONFIG, ROOT, STATE, BayPc, Packages
 from tests.system.systemd_machine import SystemdMachine
 
-pytestmark = [pytest.mark.system, pytest.mark.package, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.system, pytest.mark.package, pytest.mark.timeout(600)]
 
 OLD, NEW = "0.1.0", "0.2.0"  # as the page calls them
 
