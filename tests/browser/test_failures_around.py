@@ -27,7 +27,7 @@ from tests.cli.command import command, environment
 from tests.demo.staged import book, heed
 from tests.let_out import keep_secret
 
-pytestmark = pytest.mark.timeout(240)  # four processes and a browser start first
+pytestmark = pytest.mark.timeout(300)  # four processes and a browser start first
 
 _FIRST, _SECOND = "101", "102"  # at the machine "east"
 _STAFF_PIN = "864209"
