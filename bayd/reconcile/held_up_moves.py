@@ -107,7 +107,8 @@ class HeldUpMoves:
         return None
 
     def _plays_at(self, moved: e.SessionMovedAway) -> bool:
-        session = self._bays.get(moved.to).session
+        there = self._bays.bays.get(moved.to)  # gone, where the configuration has no such bay any more
+        session = None if there is None else there.bay.session
         return session is not None and session.session_id == moved.session_id
 
     def _put_off(self, number: str) -> None:
