@@ -47,11 +47,13 @@ class AfterEnd:
         row = await self._find_row(server_id, wait=has_extensions)
         if has_extensions:
             await self._compare_extensions(number, ended, row)
+        # All is read before anything goes on record: nobody could tell that it is there already.
+        other_game = None if ended.game_id is None else await self._find_other_game(ended, server_id)
         if row is not None and row.bay_number != number:
             text = f"The server keeps the session at bay {row.bay_number}; it ended at bay {number}."
             await self._record(number, i.ServerContradicted("ended_elsewhere", ended.session_id, text))
-        if ended.game_id is not None:
-            await self._compare_game(number, ended, server_id)
+        if other_game is not None:
+            await self._record(number, other_game)
 
     async def _find_row(self, server_id: int, *, wait: bool) -> ServerSession | None:
         try:
@@ -79,14 +81,15 @@ class AfterEnd:
         if text := difference(delivered, row.extensions):
             await self._bays.submit(number, i.ServerContradicted("extensions_differ", ended.session_id, text))
 
-    async def _compare_game(self, number: str, ended: e.SessionEnded, server_id: int) -> None:
+    async def _find_other_game(self, ended: e.SessionEnded, server_id: int) -> i.ServerContradicted | None:
         with suppress(CapabilityMissing, CentralMalformed, CentralRefused):
             page = await self._client.get_session(server_id)
             shown = None if page.game is None else page.game.id
             if page.game_known and shown != ended.game_id:
                 text = f"The server keeps the session with game {shown}; game {ended.game_id} was played."
-                await self._record(number, i.ServerContradicted("game_differs", ended.session_id, text))
+                return i.ServerContradicted("game_differs", ended.session_id, text)
+        return None
 
     async def _record(self, number: str, fact: i.ServerContradicted) -> None:
-        self._log.warning("session_kept_otherwise", bay=number, session=fact.session_id, reason=fact.text)
         await self._bays.submit(number, fact)
+        self._log.warning("session_kept_otherwise", bay=number, session=fact.session_id, reason=fact.text)

@@ -69,3 +69,21 @@ async def test_a_session_that_ended_where_the_server_does_not_show_it_goes_on_re
             )
             assert ("session_kept_otherwise" in world.log.events()) == (not told)
             assert world.conflicts("102") == []
+
+
+async def test_what_goes_on_record_is_there_once_though_a_page_cannot_be_read_for_long(
+    quick_path: Path,
+) -> None:
+    async with central_world(quick_path) as world, world.up():
+        session_id = await plays(world)
+        await choose(world, 1)
+        await world.delivered()
+        await world.submit(i.Move("102", STAFF, "the net is torn"))
+        await world.delivered()
+        world.wire.order("status", f"/session/{session_id}", "GET", times=200)
+        await world.submit(i.End(STAFF, "left"), "102")
+        await asyncio.sleep(600)
+        world.wire.faults.clear()
+        await world.delivered()
+        assert await on_record(world, session_id) == ["move_not_told", "ended_elsewhere"]
+        assert world.log.events().count("session_kept_otherwise") == 1
