@@ -157,6 +157,7 @@ class BayTask:
         )
         if not mine.lasts and sum(not waiting.lasts for waiting in self._waiting) >= _ACTS_LIMIT:
             raise self._busy()
+        self._waiting = deque(waiting for waiting in self._waiting if not mine.replaces(waiting))
         self._waiting.append(mine)
         self._arrived.set()
         self._narrow()
@@ -287,12 +288,15 @@ class BayTask:
                 audit=audit_note(request.input, decision, self.bay, after, now),
             )
             self._pending = narrowed(self._wish, desired(after, self.rules))
+            stays_off = isinstance(request.input, DISABLING) or (
+                isinstance(request.input, SWITCHING_OFF) and self._pending != self._wish
+            )
             self._tell(self._narrowest(self._pending))
             try:
                 in_time, seqs = await self._commit(batch, request)
             except NotWrittenError as error:
                 # A press whose answer exists was carried out before: that is its end.
-                if not isinstance(request.input, DISABLING) or isinstance(error, AnswerExistsError):
+                if not stays_off or isinstance(error, AnswerExistsError):
                     self._settle_wish()
                     raise
                 self._log.error("act_not_recorded", bay=self.number, input=type(request.input).__name__)
@@ -310,7 +314,7 @@ class BayTask:
         """Whether it became durable in time, and where it stands in the journal. Raises NotWrittenError."""
         loop = asyncio.get_running_loop()
         began_s = loop.time()
-        deadline_ms = batch.at.boot_ms + self.rules.intent_ttl_ms
+        deadline_ms = self._clock.now().boot_ms + self.rules.intent_ttl_ms  # of what is tried again, too
 
         def give_up() -> None:
             self._log.error("commit_stalled", bay=self.number, waited_ms=self.rules.intent_ttl_ms)

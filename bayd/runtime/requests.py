@@ -33,7 +33,8 @@ _REPORTS = (
     i.PinNotChecked,
     i.QosReported,
 )
-# What may switch something off is obeyed while it waits for its turn to be recorded: also the desk's word.
+# What may switch something off is obeyed while it waits for its turn to be recorded, and where it does, is
+# recorded as soon as a full disk lets it: also the desk's word.
 SWITCHING_OFF = (*DISABLING, i.ServerSaid)
 # Of the other acts this one counts late, too: somebody waits for help.
 _LASTING = (*DISABLING, *_REPORTS, i.CallHelp)
@@ -88,6 +89,25 @@ class Request:
         actor = getattr(self.input, "actor", None)
         return isinstance(actor, i.Actor) and actor.role is i.Role.SYSTEM
 
+    def replaces(self, older: "Request") -> bool:
+        """It tells the same anew, and nobody waits for the older one any more.
+
+        The server is looked at every few seconds, however long the disk hangs. Its word that a session is
+        over gives way to such a word alone.
+        """
+        if not older.reply.cancelled():
+            return False
+        match self.input, older.input:
+            case i.ServerSaid() as new, i.ServerSaid() as old:
+                is_over = old.cancelled or bool(old.released)
+                return new.session_id == old.session_id and (
+                    new.cancelled or bool(new.released) or not is_over
+                )
+            case (i.ServerMovedAway() | i.ServerContradicted()) as told, before:
+                return told == before
+            case _:
+                return False
+
     def succeed(self, outcome: Outcome) -> None:
         if not self.reply.done():
             self.reply.set_result(outcome)
@@ -100,3 +120,7 @@ class Request:
 
     def unknown(self, message: str) -> OutcomeUnknownError:
         return OutcomeUnknownError(message, lasts=self.lasts, settled=self.settled)
+
+
+def _is_over(said: i.ServerSaid) -> bool:
+    return said.cancelled or bool(said.released)

@@ -384,3 +384,50 @@ async def test_what_is_switched_off_on_a_full_disk_counts_from_the_press(world: 
         session = bays.get("109").session
         assert session is not None
         assert session.paused_at_ms == pressed_ms
+
+
+async def test_what_the_desk_ends_stays_off_on_a_full_disk_and_is_recorded_with_it(world: World) -> None:
+    """Each look at the server tells it again; the light does not come on again in between."""
+    faulty = FaultyDisk()
+    world.connect = faulty.connect
+    async with world.up() as bays:
+        await world.play()
+        over = i.ServerSaid("7", 60, 0, 0, cancelled=False, active=False, released=True)
+        faulty.faults.append(Fault("COMMIT", times=1_000))
+        with pytest.raises(OutcomeUnknownError):
+            await bays.submit("109", over)
+        heard = len(world.wishes.seen)
+        await asyncio.sleep(20)
+        assert not any(wish.antennas_on for _, _, wish in world.wishes.seen[heard - 1 :])
+        assert "commit_stalled" not in world.log.events(), "each try was refused at once"
+        faulty.faults.clear()
+        await asyncio.sleep(2)
+        assert bays.get("109").session is None
+
+
+async def test_a_look_at_the_server_makes_way_for_the_next_one_while_the_disk_hangs(
+    world: World, disk: HeldExecutor, pressing: Pressing
+) -> None:
+    made_ms = world.clock.now().wall_ms
+    said = i.ServerSaid("7", 60, 0, made_ms, cancelled=False, active=True, released=False)
+    told: list[i.Input] = [
+        *(replace(said, as_of_wall_ms=n) for n in range(500)),
+        *[i.ServerContradicted("missing_at_server", "7", "It is not known there.")] * 500,
+        replace(said, released=True),
+        *(replace(said, as_of_wall_ms=n) for n in range(500)),
+        replace(said, session_id="8"),
+    ]
+    async with world.up() as bays:
+        await world.play()
+        disk.free.clear()
+        await pressing.press(bays.submit("109", i.BallHeard("E280117000000001", 20_000)))
+        for fact in told:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await bays.submit("109", fact)
+        assert not world.wishes.last().antennas_on, "the server's word that it is over stays"
+        assert len(bays.bays["109"]._waiting) <= 4
+        disk.free.set()
+        await asyncio.sleep(1)
+        assert bays.get("109").session is None
+        assert [one.session_id for one in bays.get("109").bookings] == ["8"]
