@@ -6,13 +6,15 @@ What cannot be looked up was a try. The same press, sent again meanwhile, waits 
 
 While the server is away a miss is a try as soon as the PIN was compared with any hash, also where another
 booking's hash is missing and nobody can say that the PIN is wrong. A try is given back only where the PIN was
-compared with nothing, and so could have opened nothing.
+compared with nothing, and so could have opened nothing. One that was sent to the server, and got no answer,
+may have: two of those in five minutes are a guest who mistyped, any other is a try.
 
 Nor is the server asked for a known PIN at a bay from which, or to which, somebody was moved, until it knows.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import assert_never
 
 from bayd.clients.central import (
@@ -173,7 +175,9 @@ class PinDesk:
                 found = self._check_offline(number, pin, attempt_id)
                 bay = self._bays.get(number)
                 if sent and isinstance(found, i.PinNotChecked) and bay.phase is not Phase.PAUSED:
+                    counts = found.counts or self._unsettled.is_one_too_many(bay, pin)
                     self._unsettled.remember(bay, pin)
+                    found = replace(found, counts=counts)
             case _:
                 assert_never(verdict)
         if isinstance(found, i.PinWasRight):

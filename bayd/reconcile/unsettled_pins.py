@@ -15,6 +15,7 @@ from bayd.core.bookings import started_elsewhere
 from bayd.core.model import Bay
 
 _KEPT = 8  # of a bay, the newest
+_MISTYPED = 2  # of a bay at a time: what a guest may have typed who is no guesser
 _KEPT_S = 300.0  # the guest stands there, and types it again
 
 
@@ -49,6 +50,10 @@ class UnsettledPins:
     def is_alone(self, bay: Bay) -> bool:
         """No two PINs of this bay are unsettled: what runs now, that one has started."""
         return len(self._of(bay)) < 2
+
+    def is_one_too_many(self, bay: Bay, pin: Secret) -> bool:
+        """Other than those that a guest may have typed by mistake; the server may have taken any of them."""
+        return self.find(bay, pin) is None and len(self._of(bay)) >= _MISTYPED
 
     def settle(self, bay: Bay, pin: Secret) -> None:
         """What became of it is known."""

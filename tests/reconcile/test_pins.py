@@ -607,6 +607,29 @@ async def test_a_guesser_at_the_pad_gets_ten_tries_in_the_first_hour_then_one_an
             assert gap >= lock_min * 60, "no trick shortens a lock"
 
 
+async def test_a_guesser_whose_answers_get_lost_is_bounded_too_and_a_guest_who_mistypes_is_not(
+    quick_path: Path,
+) -> None:
+    """Each of those PINs reaches the server, and the right one would make its session active there."""
+    async with central_world(quick_path, poll_s=86_400) as world:
+        world.site_key = None
+        async with world.up():
+            session = await world.book()
+            world.parts.poller.poke()
+            await world.knows(session)
+            guesses = [f"{n:06}" for n in range(100, 140) if f"{n:06}" != session["pin"]]
+            world.wire.order("unanswered", "/session/verify", times=1_000)
+            for pin in (guesses[0], guesses[1], guesses[0], guesses[1]):
+                assert kinds(await world.type_pin(pin)) == ["PinCheckFailed"]
+            assert world.bay().pad.failures == 0, "a guest may mistype, and try again"
+            for pin in guesses:
+                await world.type_pin(pin)
+                await asyncio.sleep(1)
+            sent = {seen.body for seen in world.wire.sent("POST", "/session/verify")}
+            assert len(sent) <= 2 + 5
+            assert world.bay().pad.locked_until_ms is not None
+
+
 async def test_undisturbed_the_locks_are_exactly_as_documented(quick_path: Path) -> None:
     async with central_world(quick_path, poll_s=86_400) as world, world.up():
         session = await world.book()
