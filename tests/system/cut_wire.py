@@ -28,7 +28,7 @@ _CALLS = {
     "pay": ("PATCH", r"/transaction"),
     "move": ("POST", r"/bay/sessionBayChange"),
 }
-EIGHT = frozenset(_CALLS) - {"pay", "move"}
+EIGHT = frozenset(_CALLS) - {"pay", "move"} | {"guess"}
 _PASSED = ("Content-Type", "Idempotency-Key", "Date")
 
 
@@ -58,6 +58,7 @@ class CutWire:
         self.cuts: Counter[tuple[str, Stage]] = Counter()
         self.calls: Counter[str] = Counter()  # that arrived at the server
         self.keys = 0
+        self.guessed_bay = ""  # a PIN that is checked there is a "guess"
 
     @asynccontextmanager
     async def up(self, port: int) -> AsyncIterator[None]:
@@ -94,6 +95,8 @@ class CutWire:
     async def _pass(self, request: web.Request) -> web.Response:
         await request.read()
         name = _name_of(request.method, request.path)
+        if name == "verify" and (await request.json())["bayNumber"] == self.guessed_bay:
+            name = "guess"
         if self._eight_only and name not in EIGHT:
             return web.Response(status=404, text="no such call\n")
         cut, dead = self._cut, self._dead

@@ -27,6 +27,7 @@ GUESSED = BAYS[-1]
 GUESTS = 4
 # What kills meet, the worst first.
 _MOMENTS = (
+    ("guess", Stage.BEFORE),
     ("add_time", Stage.AFTER),
     ("create", Stage.LATE),
     ("end", Stage.AFTER),
@@ -60,6 +61,7 @@ async def test_what_was_promised_is_kept_once_over_kills(
 ) -> None:
     async with aiohttp.ClientSession() as http:
         pc = KilledPc(quick_path, http, BAYS, eight_only=eight_only)
+        pc.wire.guessed_bay = GUESSED
         evening = Evening(pc, kills, guests=GUESTS, guessed_bay=GUESSED)
         async with pc.up():
             async with asyncio.TaskGroup() as tasks:
@@ -78,6 +80,7 @@ async def test_what_was_promised_is_kept_once_over_kills(
     assert books.flagged_wrongly() == []
     assert books.tries_forgotten() == []
     assert bool(pc.wire.keys) is not eight_only
+    assert pc.wire.cuts["guess", Stage.BEFORE], figures
     assert moments["at a call"] >= kills / 2, figures
     if eight_only:
         # What the eight calls cannot say; each is told to staff.
