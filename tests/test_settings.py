@@ -89,6 +89,15 @@ def test_a_good_file(tmp_path: Path) -> None:
     assert (ran.code, ran.out, ran.err) == (0, f"{file}: good\n", "")
 
 
+@pytest.mark.parametrize("command", [("check-config",), ("run", "--config")])
+def test_a_file_without_a_bay_is_for_tools_alone(tmp_path: Path, command: tuple[str, ...]) -> None:
+    file = tmp_path / "bayd.toml"
+    file.write_text("")
+    ran = bayd(*command, file)
+    assert ran.code == 78
+    assert "there is none; each has a table, as [bays.101]" in ran.err
+
+
 def test_the_environment_outranks_the_file(tmp_path: Path) -> None:
     """Through the real command: pydantic-settings reads the process's own environment."""
     file = tmp_path / "bayd.toml"

@@ -112,14 +112,14 @@ def check_config(file: Path, as_json: bool, for_start: bool) -> None:
     A missing credential of [qod] is a warning: bays play on without.
     """
     from bayd.credentials import load_credentials
-    from bayd.settings import Complaint, ConfigurationError, load
+    from bayd.settings import Complaint, ConfigurationError, load_for_start
 
     take_service_environment(file)
     complaints: list[Complaint] = []
     missing: list[str] = []
     qod = None
     try:
-        configuration = load(file)
+        configuration = load_for_start(file)
         qod = configuration.settings.qod
         if configuration.registry_problem is not None and not for_start:
             complaints.append(Complaint("balls.registry", configuration.registry_problem))

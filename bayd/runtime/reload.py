@@ -12,7 +12,7 @@ from bayd.ports import Log
 from bayd.runtime.range import Range
 from bayd.runtime.sd_notify import notify
 from bayd.runtime.upgrade import ask_next, find_next
-from bayd.settings import BaySettings, Complaint, Configuration, ConfigurationError, Settings, load
+from bayd.settings import BaySettings, Complaint, Configuration, ConfigurationError, Settings, load_for_start
 from bayd.settings.loading import with_registry
 
 _SHOWN_COMPLAINTS = 3
@@ -138,7 +138,7 @@ class Reloader:
         if (command := find_next(Path(bayd.__file__).parent)) is not None:
             return await ask_next(command, self._path, self._environment)
         try:
-            load(self._path)
+            load_for_start(self._path)
         except ConfigurationError as error:
             return _short(error.complaints)
         return None
@@ -155,7 +155,7 @@ class Reloader:
 
     def _load(self) -> Configuration:
         """Raises ConfigurationError."""
-        new = load(self._path)
+        new = load_for_start(self._path)
         if new.registry_problem is not None and self._configuration.registered_balls is not None:
             # The list that runs is better than none.
             raise ConfigurationError((Complaint("balls.registry", new.registry_problem),))

@@ -4,7 +4,7 @@ from bayd.settings.central import Central, WalkIn
 from bayd.settings.checks import is_loopback
 from bayd.settings.complaints import Complaint, ConfigurationError
 from bayd.settings.configuration import Configuration, Settings
-from bayd.settings.loading import load
+from bayd.settings.loading import load, load_for_start
 from bayd.settings.log import Log
 from bayd.settings.play import Balls, BaySettings, Play
 from bayd.settings.qod import BayQod, Qod, QodWebhook
@@ -33,4 +33,5 @@ __all__ = [
     "WalkIn",
     "is_loopback",
     "load",
+    "load_for_start",
 ]

@@ -68,6 +68,14 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Configurat
     return with_registry(Configuration(settings, scale, None))
 
 
+def load_for_start(path: Path) -> Configuration:
+    """What the daemon runs with: tools go without a bay, it does not. Raises ConfigurationError."""
+    configuration = load(path)
+    if not configuration.settings.bays:
+        raise ConfigurationError((Complaint("bays", "there is none; each has a table, as [bays.101]"),))
+    return configuration
+
+
 def with_registry(configuration: Configuration) -> Configuration:
     """With the list of balls as it is now. One that cannot be used stops no bay: nothing is counted."""
     registry = configuration.settings.balls.registry

@@ -33,7 +33,7 @@ from bayd.runtime.reload import Reloader, apply_rules
 from bayd.runtime.sd_notify import notify
 from bayd.runtime.upgrade import forget_copies, is_on_trial, take_over
 from bayd.runtime.watchdog import Watchdog, status_line
-from bayd.settings import Configuration, load
+from bayd.settings import Configuration, load_for_start
 from bayd.web.metrics import Counts
 from bayd.wiring.dispensers import keep_for_make_safe
 from bayd.wiring.driven import DrivenParts
@@ -229,7 +229,7 @@ async def _for_ever(name: str, root: Awaitable[None]) -> None:
 
 async def run(config: Path, log_pipe: LogPipe, log_level: str | None = None) -> None:
     """Run the daemon until SIGTERM or SIGINT. Raises ConfigurationError, JournalError, OSError."""
-    configuration = load(config)
+    configuration = load_for_start(config)
     credentials = load_credentials()
     log = structlog.get_logger("bayd")
     log.info(

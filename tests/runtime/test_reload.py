@@ -16,7 +16,7 @@ EPC = "E28011700000020A00000001"
 
 async def test_a_list_that_appears_is_taken_up_without_being_asked(tmp_path: Path) -> None:
     file, registry = tmp_path / "bayd.toml", tmp_path / "balls.csv"
-    file.write_text(f'[balls]\nregistry = "{registry}"\n')
+    file.write_text(f'[balls]\nregistry = "{registry}"\n[bays.101]\nrfid = false\n')
     configuration = load(file, {})
     assert configuration.registered_balls is None
     taken: list[Configuration] = []
