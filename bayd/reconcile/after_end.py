@@ -2,17 +2,19 @@
 
 Nothing is added to a session or moved after its end, so what differs then stays. Extensions are money, and
 staff are shown what differs. The bay and the game are not: nobody can change them any more, so they go on
-record alone, in the journal and in the log.
+record alone, in the journal and in the log. The bay's next messages, money among them, wait for it no longer
+than a few tries: what cannot be read then is not compared.
 """
 
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 from bayd.clients.central import (
     CapabilityMissing,
     CentralClient,
+    CentralError,
     CentralMalformed,
     CentralRefused,
+    CentralUnauthorised,
     ServerSession,
 )
 from bayd.core import events as e
@@ -22,6 +24,8 @@ from bayd.ports import Log
 from bayd.reconcile.evidence import difference
 from bayd.reconcile.once import NotShownError, OnceCalls
 from bayd.runtime.range import Range
+
+_TRIES = 5  # of what is read for the record alone; the outbox pauses a few seconds between them
 
 
 class AfterEnd:
@@ -39,30 +43,53 @@ class AfterEnd:
         self._bays = bays
         self._row = row
         self._log = log
+        self._failed: dict[str, int] = {}  # by session: its tries
 
     async def compare(self, number: str, ended: e.SessionEnded, server_id: int) -> None:
         """Raises CentralError and, where extensions wait to be compared, NotShownError to be called again: a
         list that does not show the session now may show it later."""
+        # All is read before anything goes on record: nobody could tell that it is there already.
         has_extensions = bool(ended.own_extensions) and not self._client.idempotency_keys
-        row = await self._find_row(server_id, wait=has_extensions)
+        if has_extensions:
+            row = await self._find_row(server_id)
+        else:
+            row = await self._if_readable(number, ended, self._row(server_id))
+        page = None
+        if ended.game_id is not None:
+            page = await self._if_readable(number, ended, self._client.get_session(server_id))
         if has_extensions:
             await self._compare_extensions(number, ended, row)
-        # All is read before anything goes on record: nobody could tell that it is there already.
-        other_game = None if ended.game_id is None else await self._find_other_game(ended, server_id)
         if row is not None and row.bay_number != number:
             text = f"The server keeps the session at bay {row.bay_number}; it ended at bay {number}."
             await self._record(number, i.ServerContradicted("ended_elsewhere", ended.session_id, text))
-        if other_game is not None:
-            await self._record(number, other_game)
+        shown = None if page is None or page.game is None else page.game.id
+        if page is not None and page.game_known and shown != ended.game_id:
+            text = f"The server keeps the session with game {shown}; game {ended.game_id} was played."
+            await self._record(number, i.ServerContradicted("game_differs", ended.session_id, text))
+        self._failed.pop(ended.session_id, None)
 
-    async def _find_row(self, server_id: int, *, wait: bool) -> ServerSession | None:
+    async def _find_row(self, server_id: int) -> ServerSession | None:
         try:
             return await self._row(server_id)
         except (CapabilityMissing, CentralMalformed):
             return None
-        except NotShownError:
-            if wait:
+
+    async def _if_readable(
+        self, number: str, ended: e.SessionEnded, reading: Awaitable[ServerSession]
+    ) -> ServerSession | None:
+        """For the record alone. Raises CentralError for some tries, then it goes without."""
+        try:
+            return await reading
+        except (CapabilityMissing, CentralMalformed, CentralRefused, NotShownError):
+            return None
+        except CentralUnauthorised:  # nothing at all is told meanwhile
+            raise
+        except CentralError as error:
+            tries = self._failed.get(ended.session_id, 0) + 1
+            self._failed[ended.session_id] = tries
+            if tries < _TRIES:
                 raise
+            self._log.warning("session_not_compared", bay=number, session=ended.session_id, reason=str(error))
             return None
 
     async def _compare_extensions(
@@ -80,15 +107,6 @@ class AfterEnd:
         ]
         if text := difference(delivered, row.extensions):
             await self._bays.submit(number, i.ServerContradicted("extensions_differ", ended.session_id, text))
-
-    async def _find_other_game(self, ended: e.SessionEnded, server_id: int) -> i.ServerContradicted | None:
-        with suppress(CapabilityMissing, CentralMalformed, CentralRefused):
-            page = await self._client.get_session(server_id)
-            shown = None if page.game is None else page.game.id
-            if page.game_known and shown != ended.game_id:
-                text = f"The server keeps the session with game {shown}; game {ended.game_id} was played."
-                return i.ServerContradicted("game_differs", ended.session_id, text)
-        return None
 
     async def _record(self, number: str, fact: i.ServerContradicted) -> None:
         await self._bays.submit(number, fact)

@@ -87,3 +87,19 @@ async def test_what_goes_on_record_is_there_once_though_a_page_cannot_be_read_fo
         await world.delivered()
         assert await on_record(world, session_id) == ["move_not_told", "ended_elsewhere"]
         assert world.log.events().count("session_kept_otherwise") == 1
+
+
+async def test_money_of_the_next_session_does_not_wait_for_a_comparison(quick_path: Path) -> None:
+    async with central_world(quick_path) as world, world.up():
+        session_id = await plays(world)
+        await choose(world, 1)
+        await world.delivered()
+        world.wire.order("status", f"/session/{session_id}", "GET", times=100_000)
+        await world.submit(i.End(STAFF, "left"))
+        following = str((await world.book("101"))["id"])
+        await world.until(lambda: world.bay().find_booking(following) is not None)
+        await world.type_pin((await world.page(following))["pin"])
+        await world.submit(i.Extend("op1", 15, 1000, STAFF, "cash"))
+        await world.delivered(within_s=60)
+        assert (await world.row(following))["extendedTime"] == 15
+        assert "session_not_compared" in world.log.events()
