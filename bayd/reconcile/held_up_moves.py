@@ -53,7 +53,7 @@ class HeldUpMoves:
         """Raises JournalUnavailableError."""
         for row in await self._journal.parked(_NAME):
             record = await find_record(self._journal, row.bay, row.seq)
-            if record is not None and row.bay in self._bays.bays:
+            if record is not None:
                 self._moves[row.seq] = (record, row)
 
     async def hold_up(self, record: Recorded[e.Event], reason: str) -> None:

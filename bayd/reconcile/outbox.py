@@ -13,6 +13,7 @@ try, when to try again, and when to go on with the next.
   move is told once the new one has told what came before: who played there is over for the server, too.
 - A move to a bay where for the server somebody else plays is held up, and holds up nothing
   (`held_up_moves`).
+- A bay that is configured no more has a lane for as long as something of it is untold.
 - Staff's word (`DeliveryRetried`, `DeliveryDropped`) is in the journal too: a drop counts as soon as it is
   seen, a retry when its turn comes, with what was parked behind it.
 """
@@ -152,10 +153,26 @@ class CentralOutbox:
     async def load(self) -> None:
         """Where each bay stands."""
         await self._set_aside.load()
-        for lane in self._lanes.values():
-            lane.cursor = lane.scanned = await self._journal.cursor(SINK, lane.bay)
-            await self._scan(lane)
         await self._held_up.load()
+        for lane in self._lanes.values():
+            await self._open(lane)
+        for number in await self._journal.bays():
+            if number not in self._bays.bays:
+                await self._open_retired(number)
+
+    async def _open(self, lane: _Lane) -> None:
+        lane.cursor = lane.scanned = await self._journal.cursor(SINK, lane.bay)
+        await self._scan(lane)
+
+    async def _open_retired(self, number: str) -> None:
+        """Where something of it was not told yet."""
+        lane = _Lane(number, 0, 0)
+        await self._open(lane)
+        due = (self._set_aside.next_try_s(number), self._held_up.next_try_s(number))
+        if lane.queue or due != (None, None):
+            await self._bays.recall(number)
+            self._lanes[number] = lane
+            self._log.warning("retired_bay_untold", bay=number, waiting=len(lane.queue))
 
     async def run(self) -> None:
         await self._bays.ready.wait()
@@ -194,7 +211,7 @@ class CentralOutbox:
         while len(lane.queue) < _QUEUE_LIMIT:
             records = await self._journal.read(lane.scanned, bay=lane.bay, limit=_BATCH)
             for record in records:
-                if self._bays.ready.is_set() and record.seq > self._bays.bays[lane.bay].last_seq:
+                if self._bays.ready.is_set() and record.seq > self._bays.last_seq(lane.bay):
                     return
                 match record.event:
                     case e.DeliveryDropped(seq):

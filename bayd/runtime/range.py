@@ -12,6 +12,7 @@ from bayd.journal import AliveMark, Batch, Journal, NotWrittenError, Writer
 from bayd.ports import Clock, Log, Randomness
 from bayd.runtime.bay import AnswerMaker, BayMeter, BayObserver, BayTask, Outcome
 from bayd.runtime.mover import Mover
+from bayd.runtime.retired_bay import RetiredBay
 
 _ALIVE_EVERY_S = 10.0
 _RETRY_S = 1.0
@@ -36,6 +37,7 @@ class Range:
     ) -> None:
         self._journal = journal
         self._clock = clock
+        self._randomness = randomness
         self._log = log
         self._observers: list[BayObserver] = []
         self.ready = asyncio.Event()
@@ -52,15 +54,29 @@ class Range:
             )
             for number, bay_rules in rules.items()
         }
+        self.retired: dict[str, RetiredBay] = {}
         self._mover = Mover(journal, clock=clock, randomness=randomness, log=log)
 
     def observe(self, observer: BayObserver) -> None:
         """Before `run`: an observer sees every bay once at the start and after each change."""
         self._observers.append(observer)
 
+    async def recall(self, number: str) -> None:
+        """Of a bay that is configured no more: `get`, `last_seq` and `submit` know it from here on. Raises
+        JournalUnavailableError."""
+        retired = RetiredBay(
+            number, journal=self._journal, clock=self._clock, randomness=self._randomness, log=self._log
+        )
+        await retired.load()
+        self.retired[number] = retired
+
     def get(self, number: str) -> Bay:
         """Raises UnknownBayError."""
-        return self._task(number).bay
+        return (self.retired.get(number) or self._task(number)).bay
+
+    def last_seq(self, number: str) -> int:
+        """The newest of the journal's events that the bay has taken. Raises UnknownBayError."""
+        return (self.retired.get(number) or self._task(number)).last_seq
 
     def rules(self, number: str) -> Rules:
         """Raises UnknownBayError."""
@@ -70,6 +86,9 @@ class Range:
         self, number: str, request: i.Input | i.Move, make_answer: AnswerMaker | None = None
     ) -> Outcome:
         """See `BayTask.submit`. Raises UnknownBayError too."""
+        retired = self.retired.get(number)
+        if retired is not None and not isinstance(request, i.Move):
+            return await retired.submit(request)
         task = self._task(number)
         if isinstance(request, i.Move):
             return await self._mover.submit(task, self.bays.get(request.to), request, make_answer)
