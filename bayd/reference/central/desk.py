@@ -150,6 +150,6 @@ def _page(status: int, board: Board | None, notice: Notice | None) -> web.Respon
                 " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
             ),
             "X-Content-Type-Options": "nosniff",
-            "Referrer-Policy": "no-referrer",
+            "Referrer-Policy": "same-origin",  # with "no-referrer" the forms' Origin would be "null"
         },
     )
