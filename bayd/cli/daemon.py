@@ -89,7 +89,10 @@ class Door:
         url, token = environment.get("BAYD_URL"), environment.get("BAYD_TOKEN")
         if socket := environment.get("BAYD_SOCKET"):
             return cls((Path(socket),), None, token)
-        return cls(() if url else tuple(sockets_of(config)), url, token, url_of(config))
+        if url:
+            return cls((), url, token)
+        _read_what_is_named(config)
+        return cls(tuple(sockets_of(config)), None, token, url_of(config))
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,11 +273,13 @@ def daemon_options(command: F) -> F:
     @functools.wraps(command)
     def with_door(*arguments: Any, socket: Path | None, url: str | None, **more: Any) -> Any:
         given = more.get("config") or os.environ.get("BAYD_CONFIG")
-        door = Door.of(CONFIG_DEFAULT if given is None else Path(given))
+        token = os.environ.get("BAYD_TOKEN")
         if socket is not None:
-            door = Door((socket,), None, door.token)
+            door = Door((socket,), None, token)
         elif url is not None:
-            door = Door((), url, door.token)
+            door = Door((), url, token)
+        else:
+            door = Door.of(CONFIG_DEFAULT if given is None else Path(given))
         return command(*arguments, door=door, **more)
 
     return with_door  # type: ignore[return-value]
@@ -291,6 +296,17 @@ def door_options(command: F) -> F:
         return command(*arguments, **more)
 
     return without_config  # type: ignore[return-value]
+
+
+def _read_what_is_named(config: Path) -> None:
+    """A file that somebody named and that cannot be read ends the process: what stands in its place would
+    lead to another daemon than the one that is meant.
+    """
+    try:
+        config.open().close()
+    except OSError as error:
+        if config != CONFIG_DEFAULT:
+            leave(os.EX_CONFIG, f"{config}: {os.strerror(error.errno) if error.errno else error}")
 
 
 def _seconds(retry_after: str) -> int | None:
@@ -340,7 +356,9 @@ async def _knock(path: Path) -> str | None:
 
 
 def _unreachable(tried: list[str]) -> str:
-    advice = _advice(tried) or "is it running? systemctl status bayd"
+    advice = _advice(tried) or (
+        "is it running? systemctl status bayd; another configuration: --config FILE or BAYD_CONFIG"
+    )
     return f"no bayd answers ({'; '.join(tried)}); {advice}"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from bayd.cli.daemon import Daemon, Door, daemon_options, in_daemon
+from bayd.cli.daemon import Daemon, Door, door_options, in_daemon
 from bayd.cli.options import DOCUMENT
 
 _PATH = "/api/v1/outbox"
@@ -26,7 +26,7 @@ def outbox() -> None:
 @click.option("--bay", help="Of this bay alone.")
 @click.option("--parked", "only_parked", is_flag=True, help="What was set aside alone.")
 @DOCUMENT
-@daemon_options
+@door_options
 def list_items(door: Door, bay: str | None, only_parked: bool, as_json: bool) -> None:
     """First what was set aside and waits for you, then what waits its turn."""
     found: list[dict[str, Any]] = in_daemon(door, lambda daemon: daemon.get(_PATH))["items"]
@@ -49,7 +49,7 @@ def list_items(door: Door, bay: str | None, only_parked: bool, as_json: bool) ->
 @_SEQ
 @_REASON
 @DOCUMENT
-@daemon_options
+@door_options
 def retry(door: Door, seq: int, reason: str, as_json: bool) -> None:
     """Deliver what was set aside, and what was set aside behind it."""
     _decide(door, "retry", seq, reason, as_json=as_json)
@@ -61,7 +61,7 @@ def retry(door: Door, seq: int, reason: str, as_json: bool) -> None:
 @_SEQ
 @_REASON
 @DOCUMENT
-@daemon_options
+@door_options
 def drop(door: Door, seq: int, reason: str, as_json: bool) -> None:
     """Never deliver an item: the desk has entered it, or nobody needs it."""
     behind = _decide(door, "drop", seq, reason, as_json=as_json)

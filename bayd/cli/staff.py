@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bayd.cli.daemon import Daemon, Door, daemon_options, in_daemon
+from bayd.cli.daemon import Daemon, Door, door_options, in_daemon
 from bayd.cli.options import DOCUMENT
 
 _PATH = "/api/v1/staff"
@@ -20,7 +20,7 @@ def staff() -> None:
 
 @staff.command("list")
 @DOCUMENT
-@daemon_options
+@door_options
 def list_people(door: Door, as_json: bool) -> None:
     """Who may sign in."""
     _show(_ask(door, lambda daemon: daemon.get(_PATH)), as_json=as_json)
@@ -31,7 +31,7 @@ def list_people(door: Door, as_json: bool) -> None:
 @click.option("--role", type=click.Choice(["staff", "technician"]), default="staff", show_default=True)
 @click.option("--replace", is_flag=True, help="A new PIN for somebody known, who is locked no more.")
 @DOCUMENT
-@daemon_options
+@door_options
 def add(door: Door, name: str, role: str, replace: bool, as_json: bool) -> None:
     """Let NAME sign in. The PIN, six digits or more, is asked for; piped in, it is the first line."""
     body = {"name": name, "role": role, "pin": _ask_pin(name), "replace": replace}
@@ -42,7 +42,7 @@ def add(door: Door, name: str, role: str, replace: bool, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--reason", required=True, help="Why; it is kept with your name.")
 @DOCUMENT
-@daemon_options
+@door_options
 def lock(door: Door, name: str, reason: str, as_json: bool) -> None:
     """Lock NAME out at once, until `bayd staff add NAME --replace` gives a new PIN."""
     body = {"name": name, "reason": reason}

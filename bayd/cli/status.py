@@ -66,8 +66,10 @@ def _door(config: Path, url: str | None) -> Door:
     """The socket and, where nobody opens it, the address that is configured."""
     from bayd.settings.local_socket import url_of
 
+    if url:
+        return Door((), url, os.environ.get("BAYD_TOKEN"))
     door = Door.of(config)
-    return Door((), url, door.token) if url else replace(door, url=door.url or url_of(config))
+    return replace(door, url=door.url or url_of(config))
 
 
 async def _get(door: Door, path: str) -> Any:

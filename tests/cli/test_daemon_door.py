@@ -22,7 +22,7 @@ from bayd.cli.daemon import (
 )
 from bayd.settings.local_socket import SERVICE_SOCKET, socket_of, sockets_of, url_of
 from bayd.settings.site import Http, State
-from tests.cli.command import Ran, environment
+from tests.cli.command import Ran, bayd_here, environment
 from tests.cli.daemon import configuration, free_port, started
 
 READY = "event=bayd_ready"
@@ -78,6 +78,9 @@ def test_a_daemon_is_found_by_its_socket_and_by_its_url(tmp_path: Path) -> None:
         assert json.loads(run_probe("--do", "where", BAYD_CONFIG=str(config)).out) == str(sock)
         assert json.loads(run_probe("--do", "where", BAYD_SOCKET=str(sock)).out) == str(sock)
         assert json.loads(run_probe("--config", config, "--do", "where", BAYD_URL=url).out) == url
+        nobody_yet = bayd_here("staff", "list", "--config", config)
+        assert (nobody_yet.code, nobody_yet.out) == (0, "nobody: bayd staff add NAME\n")
+        assert bayd_here("outbox", "list", "--config", config).out == "nothing waits\n"
         # The own user is staff over the socket; the technician's token is not, and nobody even less.
         assert json.loads(run_probe("--config", config, "--do", "outbox").out) == {"items": []}
         by_token = run_probe("--url", url, "--do", "outbox", BAYD_TOKEN=TOKEN)
@@ -111,11 +114,31 @@ def test_where_nobody_is_the_command_says_what_was_tried(tmp_path: Path) -> None
     assert ran.code == 69
     assert f"{tmp_path}/state/bayd.sock: No such file or directory" in ran.err
     assert "systemctl status bayd" in ran.err
+    assert "--config FILE or BAYD_CONFIG" in ran.err
     ran = run_probe("--config", config, "--url", url)
     assert ran.code == 69
     assert f"{url}: Connection refused" in ran.err
     assert "bayd.sock" not in ran.err
     assert ran.err.count("\n") == 1
+
+
+def test_a_named_configuration_that_cannot_be_read_leads_to_no_other_daemon(tmp_path: Path) -> None:
+    missing = tmp_path / "nosuch.toml"
+    said = f"{missing}: No such file or directory\n"
+    named = run_probe("--config", missing)
+    assert (named.code, named.out, named.err) == (78, "", said)
+    for command in (("status",), ("health",), ("outbox", "list")):
+        asked = bayd_here(*command, "--config", missing)
+        assert (asked.code, asked.out, asked.err) == (78, "", said)
+    by_environment = bayd_here("status", env={"BAYD_CONFIG": str(missing)})
+    assert (by_environment.code, by_environment.err) == (78, said)
+    # Nobody needs it who says where the daemon is.
+    url = f"http://127.0.0.1:{free_port()}"
+    elsewhere = bayd_here("status", "--config", missing, "--url", url)
+    assert elsewhere.code == 69
+    assert f"{url}: Connection refused" in elsewhere.err
+    # The usual file may be missing.
+    assert Door.of(environment={}).url is None
 
 
 def test_a_service_that_is_not_bayd_is_an_error_in_one_line() -> None:
