@@ -351,6 +351,21 @@ async def test_a_session_is_moved(house: House, context: BrowserContext) -> None
     assert house.bays.get("109").session is None
 
 
+async def test_a_move_with_no_bay_free_says_so_and_sends_nothing(
+    house: House, context: BrowserContext
+) -> None:
+    for bay in house.bays.bays:
+        await house.play(bay, f"session-{bay}")
+    page = await sign_in(house, context)
+    await page.get_by_test_id("open-109").click()
+    await page.get_by_test_id("do-move").click()
+    await expect(page.get_by_test_id("hindered")).to_have_text("No bay is free.")
+    await expect(page.get_by_test_id("go")).to_have_count(0)
+    assert await violations_of(page) == []
+    await page.get_by_test_id("back").click()
+    await expect(page.get_by_test_id("dialog")).to_have_count(0)
+
+
 async def test_an_end_needs_its_reason_and_stands_in_the_audit(house: House, context: BrowserContext) -> None:
     await house.play()
     page = await sign_in(house, context)

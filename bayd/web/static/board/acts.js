@@ -19,7 +19,7 @@ const AMOUNT = (more = {}) => ({ ...NUMBER("amount", more), values: more.values,
 const session = (bay) => ({ session_id: bay.session.id });
 const asked = (bay) => ({ session_id: bay.session.id, request_id: bay.extension.asked.request_id });
 
-/** `when(bay)`; `fields(bay, board)`; `meant(bay)`: whom it is for; `danger`: ends something. */
+/** `when(bay)`; `fields(bay, board)`; `meant(bay)`: whom it is for; `hindered(board)`: why not now; `danger`: ends something. */
 export const ACTS = {
   "help/acknowledge": { when: (bay) => bay.help_called, fields: none },
   "extend/approve": {
@@ -48,6 +48,7 @@ export const ACTS = {
   resume: { when: (bay) => bay.phase === "paused", meant: session, fields: none },
   move: {
     when: PLAYED,
+    hindered: (board) => (board.freeBays().length === 0 ? "act.move_nowhere" : null),
     meant: session,
     fields: (_bay, board) => [{ name: "to", kind: "choice", choices: () => board.freeBays().map((number) => [number, number]) }, REASON],
   },

@@ -100,15 +100,23 @@ export class ActDialog extends Dialog {
   open(refused = null) {
     const { words, act } = this;
     const label = words.say(`act.${this.name}`);
+    const title = words.say("act.for", { act: label, bay: this.number });
+    const back = h("button", { type: "button", "data-testid": "back", onclick: () => this.root.close() }, words.say("act.back"));
+    const hindered = act.hindered?.(this.board) ?? null;
+    if (hindered !== null) {
+      this.show(title, h("p", { "data-testid": "hindered" }, words.say(hindered)), h("div.buttons", {}, back));
+      back.focus();
+      return;
+    }
     this.fields = act.fields(this.state, this.board).map((field) => [field, this.input(field)]);
     this.refused = h("p.refused", { role: "alert", "data-testid": "refused" });
     const go = h(`button.press.main${act.danger ? ".danger" : ""}`, { type: "submit", "data-testid": "go" }, words.say("act.do", { act: label }));
     const form = h("form", {},
       ...this.fields.map(([field, input]) => this.labelled(field, input)),
       this.refused,
-      h("div.buttons", {}, h("button", { type: "button", onclick: () => this.root.close() }, words.say("act.back")), go));
+      h("div.buttons", {}, back, go));
     form.addEventListener("submit", (event) => { event.preventDefault(); this.submit(); });
-    this.show(words.say("act.for", { act: label, bay: this.number }), form);
+    this.show(title, form);
     (this.fields[0]?.[1] ?? go).focus();
     if (refused !== null) this.tell(refused);
   }
