@@ -127,6 +127,13 @@ async def test_the_handover_names_all_that_is_open(house: House) -> None:
     assert _REASON["reason"] not in await page(house, "/handover", TECHNICIAN)
 
 
+async def test_the_handover_says_that_the_central_server_is_away(house: House) -> None:
+    said = "The central server does not answer; 2 messages wait for it."
+    assert said not in await page(house, "/handover")
+    house.central |= {"online": False, "outbox": 2}
+    assert said in await page(house, "/handover")
+
+
 async def test_a_machine_that_bays_share_is_one_thing_to_see_to(house: House) -> None:
     for bay in ("109", "110"):
         await house.bays.submit(bay, i.DeviceReported("dispenser", DeviceState.FAULT, "jam"))

@@ -22,6 +22,7 @@ from bayd.web.documents import (
     BallsView,
     BayDocument,
     CallView,
+    CentralSection,
     DeviceView,
     ModeView,
     RangeDocument,
@@ -148,6 +149,10 @@ class BoardFrame:
         text = self.words.warning(warning.code, warning.text)
         return text if warning.bay is None else self.words.say("range.at", bay=warning.bay, text=text)
 
+    def central_away(self, central: CentralSection) -> list[str]:
+        """Nothing while it answers."""
+        return [] if central.online else [self.words.say("range.central_away", count=central.outbox)]
+
     def price(self, amount: int) -> str:
         return self.words.price(amount, self.currency)
 
@@ -239,9 +244,7 @@ class BoardPage:
     def _range_part(self, now: RangeDocument) -> Html:
         """What concerns all bays; the script draws the same."""
         said = self._frame.words
-        texts = []
-        if not now.central.online:
-            texts.append(said.say("range.central_away", count=now.central.outbox))
+        texts = self._frame.central_away(now.central)
         texts += [self._frame.warning(warning) for warning in now.warnings]
         return el(
             "section",

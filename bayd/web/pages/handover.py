@@ -63,7 +63,10 @@ class HandoverPage:
             self._section("unknown", [text for bay in bays for text in self._unknown(bay)]),
             self._section("parked", await self._parked()),
             self._section("closed", [self._closed(bay) for bay in bays if bay.phase in _CLOSED]),
-            self._section("warnings", self._warnings(status.warnings)),
+            self._section(
+                "warnings",
+                [*self._frame.central_away(status.central), *self._warnings(status.warnings)],
+            ),
             class_="handover",
         )
         return self._frame.page("handover", [body], caller, module="board/handover.js")
