@@ -70,6 +70,8 @@ def commission(
         for report in () if as_json else reports:
             passed = "in order" if report["passed"] else "NOT in order"
             click.echo(f"{report['at']}  {report['by']:20} {passed}  bayd {report['version']}")
+        if not reports and not as_json:
+            click.echo(f"bay {bay}: no report yet")
         return
 
     def say(text: str) -> None:

@@ -125,7 +125,8 @@ async def _check_daemon(url: str) -> "tuple[dict[str, Any], list[Finding]]":
         document = await fetch_status(url)
     except StatusUnavailableError as error:
         return {}, bad("daemon", f"{url}: {error}", "systemctl status bayd; journalctl -u bayd -n 50")
-    found = good("daemon", f"version {document.get('version')} runs, {len(document['bays'])} bays")
+    bays = len(document["bays"])
+    found = good("daemon", f"version {document.get('version')} runs {bays} {'bay' if bays == 1 else 'bays'}")
     for warning in document.get("warnings", ()):
         where = "daemon" if warning.get("bay") is None else f"bay {warning['bay']}"
         found += look(where, warning["text"], f"{_page('operations.md')}, `{warning['code']}`")

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,7 +99,8 @@ def audit(config: Path, day: str | None, as_csv: bool, as_json: bool) -> None:
                 for name, after in row.after.items()
             )
             where = f"bay {row.bay}" if row.bay else "range"
-            click.echo(f"{row.at}  {where}  {row.who} ({row.role})  {row.act}  {row.reason!r}  {changes}")
+            head = f"{row.at}  {where}  {row.who} ({row.role})  {row.act}  {row.reason!r}"
+            click.echo("  ".join(part for part in (head, _asked(row.asked), changes) if part))
         if not rows:
             click.echo(f"nobody did anything on {wanted.isoformat()}")
 
@@ -133,6 +135,15 @@ def dump(config: Path, url: str | None, out: Path | None, count: int, as_json: b
     for name, problem in parts.items():
         click.echo(f"{'left out' if problem else 'written '}  {name}{'  ' + problem if problem else ''}")
     click.echo(f"{out}: look through it before you send it")
+
+
+def _asked(asked: Mapping[str, object]) -> str:
+    """What was said with the act, as money; without what only programs can read."""
+    return "  ".join(
+        name if value is True else f"{name} {value}"
+        for name, value in asked.items()
+        if value is not None and value is not False and value != "" and not name.endswith("_id")
+    )
 
 
 def _shown(value: object) -> object:

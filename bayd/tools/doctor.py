@@ -154,13 +154,15 @@ def check_owners(directory: Path) -> list[Finding]:
 
 
 def held_links(status: Mapping[str, Any]) -> frozenset[str]:
-    """The keys of the devices that a running daemon calls in order."""
+    """The keys of the devices that a running daemon has open: in order, or with a fault that a person must
+    see to. One that it cannot open is lost, whatever fault it had.
+    """
     return frozenset(
         f"{kind}.{name}.link"
         for kind, devices in status.get("devices", {}).items()
         if kind in ("readers", "dispensers")
         for name, device in devices.items()
-        if device["state"] == "ok"
+        if device["state"] in ("ok", "fault")
     )
 
 

@@ -21,7 +21,7 @@ from tests.cli.command import bayd_here
 from tests.cli.daemon import configuration, free_port, started
 from tests.let_out import keep_secret
 from tests.simulation.world import SimClock
-from tests.web.house import House
+from tests.web.house import STAFF, House
 from tests.web.test_pairing import paired
 
 CUSTOMER, CLERK, WORDS = "Customer Name", "clerk-anna", "her own words"
@@ -157,6 +157,26 @@ def test_a_bundle_is_never_written_over_a_file(tmp_path: Path, config: Path) -> 
     out.write_text("mine")
     assert bayd_here("dump", "--config", config, "--out", out).code == 1
     assert out.read_text() == "mine"
+
+
+async def _paid_day(path: Path) -> str:
+    """Which day it was."""
+    async with House(path).open() as house:
+        await house.play()
+        await house.press("extend", {"minutes": 30})
+        body = {"payment": "cash", "amount": 300, "session_id": "7"}
+        assert (await house.press("extend/approve", body, token=STAFF)).status == 200
+        return datetime.fromtimestamp(house.clock.now().wall_ms / 1000, UTC).date().isoformat()
+
+
+def test_the_audit_shows_what_was_paid_for_more_time_and_how(tmp_path: Path) -> None:
+    file = configuration(tmp_path, free_port())
+    (tmp_path / "state").mkdir()
+    day = asyncio.run(_paid_day(tmp_path / "state/journal.db"))
+    (approved,) = bayd_here("audit", "--config", file, "--day", day).out.splitlines()
+    assert "bay 109  anna (staff)  ApproveExtension  ''  payment cash  amount 300  " in approved
+    assert approved.endswith("granted_min 60 -> 90")
+    assert "_id" not in approved
 
 
 async def _busy_day(path: Path) -> str:

@@ -78,6 +78,7 @@ async def test_a_bay_is_taken_into_service(tmp_path: Path) -> None:
         document = json.loads(worse.out)
         assert "neighbour: pass before, fail now" in document["changes"]
         assert document["steps"][5]["outcome"] == "fail"
+        assert (await bayd("commission", "102", "--list")).out == "bay 102: no report yet\n"
         listed = told(await bayd("commission", "101", "--list", "--json"))
         assert [one["passed"] for one in listed] == [True, False]
         unknown = await bayd("commission", "999", "--no-questions")

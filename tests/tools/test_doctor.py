@@ -93,10 +93,12 @@ def test_a_port_that_is_gone_a_group_that_lacks_and_a_name_that_may_move(tmp_pat
 
 def test_a_port_that_the_running_daemon_works_with_is_open_enough(port: str) -> None:
     Path(port).chmod(0o600)
-    device = {"east": {"state": "ok"}, "west": {"state": "lost"}}
-    held = held_links({"devices": {"readers": device, "dispensers": {}, "balls": {"reads": 7}}})
-    links = {"readers.east.link": port, "readers.west.link": port}
-    assert grades(check_links(links, groups=frozenset(), ports=(), held=held)) == [Grade.GOOD, Grade.BAD]
+    readers = {"east": {"state": "ok"}, "west": {"state": "lost"}}
+    jammed = {"north": {"state": "fault"}}
+    held = held_links({"devices": {"readers": readers, "dispensers": jammed, "balls": {"reads": 7}}})
+    links = dict.fromkeys(("readers.east.link", "dispensers.north.link", "readers.west.link"), port)
+    found = check_links(links, groups=frozenset(), ports=(), held=held)
+    assert grades(found) == [Grade.GOOD, Grade.GOOD, Grade.BAD]
     assert held_links({}) == frozenset()
 
 
