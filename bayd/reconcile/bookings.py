@@ -45,7 +45,7 @@ class CentralView:
 
 
 class BookingPoller:
-    """`run` is a root task; `poke` makes it look at once."""
+    """`run` is a root task; `poke` makes it look at once, `heard` ends a wait for a server that was away."""
 
     def __init__(
         self,
@@ -75,16 +75,23 @@ class BookingPoller:
         self._facts = PagingFacts()
         self._unanswered = 0  # pages of sessions, in this look
         self._poked = asyncio.Event()
+        self._heard = asyncio.Event()
         self.view = CentralView(online=False, reason="not asked yet", ignored_old=0)
 
     def poke(self) -> None:
         self._poked.set()
+        self._heard.set()
+
+    def heard(self) -> None:
+        """The server carried something out: it is there."""
+        self._heard.set()
 
     async def run(self) -> None:
         await self._bays.ready.wait()
         failures = 0
         while True:
             self._poked.clear()
+            self._heard.clear()
             try:
                 ignored = await self.poll()
                 failures = 0
@@ -95,11 +102,10 @@ class BookingPoller:
             wait_s = min(
                 self._poll_s * 2 ** min(max(0, failures - 1), 10), max(self._poll_s, _BACK_OFF_MAX_S)
             )
-            try:
-                async with asyncio.timeout(wait_s * (0.8 + 0.4 * self._randomness.jitter())):
-                    await self._poked.wait()
-            except TimeoutError:
-                continue
+            spread = 0.8 + 0.4 * self._randomness.jitter()
+            # One whose list alone fails is heard all the time, and still not asked more often than ever.
+            if not await _within(self._poll_s * spread, self._poked):
+                await _within((wait_s - self._poll_s) * spread, self._heard)
 
     async def poll(self) -> int:
         """One look; answers how many old sessions were ignored. Raises CentralError."""
@@ -213,3 +219,11 @@ class BookingPoller:
             log = self._log.info if online else self._log.warning
             log("central_online" if online else "central_unreachable", reason=reason)
         self.view = CentralView(online, reason, ignored_old)
+
+
+async def _within(wait_s: float, event: asyncio.Event) -> bool:
+    try:
+        async with asyncio.timeout(wait_s):
+            return await event.wait()
+    except TimeoutError:
+        return False

@@ -85,7 +85,7 @@ class CentralParts:
         self._bays = bays
         self._clock = clock
         password = credentials.central_admin_password
-        pulse = ServerPulse(clock)
+        self._pulse = ServerPulse(clock)
         self.client = CentralClient(
             transport,
             central.url,
@@ -93,7 +93,7 @@ class CentralParts:
             auth=_auth(central, credentials),
             timeouts=CentralTimeouts(central.verify_timeout_s, central.timeout_s, central.timeout_s),
             idempotency_keys=central.idempotency_keys,
-            on_done=pulse.beat,
+            on_done=self._done,
         )
         account = central.walk_in
         self.vault = PinVault(journal, credentials.site_key, horizon_ms, clock, log)
@@ -109,7 +109,7 @@ class CentralParts:
             log=log,
         )
         self.outbox = CentralOutbox(
-            deliveries, journal, bays, pulse=pulse, clock=clock, randomness=randomness, log=log
+            deliveries, journal, bays, pulse=self._pulse, clock=clock, randomness=randomness, log=log
         )
         self.news = SessionNews(self.client, bays, self.vault, self.games, clock, log)
         self.poller = BookingPoller(
@@ -167,6 +167,11 @@ class CentralParts:
                 kept=KeptListing(journal, "antenna_pairs", AntennaPair),
                 log=log,
             )
+
+    def _done(self, operation: str, *, changes: bool) -> None:
+        self._pulse.beat(operation, changes=changes)
+        if changes:  # not the poller's own looks
+            self.poller.heard()
 
     @property
     def observers(self) -> list[BayObserver]:

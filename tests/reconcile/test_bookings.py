@@ -146,6 +146,20 @@ async def test_a_server_that_is_away_ends_nothing_and_is_noticed_when_it_is_back
         assert world.conflicts() == []
 
 
+async def test_a_delivery_shows_that_the_server_is_back(quick_path: Path) -> None:
+    async with central_world(quick_path) as world, world.up():
+        session = await world.book()
+        await world.knows(session)
+        await world.type_pin(session["pin"])
+        poller = world.parts.poller
+        world.wire.order("status", "/session/history", "GET", times=8)  # by now it looks once a minute
+        await world.until(lambda: len(world.wire.sent("GET", "/session/history")) >= 8, 600)
+        assert not poller.view.online
+        await world.submit(i.Extend("op1", 15, 0, STAFF, "cash"))
+        await world.delivered()
+        await world.until(lambda: poller.view.online, 15)
+
+
 async def test_a_moved_booking_waits_at_its_new_bay(quick_path: Path) -> None:
     async with central_world(quick_path) as world, world.up():
         session = await world.book("101")
