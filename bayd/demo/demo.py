@@ -63,7 +63,7 @@ def compare_kept(console: Console, directory: Path, *, as_json: bool, sabotage: 
         document = [{"what": x.what, "agrees": x.agrees, "said": dict(x.said)} for x in lines]
         console.print_json(json.dumps({"agree": all(x.agrees for x in lines), "lines": document}))
     else:
-        _print_lines(console, lines)
+        print_lines(console, lines)
     return int(not all(line.agrees for line in lines))
 
 
@@ -105,7 +105,7 @@ def _read_receipts(path: Path) -> Receipts:
     )
 
 
-def _print_lines(console: Console, lines: list[Line]) -> None:
+def print_lines(console: Console, lines: list[Line]) -> None:
     books = ("journal", "central", "hopper", "operator", "truth", "receipts")
     table = Table("what", *books, "", title="The books of one evening", box=box.SIMPLE, padding=(0, 0))
     for line in lines:
@@ -119,5 +119,11 @@ def _print_lines(console: Console, lines: list[Line]) -> None:
     if wrong:
         for line in wrong:
             console.print(f"differs: {line}", style="red", highlight=False)
+        if any(line.differs_in_time_played for line in wrong):
+            console.print(
+                "seconds played differ on a busy PC, too: try again while it does nothing else",
+                highlight=False,
+                soft_wrap=True,
+            )
     else:
         console.print(f"the books agree in all {len(lines)} lines", style="green", highlight=False)

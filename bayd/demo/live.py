@@ -16,7 +16,7 @@ from bayd.demo.demo import PREFIX, close_when_told
 from bayd.demo.doors import Booked, DoorError, Doors
 from bayd.demo.guests import YOUR_BAY, Guests
 from bayd.demo.script import Evening
-from bayd.demo.stage import HOPPERS, READER, Stage, StageError
+from bayd.demo.stage import HOPPERS, MINUTE_S, READER, Stage, StageError
 from bayd.tools.terminal import bays_table
 
 _LINES = 8
@@ -74,6 +74,7 @@ def _picture(
     names = f"NAME is {', '.join(HOPPERS)}; for unplug and plug also {READER}"
     parts: list[RenderableType] = [
         Text("\n".join(_addresses(stage))),
+        Text(f"here a minute lasts {MINUTE_S:g} seconds"),
         bays_table(document),
         *(Text(f"  {line}", style="dim") for line in said),
         Text(f"break things: .venv/bin/bayd sim unplug|plug|jam|clear|empty|refill NAME\n  {names}"),

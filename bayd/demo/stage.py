@@ -31,6 +31,7 @@ BALLS = 2_000
 _START_S = 60.0  # a machine that is busy with other things
 _STOP_S = 10.0
 _CLIENT_ID = "demo"
+_ADMIN_PASSWORD = "demo-admin"  # noqa: S105  the reference server's own, unless it is told another
 
 
 class StageError(Exception):
@@ -204,6 +205,7 @@ class Stage:
         for name, text in {
             "site_key": secrets.token_hex(32),
             "api_tokens": "\n".join(api_tokens),
+            "central_admin_password": _ADMIN_PASSWORD,
             "qod_client_id": _CLIENT_ID,
             "qod_client_secret": qod_secret,
             "qod_private_key": pem,
