@@ -3,6 +3,7 @@
 import json
 import locale
 import os
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -44,11 +45,15 @@ def init(
         return
     for each in written:
         click.echo(f"{'made ' if each.made else 'kept '} {each.path}  ({each.what})")
-    started = "systemctl start bayd" if is_the_service(config) else f"bayd run --config {config}"
-    click.echo(
-        f"\nNext: name the readers, dispensers and bays in {config}, then\n"
-        f"  bayd check-config {config}\n  bayd doctor --config {config}\n  {started}"
-    )
+    steps = [f"bayd check-config {config}", f"bayd doctor --config {config}"]
+    if is_the_service(config):
+        steps.append("systemctl start bayd")
+    else:
+        found_at = shlex.quote(str((config.parent / CREDENTIALS).absolute()))
+        steps = [f"export CREDENTIALS_DIRECTORY={found_at}", *steps, f"bayd run --config {config}"]
+    click.echo(f"\nNext: name the readers, dispensers and bays in {config}, then")
+    for step in steps:
+        click.echo(f"  {step}")
 
 
 @click.group("config")

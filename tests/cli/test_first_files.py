@@ -43,6 +43,7 @@ def test_how_it_goes_on_fits_the_path(tmp_path: Path) -> None:
     config = tmp_path / "bayd.toml"
     said = bayd_here("init", "--config", config).out
     assert f"bayd run --config {config}" in said
+    assert f"export CREDENTIALS_DIRECTORY={tmp_path / 'credentials'}\n" in said
     assert "systemctl" not in said
 
 
