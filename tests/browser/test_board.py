@@ -1,5 +1,6 @@
 """What staff do at the board."""
 
+import asyncio
 import re
 from dataclasses import replace
 
@@ -382,6 +383,13 @@ async def test_an_end_needs_its_reason_and_stands_in_the_audit(house: House, con
 async def test_a_screen_is_paired_and_put_out_at_the_board(house: House, context: BrowserContext) -> None:
     assert context.browser is not None
     kiosk = await context.browser.new_context()
+    let_through = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await let_through.wait()
+        await route.continue_()
+
+    await kiosk.route("**/events*", hold)
     screen = await kiosk.new_page()
     await screen.goto(house.url("/screen"))
     code = await code_on(screen)
@@ -394,9 +402,12 @@ async def test_a_screen_is_paired_and_put_out_at_the_board(house: House, context
     await page.get_by_test_id("field-bay").select_option("110")
     await page.get_by_test_id("field-reason").fill("a new tablet")
     await page.get_by_test_id("pair").click()
+    await expect(page.locator(".screens")).to_contain_text("Bay 110 not connected")
     await expect(page.get_by_test_id("given")).to_contain_text("comes within seconds")
+    let_through.set()
     await expect(screen.get_by_test_id("bay-number")).to_have_text("110")
     await expect(page.get_by_test_id("given")).to_have_text("Bay 110 has its screen now.")
+    assert "not connected" not in await page.locator(".screens").inner_text()
     await page.get_by_test_id("unbind-reason-110").fill("goes to the workshop")
     assert await violations_of(page) == []
     await page.get_by_test_id("unbind-110").click()

@@ -221,15 +221,15 @@ export class ScreensDialog extends Dialog {
     if (answer.ok) this.draw(answer.document.screens);
   }
 
-  /** A screen asks every other second whether it was given a bay; only then it has it. */
+  /** A screen asks every other second whether it was given a bay, and opens it; only then the bay has it. */
   async seeTakenUp(bay) {
-    const of = () => this.screens.find((screen) => screen.bay === bay)?.id;
-    const before = of();
+    const of = () => this.screens.find((screen) => screen.bay === bay);
+    const before = of()?.id;
     setText(this.given, this.words.say("screens.paired", { bay }));
     for (let asked = 0; asked < TAKEN_UP_WITHIN_S && this.root.open; asked += 1) {
       await new Promise((resolve) => setTimeout(resolve, 1_000));
       await this.load();
-      if (of() === undefined || of() === before) continue;
+      if (!of()?.connected || of().id === before) continue;
       setText(this.given, this.words.say("screens.taken_up", { bay }));
       return;
     }
