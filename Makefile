@@ -31,7 +31,7 @@ test: $(STAMP)
 # In the order of the file: what has a life of its own (a machine, a daemon) goes on from test to test. Most of it waits:
 # four at a time also on two cores.
 test-system: $(STAMP)
-	$(BIN)/python -m pytest -m system -p no:randomly -n 4 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -m "system and not soak" -p no:randomly -n 4 --dist loadfile $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -10,6 +10,7 @@ import secrets
 import shutil
 import socket
 import subprocess
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,6 +22,8 @@ from tests.system.systemd_machine import SystemdMachine
 ROOT = Path(__file__).parents[2]
 BAY = "101"
 PLC_BAY, RELAY_BAY = "102", "103"
+COASTING_S = 1.0  # five times as long as either takes
+LONG_PAYOUT = 100  # the hopper is at it for a good ten seconds
 PORT, CENTRAL_PORT = 8470, 4000
 UNIT = "bayd.service"
 READER = "b9f79d3710da1f3e"
@@ -357,10 +360,10 @@ class BayPc:
             sold = {"minutes": 200, "amount": 100, "reason": "walked in"}
             status, answer = self.press("walk-in", sold, staff=True, bay=bay)
             assert status == 200, answer
-        for bay, balls in ((RELAY_BAY, 25), (PLC_BAY, 200)):
+        assert self.dispense(LONG_PAYOUT)[0] == 200
+        for bay, balls in ((PLC_BAY, 200), (RELAY_BAY, 25)):
             status, answer = self.press("dispense", {"balls": balls}, staff=True, bay=bay)
             assert status == 200, answer
-        assert self.dispense(20)[0] == 200
         self.machine.until(lambda: self.moving() == {"east", "plc", "relay"}, "for the motors")
         return session
 
@@ -382,6 +385,13 @@ class BayPc:
         """The machines whose motor runs, or whose contact is closed."""
         running = {**self.order("look")["running"], **self._ask(coin_machines.SOCKET, {})}
         return {name for name, runs in running.items() if runs}
+
+    def still_moving(self) -> set[str]:
+        """After a stop: a hopper lets the ball go that it holds, a PLC sees the word at its next scan."""
+        deadline = time.monotonic() + COASTING_S
+        while (moving := self.moving()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return moving
 
     def listened_at(self) -> float:
         """When the bay's antenna was last asked for balls, by the range's clock."""

@@ -39,7 +39,7 @@ _MOMENTS = (
     ("move", Stage.LATE),
 )
 _WRITES = ("add_time", "end", "create", "verify", "pay", "move", "game")
-_CANNOT_BE_SAID = ("payment_not_told", "move_not_told", "moved_at_server")
+_CANNOT_BE_SAID = ("payment_not_told", "move_not_told", "moved_at_server", "ended_elsewhere")
 _WAS_UNCLEAR = ("extension_doubtful", "walk_in_doubtful")
 _WAIT_S = 2.0  # for the call that is to be met; then for any that changes something
 

@@ -14,6 +14,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -34,6 +35,7 @@ CONFIRMED_WITHIN_S = 1.0
 WINDOW_S = 0.5
 _NEARLY = 0.1  # of a second within which reads may or may not lie: the daemon's clock runs on their arrival
 _BALLS_A_KILL = 5
+_A_PRESS = 100
 
 
 @dataclass
@@ -142,11 +144,11 @@ class Range:
         for bay in BAYS:
             body = {"minutes": 1000, "amount": 1, "payment": "cash", "reason": "walked in"}
             assert (await self.pc.press(bay, "walk-in", body, staff=True)).status == 200
-            self._waits.extend([bay] * balls)
-            assert (await self.pc.press(bay, "dispense", {"balls": balls})).status == 200
-        await self.pc.until(
-            lambda status: all(_balls(status, bay)["counted"] == balls for bay in BAYS), "for the balls"
-        )
+        for fallen in range(_A_PRESS, balls + 1, _A_PRESS):
+            for bay in BAYS:
+                self._waits.extend([bay] * _A_PRESS)
+                assert (await self.pc.press(bay, "dispense", {"balls": _A_PRESS})).status == 200
+            await self.pc.until(partial(_have_fallen, balls=fallen), "for the balls")
 
     async def _until_devices_work(self) -> None:
         await self.pc.until(
@@ -287,6 +289,10 @@ def _fate(tees: Tees, epc: str) -> str:
     if len(lives) > 1:
         return "over a kill"
     return "died in the window" if tees.has_to_count(epc) is False else "decided"
+
+
+def _have_fallen(status: Json, balls: int) -> bool:
+    return all(_balls(status, bay)["counted"] == balls for bay in BAYS)
 
 
 def _balls(status: Json, bay: str) -> Json:
