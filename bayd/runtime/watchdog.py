@@ -68,7 +68,7 @@ class Watchdog:
         """What systemd is told now; without `WATCHDOG=1` when the journal is stuck for good."""
         since_ms = self._stalled_since()
         stalled_ms = 0 if since_ms is None else self._clock.now().boot_ms - since_ms
-        status = self._status()
+        status = self._words()
         if stalled_ms > _SHOWN_STALL_MS:
             status = f"the journal waits for the disk since {stalled_ms / 1000:.0f} s; {status}"
         lines = [f"STATUS={status}"]
@@ -77,3 +77,10 @@ class Watchdog:
         else:
             self._log.error("journal_stuck", stalled_ms=stalled_ms)
         return lines
+
+    def _words(self) -> str:
+        try:
+            return self._status()
+        except Exception as error:  # noqa: BLE001 # play must not end for the words that describe it
+            self._log.error("status_not_told", error=type(error).__name__, exc_info=True)
+            return "the status cannot be told, see the log"

@@ -36,6 +36,23 @@ def test_the_status_says_how_many_warnings_there_are_and_what_cannot_wait() -> N
     )
 
 
+async def test_a_defect_in_the_words_ends_nothing() -> None:
+    def broken() -> str:
+        raise KeyError("bay")
+
+    log = SimLog()
+    watchdog = Watchdog(
+        stalled_since=lambda: None,
+        status=broken,
+        journal_stall_s=300,
+        clock=SimClock(),
+        environment={},
+        log=log,
+    )
+    assert watchdog.message() == ["STATUS=the status cannot be told, see the log", "WATCHDOG=1"]
+    assert log.events() == ["status_not_told"]
+
+
 @pytest.mark.virtual_time
 async def test_a_hanging_disk_is_shown_and_only_a_stuck_one_ends_us() -> None:
     disk = Disk()
