@@ -50,7 +50,8 @@ def _end_by_running_time(conn: sqlite3.Connection, boot_ms: int, boot_id: str, k
     end = None  # where those begin
     while True:
         newest = conn.execute(
-            "SELECT seq, boot_id, boot_ms FROM events WHERE ?1 IS NULL OR seq < ?1 ORDER BY seq DESC LIMIT 1",
+            "SELECT seq, boot_id, boot_ms FROM events WHERE seq < coalesce(?1, 9223372036854775807)"
+            " ORDER BY seq DESC LIMIT 1",
             (end,),
         ).fetchone()
         if newest is None:
@@ -140,7 +141,7 @@ def remove_rest(conn: sqlite3.Connection, now_wall_ms: int) -> tuple[int, int, i
         ("DELETE FROM answers WHERE at_wall_ms < ?", now_wall_ms - KEEP_ANSWERS_MS),
         ("DELETE FROM pins WHERE expires_wall_ms <= ?", now_wall_ms),
         ("DELETE FROM calls WHERE state IN ('done', 'refused')"
-         " AND coalesce(last_sent_wall_ms, 0) < ?", old),
+         " AND coalesce(last_sent_wall_ms, 0) < ? AND seq NOT IN (SELECT seq FROM parked)", old),
     )  # fmt: skip
     conn.execute("DELETE FROM audit WHERE wall_ms < ?", (now_wall_ms - KEEP_AUDIT_MS,))
     answers, pins, calls = (conn.execute(sql, (value,)).rowcount for sql, value in statements)
@@ -148,10 +149,18 @@ def remove_rest(conn: sqlite3.Connection, now_wall_ms: int) -> tuple[int, int, i
 
 
 def remove_surplus(conn: sqlite3.Connection, end: int) -> tuple[int, int, int]:
-    """While nothing keeps the clock: all but the newest answers; calls settled before `end`."""
+    """While nothing keeps the clock: all but the newest answers; calls settled before `end`.
+
+    Not the calls of what is set aside or not told yet: what was done of it would be done again.
+    """
     statements = (
         ("DELETE FROM answers WHERE rowid <= (SELECT max(rowid) FROM answers) - ?", KEEP_GUESSED_ANSWERS),
-        ("DELETE FROM calls WHERE state IN ('done', 'refused') AND seq < ?", end),
+        (
+            "DELETE FROM calls WHERE state IN ('done', 'refused') AND seq < ?"
+            " AND seq NOT IN (SELECT seq FROM parked) AND seq <= coalesce((SELECT cursors.seq FROM cursors"
+            " WHERE cursors.sink = calls.sink AND cursors.bay = calls.bay), calls.seq)",
+            end,
+        ),
     )
     answers, calls = (conn.execute(sql, (value,)).rowcount for sql, value in statements)
     return answers, 0, calls

@@ -34,7 +34,7 @@ from bayd.clients.central import (
 from bayd.core import events as e
 from bayd.core.desired import Desired
 from bayd.core.model import Bay
-from bayd.journal import Journal, Recorded
+from bayd.journal import Journal, Recorded, UnreadableEventError
 from bayd.ports import Clock, Log, Randomness
 from bayd.reconcile.delivery import Deliveries, is_deliverable
 from bayd.reconcile.held_up_moves import HeldUpMoves
@@ -49,6 +49,7 @@ from bayd.runtime.range import Range
 
 _BATCH = 200
 _QUEUE_LIMIT = 2000  # items in memory for each bay; the journal has the rest
+_RETIRED_STALE_MS = 7 * 86_400_000
 _CURSOR_LAG = 50  # events without a message may be passed over so long before the cursor is written
 _RETRY_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 _UNAUTHORISED_RETRY_S = 60.0
@@ -158,7 +159,10 @@ class CentralOutbox:
             await self._open(lane)
         for number in await self._journal.bays():
             if number not in self._bays.bays:
-                await self._open_retired(number)
+                try:
+                    await self._open_retired(number)
+                except UnreadableEventError as error:  # the bays that are configured come up all the same
+                    self._log.warning("retired_bay_unreadable", bay=number, reason=str(error))
 
     async def _open(self, lane: _Lane) -> None:
         lane.cursor = lane.scanned = await self._journal.cursor(SINK, lane.bay)
@@ -168,11 +172,20 @@ class CentralOutbox:
         """Where something of it was not told yet."""
         lane = _Lane(number, 0, 0)
         await self._open(lane)
+        if lane.queue and self._is_stale(lane.queue[0]):
+            self._log.warning("retired_bay_stale", bay=number, waiting=len(lane.queue))
+            return
         due = (self._set_aside.next_try_s(number), self._held_up.next_try_s(number))
         if lane.queue or due != (None, None):
             await self._bays.recall(number)
             self._lanes[number] = lane
             self._log.warning("retired_bay_untold", bay=number, waiting=len(lane.queue))
+
+    def _is_stale(self, record: Recorded[e.Event]) -> bool:
+        """The desk has long entered it by hand, and another PC may serve the bay."""
+        now = self._clock.now()
+        is_known = now.synchronised and record.synchronised
+        return is_known and now.wall_ms - record.wall_ms > _RETIRED_STALE_MS
 
     async def run(self) -> None:
         await self._bays.ready.wait()

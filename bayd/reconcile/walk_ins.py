@@ -147,7 +147,7 @@ class WalkIns:
         match booked_by_us:
             case []:
                 return Finding(Effect.ABSENT)
-            case [(server_id, True)]:
+            case [(server_id, True)] if number in self._bays.bays:  # else another PC may have sold it there
                 return Finding(Effect.DONE, {"id": server_id})
             case _:  # several, or one of nobody knows whom
                 return Finding(Effect.UNKNOWN)

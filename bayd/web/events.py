@@ -245,7 +245,10 @@ class EventStreams:
         while True:
             await asyncio.sleep(self._limits.look_s)
             if self._viewers:
-                await self.look()
+                try:
+                    await self.look()
+                except Exception as error:  # noqa: BLE001 # what is shown late ends nobody's play
+                    self._log.error("stream_look_failed", error=type(error).__name__, exc_info=True)
 
     async def look(self) -> None:
         for number in tuple(self._bays.bays):

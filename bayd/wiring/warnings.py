@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from bayd.core import events as e
 from bayd.journal import Journal
-from bayd.ports import Clock
+from bayd.ports import Clock, Log
 from bayd.web.views import rfc3339
 
 _STALL_SHOWN_MS = 2_000
@@ -20,16 +20,17 @@ class Warner(Protocol):
 class Warnings:
     """Of the parts, and at last of the journal that they all wait for."""
 
-    def __init__(self, warners: Sequence[Warner], journal: Journal[e.Event], clock: Clock) -> None:
+    def __init__(self, warners: Sequence[Warner], journal: Journal[e.Event], clock: Clock, log: Log) -> None:
         self._warners = list(warners)
         self._journal = journal
         self._clock = clock
+        self._log = log
 
     def add(self, warner: Warner) -> None:
         self._warners.append(warner)
 
     def all(self) -> list[dict[str, Any]]:
-        warnings = [warning for warner in self._warners for warning in warner.warnings()]
+        warnings = [warning for warner in self._warners for warning in self._of(warner)]
         if self._journal.disk_full:
             text = (
                 "The disk of the journal is full, or almost: balls read, games and new QoS sessions are not "
@@ -41,6 +42,14 @@ class Warnings:
             text = "The journal waits for the disk: nothing can be recorded."
             warnings.append({"code": "journal_stalled", "since": rfc3339(since_s * 1000), "text": text})
         return warnings
+
+    def _of(self, warner: Warner) -> list[dict[str, Any]]:
+        try:
+            return warner.warnings()
+        except Exception as error:  # noqa: BLE001 # root tasks ask: nobody's play ends for a text
+            facts = {"of": type(warner).__name__, "error": type(error).__name__}
+            self._log.error("warnings_failed", exc_info=True, **facts)
+            return []
 
     def stalled(self) -> str | None:
         """Why nothing can be recorded for longer than the moment that every commit takes."""

@@ -122,6 +122,7 @@ class WebParts:
             ),
             journal,
             clock,
+            log,
         )  # fmt: skip
         self.status = StatusPages(
             bays,

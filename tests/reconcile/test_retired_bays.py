@@ -1,5 +1,6 @@
 """A bay is taken out of the configuration before the central server has heard all of it."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,35 @@ async def test_what_a_board_would_show_stands_in_the_log(quick_path: Path) -> No
             codes = [event.code for event in await world.events("102") if isinstance(event, e.ConflictSeen)]
         assert "extension_doubtful" in codes
         assert "retired_bay_contradicted" in world.log.events()
+
+
+async def test_what_is_older_than_a_week_is_not_told_behind_the_desks_back(quick_path: Path) -> None:
+    async with central_world(quick_path) as world:
+        async with world.up():
+            session = await playing(world, "102")
+            world.wire.down = True
+            await extend(world, number="102")
+        world.bays = ("101",)
+        world.pass_by(8 * 86_400)
+        async with world.up():
+            world.wire.down = False
+            await world.delivered()
+        assert await shown_of(world, session["id"]) == ([], False)
+        assert world.log.events().count("retired_bay_stale") == 1
+        world.bays = ("101", "102")
+        async with world.up():
+            await world.delivered()
+        assert (await shown_of(world, session["id"]))[0] == [(15, 1000)], "put back, it is told"
+
+
+async def test_a_walk_in_of_another_pc_at_that_bay_is_not_taken_for_its_own(quick_path: Path) -> None:
+    async with central_world(quick_path) as world:
+        async with world.up():
+            world.wire.order("unanswered", "/session")
+            await world.submit(i.WalkIn("w1", 30, 700, STAFF, "cash"), "102")
+            await asyncio.sleep(1)
+        world.bays = ("101",)
+        async with world.up():
+            await world.delivered()
+            numbers = [event for event in await world.events("102") if isinstance(event, e.SessionNumbered)]
+        assert numbers == []

@@ -414,7 +414,7 @@ class House:
                 "central": lambda: self.central,
                 "qod": lambda: self.qod,
             },
-            warnings=lambda: self.range_warnings + Warnings((), self.journal, self.clock).all(),
+            warnings=lambda: self.range_warnings + Warnings((), self.journal, self.clock, self.log).all(),
             stalled=lambda: self.stalled,
             views=views,
             clock=self.clock,

@@ -177,6 +177,7 @@ export class Board {
   }
 
   freeBays() {
-    return [...this.rows].filter(([, { state }]) => state.session === null && state.booked === 0).map(([number]) => number);
+    const isFree = ({ state }) => ["free", "grace"].includes(state.phase) && state.booked === 0;
+    return [...this.rows].filter(([, row]) => isFree(row)).map(([number]) => number);
   }
 }
