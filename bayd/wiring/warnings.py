@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from bayd.core import events as e
 from bayd.journal import Journal
 from bayd.ports import Clock, Log
 from bayd.web.views import rfc3339
@@ -20,7 +19,7 @@ class Warner(Protocol):
 class Warnings:
     """Of the parts, and at last of the journal that they all wait for."""
 
-    def __init__(self, warners: Sequence[Warner], journal: Journal[e.Event], clock: Clock, log: Log) -> None:
+    def __init__(self, warners: Sequence[Warner], journal: Journal[Any], clock: Clock, log: Log) -> None:
         self._warners = list(warners)
         self._journal = journal
         self._clock = clock
