@@ -19,7 +19,6 @@ from bayd.runtime.range import Range
 from bayd.settings import Staff
 from bayd.web.access import Caller
 from bayd.web.documents import (
-    BallsView,
     BayDocument,
     CallView,
     CentralSection,
@@ -304,7 +303,7 @@ class BoardPage:
                 quiet("" if game is None else game.name),
                 quiet(coming),
             ),
-            el("td", balls, quiet(self._payout_text(bay.balls)), quiet(level)),
+            el("td", balls, quiet(self._payout_text(bay)), quiet(level)),
             el("td", *self._devices(bay), class_="devices"),
             el("td", *self._looks(bay), class_="looks"),
             el("td", class_="open-cell"),
@@ -313,9 +312,10 @@ class BoardPage:
             data_urgent=_urgency(bay),
         )
 
-    def _payout_text(self, balls: BallsView) -> str:
-        """What the machine does for this bay, or for whom before it."""
-        if balls.queue_place is None or not balls.paying:
+    def _payout_text(self, bay: BayDocument) -> str:
+        """What the machine does for this bay, or for whom before it; nothing while it stands."""
+        balls = bay.balls
+        if balls.queue_place is None or not balls.paying or bay.devices.dispenser.state in ("fault", "lost"):
             return ""
         if balls.queue_place > 0:
             return self._frame.words.say("bay.queued", count=balls.queue_place)

@@ -111,10 +111,9 @@ export class Row {
 
   /** What the machine does for this bay, or for whom before it. */
   payoutTexts() {
-    const { state: { balls: { queue_place: place, paying } }, board: { words } } = this;
-    if (place === null) return [];
-    if (place > 0) return [words.say("bay.queued", { count: place })];
-    return paying > 0 ? [words.say("bay.paying", { count: paying })] : [];
+    const { state: { balls: { queue_place: place, paying }, devices }, board: { words } } = this;
+    if (place === null || !paying || ["fault", "lost"].includes(devices.dispenser.state)) return [];
+    return [place > 0 ? words.say("bay.queued", { count: place }) : words.say("bay.paying", { count: paying })];
   }
 
   /** Who comes next, for whom how long: for staff alone. */
