@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 from bayd.core.desired import Desired
 from bayd.core.model import Bay, Phase
-from bayd.ports import Clock, Log
+from bayd.ports import Clock, Instant, Log
 
 
 @dataclass(frozen=True, slots=True)
 class Unread:
     bay: str
     balls: int  # paid since the last one that was read
-    silent_ms: int  # since there are so many of them
+    since_wall_ms: int  # there are so many of them
 
 
 @dataclass(slots=True)
@@ -25,7 +25,7 @@ class _Count:
     read: int
     paid_when_read: int
     paid: int = 0
-    many_since_ms: int | None = None
+    many_since: Instant | None = None
     told: bool = False
 
 
@@ -62,18 +62,18 @@ class UnreadBalls:
             count = self._counts[bay.number] = _Count(session.session_id, balls.read, before)
         count.paid = balls.counted - count.paid_when_read
         if count.paid < self._balls or bay.phase is not Phase.PLAYING:
-            count.many_since_ms = None
-        elif count.many_since_ms is None:
-            count.many_since_ms = self._clock.now().boot_ms
+            count.many_since = None
+        elif count.many_since is None:
+            count.many_since = self._clock.now()
 
     def found(self) -> list[Unread]:
         now_ms = self._clock.now().boot_ms
         found = []
         for bay, count in self._counts.items():
-            if count.many_since_ms is None or now_ms - count.many_since_ms < self._after_ms:
+            if count.many_since is None or now_ms - count.many_since.boot_ms < self._after_ms:
                 continue
             if not count.told:
                 count.told = True
                 self._log.warning("balls_not_read", bay=bay, balls=count.paid)
-            found.append(Unread(bay, count.paid, now_ms - count.many_since_ms))
+            found.append(Unread(bay, count.paid, count.many_since.wall_ms))
         return found

@@ -99,10 +99,7 @@ class Request:
             return False
         match self.input, older.input:
             case i.ServerSaid() as new, i.ServerSaid() as old:
-                is_over = old.cancelled or bool(old.released)
-                return new.session_id == old.session_id and (
-                    new.cancelled or bool(new.released) or not is_over
-                )
+                return new.session_id == old.session_id and (_is_over(new) or not _is_over(old))
             case (i.ServerMovedAway() | i.ServerContradicted()) as told, before:
                 return told == before
             case _:

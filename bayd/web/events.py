@@ -19,7 +19,7 @@ import asyncio
 import contextlib
 import socket
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
@@ -186,11 +186,13 @@ class EventStreams:
             _bound(request)
             await response.prepare(request)
             await self._write(viewer, response, f"retry: {_RETRY_MS}\n\n".encode())
+            self._tell_news(bays)  # so that what is told now is what the next look compares with
             if after is None or not await self._feed.knows(after):
                 await self._write(viewer, response, self._states(bays, begin_seq, viewer))
             else:
                 await self._catch_up(viewer, response, after, begin_seq)
             if viewer.whole_range:
+                self._look_at_range()
                 await self._write(viewer, response, _range_message(self._range_news()))
             await self._follow(viewer, response)
         except (ConnectionError, JournalError) as error:
@@ -252,17 +254,24 @@ class EventStreams:
 
     async def look(self) -> None:
         for number in tuple(self._bays.bays):
-            if self._is_news(number):
-                self._tell_bay(number, partial(self._states, [number], self._feed.seq))
+            if self._tell_news([number]):
                 await asyncio.sleep(0)  # much may be new at once: others have their turn in between
         self._look_at_range()
+
+    def _tell_news(self, numbers: Iterable[str]) -> bool:
+        news = [number for number in numbers if self._is_news(number)]
+        for number in news:
+            self._tell_bay(number, partial(self._states, [number], self._feed.seq))
+        return bool(news)
 
     def _look_at_range(self) -> None:
         watching = [viewer for viewer in self._viewers if viewer.whole_range]
         if not watching:
             return
         news = self._range_news()
-        still = news.model_dump_json(exclude={"central": {"oldest_s"}})
+        # What waits for a server that answers is gone in a moment, and shown nowhere.
+        quiet = {"oldest_s", "outbox"} if news.central.online else {"oldest_s"}
+        still = news.model_dump_json(exclude={"central": quiet})
         if still != self._told_range:
             self._told_range = still
             message = _range_message(news)

@@ -7,6 +7,7 @@ from bayd.core.model import DeviceState
 from bayd.core.presence import Tee
 from bayd.reconcile.antenna_ports import PortView, ReaderView, told
 from bayd.settings.readers import Reader
+from bayd.web.views import rfc3339
 from bayd.wiring.reader_routes import RouteRefusal
 
 
@@ -38,8 +39,10 @@ def _port_document(port: PortView) -> dict[str, Any]:
 def reader_warnings(name: str, view: ReaderView, settings: Reader) -> list[dict[str, Any]]:
     warnings: list[dict[str, Any]] = []
     if view.state is DeviceState.LOST and view.lost_ms >= settings.fault_after_s * 1000:
-        text = f"Reader {name} is away for {view.lost_ms // 1000} s: {view.reason}"
-        warnings.append({"code": "reader_away", "since": None, "text": text})
+        since = None if view.since_wall_ms is None else rfc3339(view.since_wall_ms)
+        warnings.append(
+            {"code": "reader_away", "since": since, "text": f"Reader {name} is away: {view.reason}"}
+        )
     for port, shown in view.ports.items():
         where = f"port {port} ({told(shown.place)}) of reader {name}"
         if shown.power_refused:

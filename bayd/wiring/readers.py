@@ -15,6 +15,7 @@ from bayd.reconcile.listening import presence_rules
 from bayd.reconcile.unread_balls import UnreadBalls
 from bayd.settings import Configuration
 from bayd.settings.readers import Reader
+from bayd.web.views import rfc3339
 from bayd.wiring.reader_routes import RouteRefusal, make_routing, why_unusable
 from bayd.wiring.reader_status import reader_document, reader_warnings, refusal_warnings
 from hardware.rfid import ReaderLost, RfidReader
@@ -251,8 +252,9 @@ class ReaderParts:
             warnings.append({"code": "credits_shed", "since": None, "text": text})
         for unread in () if registry_missing else self.unread.found():
             text = (
-                f"{unread.balls} balls were paid out and none was read for {unread.silent_ms // 1000} s: "
+                f"{unread.balls} balls were paid out and none was read: "
                 "look at the antenna, and whether these balls are registered."
             )
-            warnings.append({"code": "balls_not_read", "since": None, "text": text, "bay": unread.bay})
+            since = rfc3339(unread.since_wall_ms)
+            warnings.append({"code": "balls_not_read", "since": since, "text": text, "bay": unread.bay})
         return warnings

@@ -69,10 +69,11 @@ class DayPage:
             by_bay[recorded.bay].append(recorded)
         until_ms = min(end_ms, max(begin_ms, now_ms))
         marked_ms = now_ms if day == today else None
-        spans = {
-            number: spans_of(by_bay[number], begin_ms, until_ms, task.bay if day == today else None)
-            for number, task in self._bays.bays.items()
-        }
+        spans = {}
+        for number, task in self._bays.bays.items():
+            bay = task.bay if day == today else None
+            spans[number] = spans_of(by_bay[number], begin_ms, until_ms, bay)
+            await asyncio.sleep(0)
         lines = []
         for number, shown in shared_outages(spans).items():
             lines.append(self._line(number, shown, begin_ms, end_ms, marked_ms))

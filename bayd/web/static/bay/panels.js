@@ -35,13 +35,17 @@ class Panel {
     }
   }
 
+  /** Tells whether something else is offered than before, or at another price. */
   update(bay) {
     this.bay = bay;
+    const before = this.said;
     this.redraw();
+    return before !== undefined && before !== this.said;
   }
 
   redraw() {
     const offered = this.offered();
+    this.said = JSON.stringify(offered.map(({ id, label, hint }) => [id, label, hint]));
     const disabled = this.busy || !this.screen.fresh;
     this.buttons.draw(offered.map(({ body, ...one }) => ({ style: "choice", disabled, press: () => this.send(body), ...one })));
     show(this.choices, offered.length > 0);

@@ -51,7 +51,7 @@ export class PlayScene {
     this.drawFacts();
     this.drawWords();
     this.drawActions();
-    this.panel?.update(bay);
+    if (this.panel?.update(bay)) this.settle();
     this.pad?.update(bay.pin, this.screen.fresh, this.screen.heardAt);
     this.tick();
   }

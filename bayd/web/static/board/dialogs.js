@@ -255,6 +255,7 @@ export class ScreensDialog extends Dialog {
         const answer = await this.pressing(() => post("/api/v1/screens/unbind", { id: screen.id, reason: reason.value }));
         this.tell(answer);
         if (answer.ok) this.draw(answer.document.screens);
+        else if (answer.code === "unbound_not_recorded") await this.load(); // it is out all the same
       });
       return h("li", {}, form);
     }));
