@@ -76,7 +76,7 @@ class _Viewer:
     request: web.Request
     caller: Caller
     bays: frozenset[str]
-    whole_range: bool
+    whole_range: bool = False  # it watches, from its opening on
     buffer: deque[bytes] = field(default_factory=deque)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     over: bool = False
@@ -178,7 +178,7 @@ class EventStreams:
         bays = self._bays_of(request, caller)
         after = _last_id(request)
         self._admit(caller)
-        viewer = _Viewer(request, caller, bays, caller.bay is None and not request.query)
+        viewer = _Viewer(request, caller, bays)
         self._viewers.add(viewer)
         begin_seq = self._feed.seq  # what comes later is in the buffer
         response = web.StreamResponse(headers=_HEADERS)
@@ -186,14 +186,15 @@ class EventStreams:
             _bound(request)
             await response.prepare(request)
             await self._write(viewer, response, f"retry: {_RETRY_MS}\n\n".encode())
-            self._tell_news(bays)  # so that what is told now is what the next look compares with
             if after is None or not await self._feed.knows(after):
+                self._tell_news(bays)  # so that what is told now is what the next look compares with
                 await self._write(viewer, response, self._states(bays, begin_seq, viewer))
             else:
                 await self._catch_up(viewer, response, after, begin_seq)
-            if viewer.whole_range:
-                self._look_at_range()
-                await self._write(viewer, response, _range_message(self._range_news()))
+            if caller.bay is None and not request.query:
+                news = self._tell_range_news()  # to those who watch already
+                viewer.whole_range = True
+                await self._write(viewer, response, _range_message(news))
             await self._follow(viewer, response)
         except (ConnectionError, JournalError) as error:
             self._log.debug("event_stream_ended", caller=caller.kind, error=type(error).__name__)
@@ -207,10 +208,12 @@ class EventStreams:
         while page := await self._feed.read(after, until, bay):
             for first in range(0, len(page), _TOLD_AT_ONCE):
                 part = page[first : first + _TOLD_AT_ONCE]
+                self._tell_news({recorded.bay for recorded in part} & viewer.bays)
                 texts = [self._message(recorded, viewer) for recorded in part if recorded.bay in viewer.bays]
                 await self._write(viewer, response, b"".join(texts))
                 await asyncio.sleep(0)
             after = page[-1].seq
+        self._tell_news(viewer.bays)
         if untold := {number for number in viewer.bays if self._told_seq[number] >= begin}:
             await self._write(viewer, response, self._states(untold, until, viewer))
 
@@ -256,7 +259,8 @@ class EventStreams:
         for number in tuple(self._bays.bays):
             if self._tell_news([number]):
                 await asyncio.sleep(0)  # much may be new at once: others have their turn in between
-        self._look_at_range()
+        if any(viewer.whole_range for viewer in self._viewers):
+            self._tell_range_news()
 
     def _tell_news(self, numbers: Iterable[str]) -> bool:
         news = [number for number in numbers if self._is_news(number)]
@@ -264,10 +268,7 @@ class EventStreams:
             self._tell_bay(number, partial(self._states, [number], self._feed.seq))
         return bool(news)
 
-    def _look_at_range(self) -> None:
-        watching = [viewer for viewer in self._viewers if viewer.whole_range]
-        if not watching:
-            return
+    def _tell_range_news(self) -> RangeNewsDocument:
         news = self._range_news()
         # What waits for a server that answers is gone in a moment, and shown nowhere.
         quiet = {"oldest_s", "outbox"} if news.central.online else {"oldest_s"}
@@ -275,8 +276,9 @@ class EventStreams:
         if still != self._told_range:
             self._told_range = still
             message = _range_message(news)
-            for viewer in watching:
+            for viewer in [viewer for viewer in self._viewers if viewer.whole_range]:
                 self._give(viewer, message)
+        return news
 
     def _is_news(self, number: str) -> bool:
         """Whether something that no event tells is otherwise than it was told."""

@@ -277,7 +277,7 @@ async def test_who_comes_next_is_for_staff_alone(house: House) -> None:
 async def test_a_warning_that_only_the_daemon_finds_at_a_bay_is_shown_with_the_bay_everywhere(
     house: House,
 ) -> None:
-    text = "25 balls were paid out and none was read for 200 s."
+    text = "25 balls were paid out and none was read."
     house.range_warnings = [{"code": "balls_not_read", "since": None, "text": text, "bay": "109"}]
     for path in ("/status", "/api/v1/range"):
         assert [w["bay"] for w in (await house.ask("GET", path)).json["warnings"]] == ["109"]

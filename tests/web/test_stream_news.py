@@ -9,10 +9,14 @@ from typing import Any
 
 import pytest
 
-from bayd.core.model import Game
+from bayd.core.model import DeviceState, Game
 from bayd.core.rules import Rules
+from bayd.reconcile.antenna_ports import ReaderView
 from bayd.reconcile.players import Player
+from bayd.settings.readers import Reader
 from bayd.web.events import StreamLimits
+from bayd.web.views import rfc3339
+from bayd.wiring.reader_status import reader_warnings
 from tests.web import house as houses
 from tests.web.house import OTHER_SCREEN, PLAYER, SCREEN, STAFF, TECHNICIAN, House
 from tests.web.test_events import Viewer, press_help, watching
@@ -60,7 +64,13 @@ def other_games(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
             lambda house: setattr(house, "qod_state", "available"),
             lambda bay: bay["qod"]["state"] == "available",
         ),
-        (other_price, lambda bay: bay["extension"]["offers"][0]["amount"] is not None),
+        (
+            other_price,
+            lambda bay: (
+                [(offer["minutes"], offer["amount"]) for offer in bay["extension"]["offers"]]
+                == [(15, 70 * 15), (30, 70 * 30), (60, 70 * 60)]
+            ),
+        ),
     ],
     ids=["queue", "players", "low-latency", "price"],
 )
@@ -154,6 +164,100 @@ async def test_a_stream_that_goes_on_with_another_daemon_has_all_that_no_event_t
             message = await viewer.next()
             assert message is not None
             assert message.data["bays"]["109"]["qod"]["state"] == "degraded"
+
+
+@pytest.fixture
+async def seldom(closed_house: House) -> AsyncIterator[House]:
+    """Nobody looks but by hand, and at an opening."""
+    closed_house.stream_limits = StreamLimits(look_s=3_600)
+    async with closed_house.open() as house:
+        yield house
+
+
+async def queue_places(viewer: Viewer, until: int) -> list[int]:
+    """As they were told, each once."""
+    told: list[int] = []
+    while not told or told[-1] != until:
+        message = await viewer.next()
+        assert message is not None
+        state = message.data["state"] if message.event == "message" else message.data["bays"]["109"]
+        if told[-1:] != [state["balls"]["queue_place"]]:
+            told.append(state["balls"]["queue_place"])
+    return told
+
+
+@pytest.mark.parametrize("goes_on", [False, True], ids=["first", "goes-on"])
+async def test_what_changes_back_before_the_first_look_is_told_back(seldom: House, *, goes_on: bool) -> None:
+    async with playing(seldom, SCREEN) as before:
+        last = seldom.journal.last_seq
+        await press_help(seldom, 1)
+        await before.until("HelpAcknowledged")
+    seldom.queue["109"] = 2  # nobody has looked
+    async with watching(seldom, SCREEN, last_id=str(last) if goes_on else None) as viewer:
+        assert await queue_places(viewer, 2) == [2]
+        seldom.queue["109"] = 0
+        await seldom.streams.look()
+        assert (await queue_places(viewer, 0))[-1] == 0
+
+
+async def test_what_changes_back_though_it_was_news_behind_the_last_event_is_told_back(seldom: House) -> None:
+    async with playing(seldom, SCREEN):
+        last = seldom.journal.last_seq
+        seldom.queue["109"] = 1
+        await seldom.streams.look()
+    seldom.queue["109"] = 2  # nobody has looked
+    async with watching(seldom, SCREEN, last_id=str(last)) as viewer:
+        assert await queue_places(viewer, 2) == [2]
+        seldom.queue["109"] = 1
+        await seldom.streams.look()
+        assert (await queue_places(viewer, 1))[-1] == 1
+
+
+async def test_an_opening_takes_nothing_from_those_who_watch_already(seldom: House) -> None:
+    async with playing(seldom) as first:
+        seldom.queue["109"] = 2
+        seldom.central.update(online=False)
+        async with watching(seldom) as second:
+            assert await queue_places(second, 2) == [2]
+            await seldom.streams.look()
+            assert await queue_places(first, 2) == [2]
+            await press_help(seldom, 1)
+            for viewer in (first, second):
+                await viewer.until("HelpAcknowledged")
+            assert [news["central"]["online"] for news in first.range] == [True, False]
+            assert [news["central"]["online"] for news in second.range] == [False]
+
+
+async def test_what_waits_for_a_server_that_answers_is_no_news(seldom: House) -> None:
+    async with playing(seldom) as viewer:
+        for waiting in (1, 2, 0, 1):
+            seldom.central.update(outbox=waiting, oldest_s=0.1)
+            await seldom.streams.look()
+        for waiting in (1, 2):  # shown from now on
+            seldom.central.update(online=False, outbox=waiting)
+            await seldom.streams.look()
+        await press_help(seldom, 1)
+        await viewer.until("HelpAcknowledged")
+    told = [(news["central"]["online"], news["central"]["outbox"]) for news in viewer.range]
+    assert told == [(True, 0), (False, 1), (False, 2)]
+
+
+async def test_a_reader_that_is_away_is_news_once_and_not_with_each_second(seldom: House) -> None:
+    settings = Reader.model_validate({"link": "socket://203.0.113.7:4001", "ports": {"1": "109"}})
+    away_ms = seldom.clock.now().wall_ms
+
+    async def look(lost_ms: int) -> None:
+        view = ReaderView(DeviceState.LOST, "unplugged", away_ms, lost_ms, None, 0, 0, {})
+        seldom.range_warnings = reader_warnings("east", view, settings)
+        await seldom.streams.look()
+
+    async with playing(seldom) as viewer:
+        for seconds in (1, 59, 60, 61, 62, 600):
+            await look(1_000 * seconds)
+        await press_help(seldom, 1)
+        await viewer.until("HelpAcknowledged")
+    told = [[(one["code"], one["since"]) for one in news["warnings"]] for news in viewer.range]
+    assert told == [[("no_ball_registry", None)], [], [("reader_away", rfc3339(away_ms))]]
 
 
 async def test_what_concerns_the_range_comes_at_the_beginning_and_when_it_changes(house: House) -> None:
