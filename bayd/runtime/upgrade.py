@@ -10,7 +10,7 @@ moment at which systemd hears of it. The two newest copies stay, for a person wh
 import asyncio
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bayd.journal import disk
@@ -25,6 +25,7 @@ COPIES_DAYS = 30
 _DAY_MS = 86_400_000
 _OURS = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 _ANSWER_S = 60.0
+_WRONG_USAGE = 2  # as docs/operations.md has the exit codes
 _SHOWN = 3
 
 
@@ -95,31 +96,41 @@ async def ask_next(command: Path, config: Path, environment: Mapping[str, str]) 
 
     Nobody else can judge it: it may hold what only that release knows.
     """
-    quiet = {name: text for name, text in environment.items() if name not in _OURS}
     try:
-        asked = await asyncio.create_subprocess_exec(
-            command, "check-config", "--json", "--for-start", config,
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL, env=quiet,
-        )  # fmt: skip
-    except OSError as error:
-        return f"{command}: {error.strerror}"
-    try:
-        async with asyncio.timeout(_ANSWER_S):
-            said, _ = await asked.communicate()
+        code, said = await _check_config(command, ("--json", "--for-start", config), environment)
+        if code == _WRONG_USAGE:  # the way back: an older release does not know the option, and says all
+            code, said = await _check_config(command, ("--json", config), environment)
     except TimeoutError:
         return f"{command} check-config does not end"
-    finally:
-        if asked.returncode is None:
-            asked.kill()
-            await asked.wait()
-    if asked.returncode == 0:
+    except OSError as error:
+        return f"{command}: {error.strerror}"
+    if code == 0:
         return None
     try:
         complaints = [f"{each['path']}: {each['text']}" for each in json.loads(said)]
     except (ValueError, TypeError, LookupError):
         complaints = []
-    return "; ".join(complaints[:_SHOWN]) or f"{command} check-config ends with {asked.returncode}"
+    return "; ".join(complaints[:_SHOWN]) or f"{command} check-config ends with {code}"
+
+
+async def _check_config(
+    command: Path, words: Sequence[str | Path], environment: Mapping[str, str]
+) -> tuple[int | None, bytes]:
+    """Its exit code, and what it says. Raises OSError, TimeoutError."""
+    quiet = {name: text for name, text in environment.items() if name not in _OURS}
+    asked = await asyncio.create_subprocess_exec(
+        command, "check-config", *words,
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL, env=quiet,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(_ANSWER_S):
+            said, _ = await asked.communicate()
+    finally:
+        if asked.returncode is None:
+            asked.kill()
+            await asked.wait()
+    return asked.returncode, said
 
 
 def _on_trial(state_dir: Path) -> Iterator[Path]:

@@ -379,3 +379,38 @@ async def test_the_next_release_judges_the_configuration(
     assert said == (None if obstacle is None else obstacle.format(command=command))
     command.unlink()
     assert "No such file" in (await ask_next(command, tmp_path / "bayd.toml", {}) or "")
+
+
+@pytest.mark.parametrize(
+    ("script", "obstacle"),
+    [
+        ("echo []", None),
+        (
+            """echo '[{"path": "site.colour", "text": "is no setting"}]'; exit 78""",
+            "site.colour: is no setting",
+        ),
+        # It knows the option as little the second time.
+        ("exit 2", "{command} check-config ends with 2"),
+    ],
+)
+async def test_an_older_release_is_asked_as_it_knows_it(
+    tmp_path: Path, script: str, obstacle: str | None
+) -> None:
+    """A stand-in for one whose check-config has no --for-start: that is wrong usage, as of any command."""
+    command = tmp_path / "bayd"
+    command.write_text(
+        f"""#!/bin/sh
+echo "$*" >>"{tmp_path}/asked"
+for word in "$@"; do
+    [ "$word" != --for-start ] || {{ echo 'Error: No such option: --for-start' >&2; exit 2; }}
+done
+{script}
+"""
+    )
+    command.chmod(0o755)
+    said = await ask_next(command, tmp_path / "bayd.toml", {"PATH": os.environ["PATH"]})
+    assert said == (None if obstacle is None else obstacle.format(command=command))
+    assert (tmp_path / "asked").read_text().splitlines() == [
+        f"check-config --json --for-start {tmp_path}/bayd.toml",
+        f"check-config --json {tmp_path}/bayd.toml",
+    ]
