@@ -5,12 +5,14 @@ belongs to no open session; every sink that counts has it behind its cursor (a s
 bay has delivered nothing of it), and nothing earlier is parked. What has gone lies in the snapshot alone,
 which every later release then has to read: `forgotten` says so.
 Of people there is a display name in some events; it goes after 30 days, whatever becomes of the event.
-Only synchronised clocks tell an age: an event with a guessed time is taken to be as old as the known ones
-after it. While nothing keeps the clock, an event is as old as this PC has run since then, which is never more
-than its age: so the journal of a PC without a time service stays bounded as well. The journal's last event
-stays, so that no number is given twice.
+Only synchronised clocks tell an age: an event, or an act, with a guessed time is taken to be as old as the
+known ones after it. While nothing keeps the clock, an event is as old as this PC has run since then, which is
+never more than its age: so the journal of a PC without a time service stays bounded as well. What outlives the
+events by which that is told (the audit, batches that expired) or is too young for it (answers) is bounded by
+its number then. The journal's last event stays, so that no number is given twice.
 """
 
+import json
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
@@ -22,6 +24,8 @@ KEEP_NAMES_MS = 30 * DAY_MS
 KEEP_ANSWERS_MS = DAY_MS
 KEEP_GUESSED_ANSWERS = 100_000  # without a clock; more presses than a day has
 KEEP_AUDIT_MS = 400 * DAY_MS  # the books of a year, and the weeks until somebody looks at them
+KEEP_GUESSED_AUDIT = 200_000  # without a clock; those 400 days at 500 acts a day
+KEEP_GUESSED_EXPIRED = 10_000  # without a clock; more than ever wait for the disk at once
 CHUNK = 500  # events in one transaction, so that a bay never waits long behind the pruning
 
 
@@ -135,21 +139,24 @@ def forget_names(conn: sqlite3.Connection, end: int, names: Mapping[str, str]) -
 def remove_rest(conn: sqlite3.Connection, now_wall_ms: int) -> tuple[int, int, int]:
     """Answers past their day, expired PIN hashes, settled calls past the 90 days: how many of each."""
     old = now_wall_ms - KEEP_EVENTS_MS
-    conn.execute("DELETE FROM expired_batches WHERE at_wall_ms < ? AND batch NOT IN"
-                 " (SELECT batch FROM events)", (old,))  # fmt: skip
+    _remove_expired(conn, "at_wall_ms < ?", old)
     statements: Sequence[tuple[str, int]] = (
-        ("DELETE FROM answers WHERE at_wall_ms < ?", now_wall_ms - KEEP_ANSWERS_MS),
+        ("DELETE FROM answers WHERE at_wall_ms < ? AND NOT EXISTS (SELECT 1 FROM events"
+         " WHERE events.batch = answers.batch AND NOT synchronised)", now_wall_ms - KEEP_ANSWERS_MS),
         ("DELETE FROM pins WHERE expires_wall_ms <= ?", now_wall_ms),
         ("DELETE FROM calls WHERE state IN ('done', 'refused')"
          " AND coalesce(last_sent_wall_ms, 0) < ? AND seq NOT IN (SELECT seq FROM parked)", old),
     )  # fmt: skip
-    conn.execute("DELETE FROM audit WHERE wall_ms < ?", (now_wall_ms - KEEP_AUDIT_MS,))
+    conn.execute(
+        "DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit WHERE synchronised AND wall_ms < ?)",
+        (now_wall_ms - KEEP_AUDIT_MS,),
+    )
     answers, pins, calls = (conn.execute(sql, (value,)).rowcount for sql, value in statements)
     return answers, pins, calls
 
 
 def remove_surplus(conn: sqlite3.Connection, end: int) -> tuple[int, int, int]:
-    """While nothing keeps the clock: all but the newest answers; calls settled before `end`.
+    """While nothing keeps the clock: all but the newest answers and acts; calls settled before `end`.
 
     Not the calls of what is set aside or not told yet: what was done of it would be done again.
     """
@@ -163,4 +170,19 @@ def remove_surplus(conn: sqlite3.Connection, end: int) -> tuple[int, int, int]:
         ),
     )
     answers, calls = (conn.execute(sql, (value,)).rowcount for sql, value in statements)
+    conn.execute("DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - ?", (KEEP_GUESSED_AUDIT,))
+    of_many = "rowid <= (SELECT max(rowid) FROM expired_batches) - ?"
+    _remove_expired(conn, of_many, KEEP_GUESSED_EXPIRED)
     return answers, 0, calls
+
+
+def _remove_expired(conn: sqlite3.Connection, condition: str, value: int) -> None:
+    """Those whose events are gone. The audit names what they would have done, and so goes first."""
+    found = conn.execute(
+        f"SELECT batch FROM expired_batches WHERE {condition} AND batch NOT IN (SELECT batch FROM events)",  # noqa: S608
+        (value,),
+    ).fetchall()
+    if found:
+        batches = (json.dumps([batch for (batch,) in found]),)
+        for table in ("audit", "expired_batches"):
+            conn.execute(f"DELETE FROM {table} WHERE batch IN (SELECT value FROM json_each(?))", batches)  # noqa: S608

@@ -9,6 +9,7 @@ from typing import get_args
 import pytest
 from pydantic import TypeAdapter
 
+from bayd.core.audit import AuditNote
 from bayd.core.events import Event
 from bayd.journal import (
     AliveMark,
@@ -260,6 +261,81 @@ async def test_without_a_clock_settled_calls_go_with_their_events_and_the_newest
         assert (pruned.answers, pruned.pins, pruned.calls) == (1, 0, 1)
         assert [await journal.find_answer(key) is not None for key in "xyz"] == [False, True, True]
     assert rows(path, "SELECT op_id FROM calls ORDER BY op_id") == [("new",), ("open",)]
+
+
+# The audit, and what expired
+
+ACT = AuditNote("anna", "staff", "hold", {}, "a repair", {}, {})
+
+
+async def act(journal: Journal[str], batch_id: str, wall_ms: int = NOW, *, synchronised: bool = True) -> None:
+    done = note(batch_id, "e", wall_ms=wall_ms, synchronised=synchronised)
+    await journal.append(replace(done, audit=replace(ACT, reason=batch_id)))
+
+
+async def acts(journal: Journal[str]) -> list[str]:
+    return [row.note.reason for row in await journal.audit(0, 10**16)]
+
+
+async def test_an_act_stays_for_400_days_also_one_whose_time_was_guessed(journal: Journal[str]) -> None:
+    await act(journal, "guessed before it", 1, synchronised=False)
+    await act(journal, "old", NOW - 400 * DAY_MS - 1)
+    await act(journal, "of the last boot without a clock", 1, synchronised=False)
+    await act(journal, "young", NOW - 400 * DAY_MS + 1)
+    await journal.prune(Instant(0, NOW), open_sessions=(), sinks=())
+    assert await acts(journal) == ["of the last boot without a clock", "young"]
+
+
+async def test_the_answer_to_a_press_whose_time_was_guessed_is_not_forgotten_by_the_first_clock(
+    journal: Journal[str],
+) -> None:
+    for key, synchronised in (("guessed", False), ("old", True)):
+        pressed = note(key, "e", answer=Answer(key, "", 200, ""), wall_ms=1, synchronised=synchronised)
+        await journal.append(pressed)
+    await journal.prune(Instant(0, NOW), open_sessions=(), sinks=())
+    assert [await journal.find_answer(key) is not None for key in ("guessed", "old")] == [True, False]
+
+
+async def test_without_a_clock_the_audit_and_what_expired_are_bounded_by_their_number(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pruning, "KEEP_GUESSED_AUDIT", 3)
+    monkeypatch.setattr(pruning, "KEEP_GUESSED_EXPIRED", 2)
+    now = Instant(0, 10**15, synchronised=False)
+    async with opened(path) as journal:
+        for n in range(5):
+            await act(journal, f"act {n}", synchronised=False)
+            await journal.expire(f"never written {n}", note(f"expiry {n}", "expired"))
+        await journal.prune(now, open_sessions=(), sinks=())
+        assert await acts(journal) == ["act 2", "act 3", "act 4"]
+        assert expired(path) == ["never written 3", "never written 4"]
+        await act(journal, "act 5", synchronised=False)
+        await journal.prune(now, open_sessions=(), sinks=())
+        assert await acts(journal) == ["act 3", "act 4", "act 5"]
+
+
+@pytest.mark.parametrize("synchronised", [True, False])
+async def test_what_expired_is_no_act_however_old_it_grows(
+    path: Path, monkeypatch: pytest.MonkeyPatch, synchronised: bool
+) -> None:
+    """Written late, and declared expired: that holds for as long as it lies there."""
+    monkeypatch.setattr(pruning, "KEEP_GUESSED_EXPIRED", 0)
+    async with opened(path) as journal:
+        await act(journal, "never counted", OLD)
+        await journal.expire("never counted", note("expiry", "expired", wall_ms=OLD))
+        now = Instant(0, NOW, synchronised=synchronised)
+        await journal.prune(now, open_sessions=(), sinks=())
+        assert expired(path) == ["never counted"]  # its event still lies there
+        await journal.append(note("later", "e"))
+        await journal.save_snapshot("104", 3, 1, "{}")
+        await journal.transact(lambda writer: writer.remove_events({"104": 3}))
+        await journal.prune(now, open_sessions=(), sinks=())
+        assert expired(path) == []
+        assert await acts(journal) == []
+
+
+def expired(path: Path) -> list[str]:
+    return [batch for (batch,) in rows(path, "SELECT batch FROM expired_batches ORDER BY rowid")]
 
 
 async def test_no_number_is_given_twice(path: Path, executor: str) -> None:
