@@ -7,9 +7,9 @@ which every later release then has to read: `forgotten` says so.
 Of people there is a display name in some events; it goes after 30 days, whatever becomes of the event.
 Only synchronised clocks tell an age: an event, or an act, with a guessed time is taken to be as old as the
 known ones after it. While nothing keeps the clock, an event is as old as this PC has run since then, which is
-never more than its age: so the journal of a PC without a time service stays bounded as well. What outlives the
-events by which that is told (the audit, batches that expired) or is too young for it (answers) is bounded by
-its number then. The journal's last event stays, so that no number is given twice.
+never more than its age: so the journal of a PC without a time service stays bounded as well. What outlives
+the events by which that is told (the audit, batches that expired) or is too young for it (answers) is bounded
+by its number then. The journal's last event stays, so that no number is given twice.
 """
 
 import json

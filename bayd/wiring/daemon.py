@@ -21,6 +21,7 @@ from bayd.journal.disk import JOURNAL
 from bayd.ports import Log, Randomness
 from bayd.reconcile.modes import BayModes
 from bayd.reconcile.once import SINK
+from bayd.runtime.blocking_calls import BlockingCalls
 from bayd.runtime.clock import SystemClock
 from bayd.runtime.housekeeping import Housekeeping
 from bayd.runtime.idle_restart import IdleRestart
@@ -245,6 +246,7 @@ async def run(config: Path, log_pipe: LogPipe, log_level: str | None = None) -> 
         log.error("credential_refused", setting=complaint.path, reason=complaint.text)
     daemon = Daemon(config, configuration, credentials, log, [log_pipe, credentials], log_level)
     loop = asyncio.get_running_loop()
+    loop.set_default_executor(BlockingCalls())
     async with asyncio.TaskGroup() as group:
         main = group.create_task(daemon.run(), name="daemon")
         for number in (signal.SIGTERM, signal.SIGINT):
