@@ -28,6 +28,22 @@ settings.load_profile("bayd")
 
 _MEMORY = Path("/dev/shm")  # tmpfs, where the machine has one
 
+_enter_timeout = asyncio.Timeout.__aenter__
+
+
+async def _enter_timeout_of_debian(timeout: asyncio.Timeout) -> asyncio.Timeout:
+    """As in Debian 12's Python 3.11.2: in a task that was cancelled once, no timeout ends as TimeoutError.
+
+    Later ones compare with the requests that were there before (`_cancelling`). What closes a device or a
+    door runs in such a task.
+    """
+    await _enter_timeout(timeout)
+    timeout._cancelling = 0  # type: ignore[attr-defined]  # the one thing that differs
+    return timeout
+
+
+asyncio.Timeout.__aenter__ = _enter_timeout_of_debian  # type: ignore[method-assign, assignment]
+
 
 class _VirtualSelector(selectors.DefaultSelector):
     """Instead of waiting for the next timer it moves the clock there, once nothing real is pending."""

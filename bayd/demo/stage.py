@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from bayd.demo.range_process import RangePlan, epc_of
+from bayd.runtime.closing import to_the_end
 
 MINUTE_S = 2.0
 READER = "b9f79d3710da1f3e"
@@ -82,6 +83,9 @@ class Stage:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await to_the_end(self._stop_all())
+
+    async def _stop_all(self) -> None:
         for name in ("bayd", "range", "qod", "central"):
             await self.stop(name)
 

@@ -25,6 +25,7 @@ from bayd.reconcile.ball_stock import BallStock
 from bayd.reconcile.machine_facts import MachineFacts
 from bayd.reconcile.payout_queue import PayoutQueue, is_under_way
 from bayd.runtime.bay import Outcome
+from bayd.runtime.closing import to_the_end
 from hardware.dispenser import (
     RESET,
     Dispenser,
@@ -145,7 +146,7 @@ class DispenserReconciler:
                 await asyncio.sleep(_RECONNECT_S[min(attempt, len(_RECONNECT_S) - 1)])
                 attempt += 1
         finally:
-            await self._make_safe()
+            await to_the_end(self._make_safe())
 
     async def _serve(self) -> None:
         while True:

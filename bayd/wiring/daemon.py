@@ -23,6 +23,7 @@ from bayd.reconcile.modes import BayModes
 from bayd.reconcile.once import SINK
 from bayd.runtime.blocking_calls import BlockingCalls
 from bayd.runtime.clock import SystemClock
+from bayd.runtime.closing import to_the_end
 from bayd.runtime.housekeeping import Housekeeping
 from bayd.runtime.idle_restart import IdleRestart
 from bayd.runtime.log_pipe import LogPipe
@@ -182,7 +183,7 @@ class Daemon:
             # First the doors, while the bays still answer what is under way.
             notify("STOPPING=1")
             parts.web.close()
-            await listener.aclose()
+            await to_the_end(listener.aclose())
 
     def _roots(self, parts: _Parts) -> dict[str, Coroutine[Any, Any, None]]:
         bays, clock, log = parts.bays, self._clock, self._log

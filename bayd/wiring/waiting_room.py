@@ -15,6 +15,7 @@ from aiohttp import web
 
 import bayd
 from bayd.ports import Clock, Log
+from bayd.runtime.closing import to_the_end
 from bayd.runtime.sd_notify import notify
 from bayd.settings import Settings
 from bayd.settings.listening import check_listen
@@ -106,7 +107,7 @@ class WaitingRoom:
                 await asyncio.sleep(_TELL_EVERY_S)
         finally:
             local.close()
-            await listener.aclose()
+            await to_the_end(listener.aclose())
 
     async def leave(self) -> None:
         """The doors are closed when it returns."""

@@ -17,12 +17,13 @@ from bayd.journal import InlineJournalExecutor
 from bayd.reconcile.ball_level import LevelRules
 from bayd.runtime.bay import OutcomeUnknownError
 from hardware.dispenser import Level
+from hardware.dispenser.line import SERIAL_TIMING
 from hardware.dispenser.modbus_bus import ModbusBus
 from hardware.dispenser.modbus_rtu import ModbusPlc, PlcSettings, RegisterMap
 from hardware.sim.hopper import Fault
 from hardware.sim.relay import BoardKind
 from tests.reconcile.dispensing_hall import DISPENSER, SCREEN, STAFF, Hall
-from tests.reconcile.dispensing_machines import HopperMachine, PlcMachine, RelayMachine
+from tests.reconcile.dispensing_machines import HopperMachine, Machine, PlcMachine, RelayMachine
 from tests.simulation.world import HeldExecutor
 
 pytestmark = pytest.mark.virtual_time
@@ -202,6 +203,31 @@ async def test_no_payout_starts_after_the_end(hall: Hall, hopper: HopperMachine)
         assert (hall.balls("110").counted, hall.balls("110").balance) == (0, 20)
         await hall.paid_out("109")
         assert hopper.ejected == 60
+
+
+@pytest.mark.parametrize("machine", [HopperMachine, PlcMachine])
+async def test_the_daemon_that_goes_stops_the_motor_in_the_midst_of_any_exchange(
+    quick_path: Path, machine: type[Machine]
+) -> None:
+    """Whatever was on the line when it was told to go, the line must fall silent first."""
+    broken_off = 0
+    for moment in range(12):
+        device = machine()
+        hall = Hall(quick_path / f"{moment}.db", device)
+        async with hall.world.up() as bays:
+            reconciler = hall.reconciler = hall.make_reconciler(bays)
+            async with asyncio.TaskGroup() as tasks:
+                running = tasks.create_task(reconciler.run(), name="east")
+                await hall.world.play("109", "7")
+                await hall.press("109", 40)
+                await asyncio.sleep(3 + moment * 0.017)
+                running.cancel()
+                told_at = asyncio.get_running_loop().time()
+            broken_off += asyncio.get_running_loop().time() - told_at > SERIAL_TIMING.quiet_s
+        await asyncio.sleep(1)  # the ball that was on its way
+        assert not device.running, moment
+        assert 0 < device.ejected < 40
+    assert broken_off, "no exchange was under way at any of the moments"
 
 
 async def test_the_daemon_that_goes_stops_the_motor(hall: Hall, hopper: HopperMachine) -> None:

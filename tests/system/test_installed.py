@@ -127,7 +127,8 @@ def test_sigterm_stops_every_motor_opens_the_relay_and_ends_in_time(pc: BayPc) -
     pc.drop_in("alone", "ExecStopPost=")
     try:
         pc.systemctl("stop", UNIT)
-        assert pc.still_moving() == set()
+        assert pc.still_moving() == set(), pc.log()[-3000:]
+        assert "dispenser_not_stopped" not in pc.log()
         assert pc.balls_out() < before + LONG_PAYOUT
         # Not killed: TimeoutStopSec is 10 s, and the result would be `timeout`.
         assert pc.machine.show(UNIT, "Result", "ActiveState") == {
