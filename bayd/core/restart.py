@@ -1,25 +1,37 @@
-"""What an outage of the daemon means: for play, for lock-outs and for a payout under way.
+"""What it means that nobody served a bay: for play, for lock-outs and for a payout under way.
 
 The outage is the time from the last-alive mark to now, whatever its cause. A short one counts as play;
 a longer one is credited: play goes on with the time that was left at the mark, without any wall clock.
 Lock-outs resume with the rest at the mark, so that a reboot never shortens one.
+
+The mark is the daemon's. A bay that it starts without keeps the one that it finds then, as its own, until it
+is configured again: later ones, of whatever boot, were made while the bay stood still.
 """
 
 from bayd.core import events as e
 from bayd.core import inputs as i
 from bayd.core import qos_book
 from bayd.core.decision import Verdict
-from bayd.core.instant import Instant
+from bayd.core.evolve.bay import has_instants
+from bayd.core.instant import AliveMark, Instant
 from bayd.core.model import Bay, Phase
+from bayd.core.qos_lease import Idle
 from bayd.core.rules import DowntimePolicy, Rules
 
 _IMPLAUSIBLE_MS = 30 * 24 * 3_600_000  # a clock that jumped by a month was wrong at one end
 
 
+def left_out(bay: Bay, last_served: AliveMark) -> tuple[e.BayLeftOut, ...]:
+    """The daemon starts without the bay."""
+    if bay.left is not None or (not _is_under_way(bay) and bay.qos == Idle()):
+        return ()
+    return (e.BayLeftOut(last_served),)
+
+
 def restarted(bay: Bay, report: i.Restarted, now: Instant, rules: Rules) -> Verdict:
     outage_ms = _outage_ms(report, now)
     qos = qos_book.rebooted(bay, report, outage_ms, now)
-    if not _has_instants(bay):
+    if bay.left is None and not _is_under_way(bay):
         return qos
     onto_this_clock = now.boot_ms - report.mark_boot_ms  # moves an instant so that its rest stays
     short = outage_ms is not None and outage_ms <= rules.outage_as_play_ms
@@ -37,6 +49,7 @@ def restarted(bay: Bay, report: i.Restarted, now: Instant, rules: Rules) -> Verd
             hold_shift_ms=hold_shift_ms,
             pause=pause,
             at_ms=now.boot_ms,
+            alone=bay.left is not None,
         ),
     )
     if pause:
@@ -57,14 +70,5 @@ def _outage_ms(report: i.Restarted, now: Instant) -> int | None:
     return gap_ms
 
 
-def _has_instants(bay: Bay) -> bool:
-    return bool(
-        bay.session
-        or bay.grace_until_ms is not None
-        or bay.payout
-        or (bay.last is not None and bay.last.reconcile_at_ms is not None)
-        or bay.pad.last_try_ms is not None
-        or bay.help_since_ms is not None
-        or bay.waiting is not None
-        or bay.credits
-    )
+def _is_under_way(bay: Bay) -> bool:
+    return has_instants(bay) or bay.payout is not None

@@ -23,7 +23,6 @@ from bayd.journal.errors import (
 from bayd.journal.executor import InlineJournalExecutor, ThreadJournalExecutor
 from bayd.journal.journal import Journal
 from bayd.journal.records import (
-    AliveMark,
     Answer,
     AuditRow,
     Batch,
@@ -42,7 +41,6 @@ from bayd.journal.records import (
 )
 
 __all__ = [
-    "AliveMark",
     "Answer",
     "AnswerExistsError",
     "AuditRow",

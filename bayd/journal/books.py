@@ -11,10 +11,10 @@ from dataclasses import astuple
 from typing import Any, Generic, TypeVar
 
 from bayd.core.audit import AuditNote
+from bayd.core.instant import AliveMark
 from bayd.journal import pruning
 from bayd.journal.errors import AnswerExistsError, BatchExpiredError, UnreadableEventError
 from bayd.journal.records import (
-    AliveMark,
     Answer,
     AuditRow,
     Batch,

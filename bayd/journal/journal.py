@@ -16,12 +16,12 @@ from typing import Any, Generic, TypeVar
 
 from sqlite_utils import Migrations
 
+from bayd.core.instant import AliveMark
 from bayd.journal import disk, schema
 from bayd.journal.books import Reader, Writer
 from bayd.journal.database import OwnedDatabase
 from bayd.journal.errors import JournalClosedError
 from bayd.journal.records import (
-    AliveMark,
     Answer,
     AuditRow,
     Batch,

@@ -80,14 +80,6 @@ class Loaded(Generic[E]):
 
 
 @dataclass(frozen=True, slots=True)
-class AliveMark:
-    boot_id: str
-    boot_ms: int
-    wall_ms: int
-    synchronised: bool
-
-
-@dataclass(frozen=True, slots=True)
 class StoredPin:
     """A PIN's keyed hash, made elsewhere; without the site key it gives no PIN away."""
 

@@ -19,11 +19,10 @@ from bayd.core.audit import audit_note
 from bayd.core.decide import decide, next_wake_ms
 from bayd.core.desired import Desired, desired, narrowed
 from bayd.core.evolve import REDUCER_VERSION, evolve, evolve_all
-from bayd.core.instant import Instant
+from bayd.core.instant import AliveMark, Instant
 from bayd.core.model import Bay
 from bayd.core.rules import Rules
 from bayd.journal import (
-    AliveMark,
     AnswerExistsError,
     Batch,
     Journal,

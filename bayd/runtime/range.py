@@ -5,10 +5,10 @@ from collections.abc import Mapping
 
 from bayd.core import events as e
 from bayd.core import inputs as i
-from bayd.core.instant import Instant
+from bayd.core.instant import AliveMark, Instant
 from bayd.core.model import Bay
 from bayd.core.rules import Rules
-from bayd.journal import AliveMark, Batch, Journal, NotWrittenError, Writer
+from bayd.journal import Batch, Journal, NotWrittenError, UnreadableEventError, Writer
 from bayd.ports import Clock, Log, Randomness
 from bayd.runtime.bay import AnswerMaker, BayMeter, BayObserver, BayTask, Outcome
 from bayd.runtime.mover import Mover
@@ -64,9 +64,7 @@ class Range:
     async def recall(self, number: str) -> None:
         """Of a bay that is configured no more: `get`, `last_seq` and `submit` know it from here on. Raises
         JournalUnavailableError."""
-        retired = RetiredBay(
-            number, journal=self._journal, clock=self._clock, randomness=self._randomness, log=self._log
-        )
+        retired = self._retired_bay(number)
         await retired.load()
         self.retired[number] = retired
 
@@ -135,10 +133,15 @@ class Range:
     async def _settle_outage(self) -> None:
         """Every bay's outage and the new mark in one commit, before anything else is decided.
 
-        Apart, a crash in between would shift the deadlines of some bays twice.
+        Apart, a crash in between would shift the deadlines of some bays twice. The same for the bays that are
+        left out of the configuration: the new mark takes the place of the one that is theirs.
         """
         mark = await self._journal.read_alive()
-        marks = {number: await self._last_sign_of_life(task, mark) for number, task in self.bays.items()}
+        marks = {
+            number: task.bay.left or await self._last_sign_of_life(task, mark)
+            for number, task in self.bays.items()
+        }
+        left_out = {bay: await self._last_sign_of_life(bay, mark) for bay in await self._left_out()}
         while True:
             now = self._clock.now()
             batches = {
@@ -147,11 +150,21 @@ class Range:
                 if sign is not None
                 and (batch := self.bays[number].restart_batch(sign, now, self._clock.boot_id)) is not None
             }
+            stopped = tuple(
+                batch
+                for bay, sign in left_out.items()
+                if sign is not None and (batch := bay.left_out_batch(sign, now)) is not None
+            )
 
             def write(
-                writer: Writer[e.Event], batches: Mapping[str, Batch[e.Event]] = batches, now: Instant = now
+                writer: Writer[e.Event],
+                batches: Mapping[str, Batch[e.Event]] = batches,
+                stopped: tuple[Batch[e.Event], ...] = stopped,
+                now: Instant = now,
             ) -> dict[str, tuple[int, ...]]:
                 writer.write_alive(now)
+                for batch in stopped:
+                    writer.append(batch)
                 return {number: writer.append(batch) for number, batch in batches.items()}
 
             try:
@@ -164,13 +177,34 @@ class Range:
                 self.bays[number].restarted(batch, seqs[number])
             return
 
-    async def _last_sign_of_life(self, task: BayTask, mark: AliveMark | None) -> AliveMark | None:
-        """The mark, or the bay's newest event where that is younger: the mark may be ten seconds old."""
-        newest = await self._journal.read(task.last_seq - 1, bay=task.number, limit=1)
+    async def _left_out(self) -> list[RetiredBay]:
+        """The bays that the journal knows, and the configuration does not."""
+        found = []
+        for number in await self._journal.bays():
+            if number in self.bays:
+                continue
+            bay = self._retired_bay(number)
+            try:
+                await bay.load()
+            except (
+                UnreadableEventError,
+                ValueError,
+            ) as error:  # the others come up all the same
+                self._log.warning("retired_bay_unreadable", bay=number, reason=str(error))
+                continue
+            found.append(bay)
+            if bay.bay.session is not None:
+                self._log.warning("bay_left_out", bay=number, session=bay.bay.session.session_id)
+        return found
+
+    async def _last_sign_of_life(self, bay: BayTask | RetiredBay, mark: AliveMark | None) -> AliveMark | None:
+        """The mark, or the bay's newest event: the mark may be ten seconds old. A mark of another boot is of
+        a run that knew no such bay, or one without a clock that ran: its outage would be an event."""
+        newest = await self._journal.read(bay.last_seq - 1, bay=bay.number, limit=1)
         if not newest:
             return mark
         event = newest[0]
-        if mark is not None and (mark.boot_id != event.boot_id or mark.boot_ms >= event.boot_ms):
+        if mark is not None and mark.boot_id == event.boot_id and mark.boot_ms >= event.boot_ms:
             return mark
         return AliveMark(event.boot_id, event.boot_ms, event.wall_ms, event.synchronised)
 
@@ -181,6 +215,11 @@ class Range:
             except NotWrittenError:
                 self._log.warning("alive_mark_not_written")
             await asyncio.sleep(_ALIVE_EVERY_S)
+
+    def _retired_bay(self, number: str) -> RetiredBay:
+        return RetiredBay(
+            number, journal=self._journal, clock=self._clock, randomness=self._randomness, log=self._log
+        )
 
     def _task(self, number: str) -> BayTask:
         try:

@@ -69,7 +69,8 @@ def spans_of(
         event = recorded.event
         if isinstance(event, e.OutageSeen):
             since_ms = max(from_wall_ms, at_ms - (event.outage_ms or 0))
-            spans.append(Span(What.OUTAGE, since_ms, at_ms))
+            # Left out of the configuration it was out by itself: the daemon was there for the others.
+            spans.append(Span(What.OUT if event.alone else What.OUTAGE, since_ms, at_ms))
         elif (begun := _BEGINS.get(type(event))) is not None:
             open_since.setdefault(begun, at_ms)
             seen.add(begun)

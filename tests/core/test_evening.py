@@ -401,6 +401,17 @@ def test_counted_downtime_is_play_unless_the_clock_is_doubtful() -> None:
     )
 
 
+def test_after_a_reboot_no_ball_is_that_of_the_guest_before() -> None:
+    """Nothing is under way any more; when he ended is told by the boot clock all the same."""
+    book = playing(minutes=30)
+    book.at(1800).when(i.TimeCame())
+    book.at(7200).when(i.TimeCame())
+    assert book.bay.last is not None
+    assert book.bay.last.reconcile_at_ms is None
+    book.at(20).when(i.Restarted(7_100_000, 0, same_boot=False, wall_trusted=False)).then(e.OutageSeen)
+    book.at(30).when(i.BallHeard("E28011700000020A00000001", 30_000)).refused("not_playing")
+
+
 def test_an_outage_that_finds_a_pause_is_no_second_one() -> None:
     book = playing(60)
     book.at(100).when(i.Pause(STAFF, "rain"))

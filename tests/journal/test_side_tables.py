@@ -11,8 +11,8 @@ from pydantic import TypeAdapter
 
 from bayd.core.audit import AuditNote
 from bayd.core.events import Event
+from bayd.core.instant import AliveMark
 from bayd.journal import (
-    AliveMark,
     Answer,
     Call,
     CallState,

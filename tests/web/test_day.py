@@ -2,12 +2,14 @@
 
 import re
 
+from bayd.core import events as e
 from bayd.core import inputs as i
 from bayd.core.inputs import Role
 from bayd.core.model import DeviceState
+from bayd.journal import Recorded
 from bayd.journal.schema import PLAYS
 from bayd.settings import Staff
-from bayd.web.day import KINDS
+from bayd.web.day import KINDS, Span, What, shared_outages, spans_of
 from tests.web.house import STAFF, TECHNICIAN, House, Item
 
 _MINUTE_MS = 60_000
@@ -190,6 +192,19 @@ async def test_an_outage_stands_at_every_bay(closed_house: House) -> None:
     away = [line for line in spans(text, "110") if line.startswith("bayd was away")]
     assert len(away) == 1
     assert away[0] in spans(text, "109")
+
+
+def test_a_bay_that_was_left_out_of_the_configuration_was_out_by_itself() -> None:
+    def outage(at_ms: int, outage_ms: int, *, alone: bool) -> Recorded[e.Event]:
+        seen = e.OutageSeen(outage_ms, True, False, 0, 0, False, at_ms, alone)
+        return Recorded(1, "110", seen, at_ms, at_ms, "boot-1", True, "batch")
+
+    lines = {
+        "109": spans_of([outage(900, 50, alone=False)], 0, 1_000, None),
+        "110": spans_of([outage(700, 400, alone=True), outage(900, 50, alone=False)], 0, 1_000, None),
+    }
+    away = Span(What.OUTAGE, 850, 900)
+    assert shared_outages(lines) == {"109": [away], "110": [Span(What.OUT, 300, 700), away]}
 
 
 async def test_the_day_shows_where_it_is_and_a_short_session(house: House) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from bayd.core.events.bay import (
     BayEvent,
     BayHeld,
+    BayLeftOut,
     BayReleased,
     BayReturnedToService,
     BayTakenOutOfService,
@@ -96,6 +97,7 @@ __all__ = [
     "BallsPaid",
     "BayEvent",
     "BayHeld",
+    "BayLeftOut",
     "BayReleased",
     "BayReturnedToService",
     "BayTakenOutOfService",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from bayd.core.instant import AliveMark
 from bayd.core.model import DeviceState, Mode
 
 
@@ -90,8 +91,15 @@ class DeviceChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class BayLeftOut:
+    """The daemon started without the bay, where something goes by the clock. It was served until then."""
+
+    last_served: AliveMark
+
+
+@dataclass(frozen=True, slots=True)
 class OutageSeen:
-    """The daemon was away: the deadlines move onto the present boot clock."""
+    """Nobody served the bay: the deadlines move onto the present boot clock."""
 
     outage_ms: int | None  # None: cannot be told
     credited: bool
@@ -100,6 +108,7 @@ class OutageSeen:
     hold_shift_ms: int  # for lock-outs, which no outage shortens
     pause: bool  # too long: play waits for the PIN or staff
     at_ms: int
+    alone: bool = False  # it was left out of the configuration; the other bays were served
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +130,7 @@ BayEvent = (
     | BayTakenOutOfService
     | BayReturnedToService
     | DeviceChanged
+    | BayLeftOut
     | OutageSeen
     | IntentExpired
 )

@@ -38,14 +38,21 @@ def evolve_bay(bay: Bay, event: e.BayEvent) -> Bay:
             bay = replace(bay, devices={**bay.devices, device: DeviceFact(state, reason, wall_ms)})
             reads = device != READER or state is DeviceState.OK or bay.session is None
             return bay if reads else in_session(bay, unread=True)
+        case e.BayLeftOut(last_served):
+            return replace(bay, left=last_served)
         case e.OutageSeen(outage_ms, credited, _, shift_ms, hold_shift_ms):
-            shifted = _shifted(bay, shift_ms, hold_shift_ms)
+            shifted = replace(_shifted(bay, shift_ms, hold_shift_ms), left=None)
             if shifted.session is None or not credited:
                 return shifted
             ahead_ms = shifted.session.server_ahead_ms + (_ANY_TIME_MS if outage_ms is None else outage_ms)
             return in_session(shifted, server_ahead_ms=ahead_ms, unread=True)
         case _:
             assert_never(event)
+
+
+def has_instants(bay: Bay) -> bool:
+    """Something in it is told by the boot clock."""
+    return _shifted(bay, 1, 1) != bay
 
 
 def _shifted(bay: Bay, shift_ms: int, hold_shift_ms: int) -> Bay:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bayd.core import qos_lease
+from bayd.core.instant import AliveMark
 from bayd.core.model.dispensing import BallLevel, Payout, PutBack, Stock, UnknownBalls
 from bayd.core.model.money import Due, Tariff
 from bayd.core.model.pins import PinPad
@@ -90,6 +91,7 @@ class Bay:
     numbers: Mapping[str, str] = field(default_factory=dict)  # the server's id of a walk-in -> ours
     qos: qos_lease.State = field(default_factory=qos_lease.Idle)
     qos_day: Day = field(default_factory=Day)  # what QoS sessions of this bay cost today
+    left: AliveMark | None = None  # configured no more: served last then, and no time passes since
     version: int = 0  # events so far
 
     @property
