@@ -45,6 +45,11 @@ def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "bayd.cli", *map(str, arguments)]
 
 
+def prepared(before: str, *arguments: object) -> list[str]:
+    """As `command`, in a process that runs these statements first."""
+    return [sys.executable, "-c", f"{before}\nfrom bayd.cli import main\nmain()", *map(str, arguments)]
+
+
 def bayd(*arguments: object, env: Mapping[str, str] | None = None) -> Ran:
     keep_credentials_secret(env)
     done = subprocess.run(

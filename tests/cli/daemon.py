@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.cli.command import command, environment, keep_credentials_secret
+from tests.cli.command import command, environment, keep_credentials_secret, prepared
 from tests.let_out import hear
 
 _STOP_S = 30
@@ -77,11 +77,13 @@ class Service:
 
 
 @contextmanager
-def started(*arguments: object, env: Mapping[str, str] | None = None) -> Iterator[Service]:
-    """`bayd ARGUMENTS`, ended with the test."""
+def started(
+    *arguments: object, env: Mapping[str, str] | None = None, before: str | None = None
+) -> Iterator[Service]:
+    """`bayd ARGUMENTS`, ended with the test. `before`: statements that it begins with."""
     keep_credentials_secret(env)
     process = subprocess.Popen(
-        command(*arguments),
+        command(*arguments) if before is None else prepared(before, *arguments),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
