@@ -30,7 +30,7 @@ from bayd.journal.records import (
     StoredTries,
     StoredWebSession,
 )
-from bayd.journal.schema import PLAYS
+from bayd.journal.schema import PAYMENTS, PLAYS
 from bayd.ports import Instant
 
 E = TypeVar("E")
@@ -97,9 +97,16 @@ class Reader(Generic[E]):
 
     def plays(self, from_wall_ms: int, to_wall_ms: int) -> list[Recorded[E]]:
         """What makes a day at the bays, from then until before then, oldest first; by an index of its own."""
+        return self._between("plays_by_time", PLAYS, from_wall_ms, to_wall_ms)
+
+    def payments(self, from_wall_ms: int, to_wall_ms: int) -> list[Recorded[E]]:
+        """All with which money may have been taken, from then until before then, oldest first."""
+        return self._between("payments_by_time", PAYMENTS, from_wall_ms, to_wall_ms)
+
+    def _between(self, index: str, which: str, from_wall_ms: int, to_wall_ms: int) -> list[Recorded[E]]:
         rows = self._all(
-            f"SELECT {_RECORDED} FROM events INDEXED BY plays_by_time"  # noqa: S608
-            f" WHERE {PLAYS} AND wall_ms >= ? AND wall_ms < ? AND {_NOT_EXPIRED} ORDER BY seq",
+            f"SELECT {_RECORDED} FROM events INDEXED BY {index}"  # noqa: S608
+            f" WHERE {which} AND wall_ms >= ? AND wall_ms < ? AND {_NOT_EXPIRED} ORDER BY seq",
             (from_wall_ms, to_wall_ms),
         )
         return self._recorded(rows)

@@ -259,6 +259,10 @@ class Journal(Generic[E]):
         """What makes a day at the bays, oldest first. Raises JournalUnavailableError."""
         return await self.query(lambda reader: reader.plays(from_wall_ms, to_wall_ms))
 
+    async def payments(self, from_wall_ms: int, to_wall_ms: int) -> list[Recorded[E]]:
+        """All with which money may have been taken, oldest first. Raises JournalUnavailableError."""
+        return await self.query(lambda reader: reader.payments(from_wall_ms, to_wall_ms))
+
     async def audit(self, from_wall_ms: int, to_wall_ms: int) -> list[AuditRow]:
         """What people did from then until before then, oldest first."""
         return await self.query(lambda reader: reader.audit(from_wall_ms, to_wall_ms))

@@ -11,6 +11,7 @@ PLAYS = (
     " 'SessionMovedAway', 'BayHeld', 'BayReleased', 'BayTakenOutOfService', 'BayReturnedToService',"
     " 'OutageSeen')"
 )
+PAYMENTS = "kind IN ('WalkInSold', 'SessionExtended', 'DueSettled')"
 
 _FIRST = (
     # The journal proper. `seq` is given by the writer and never used again: pruning keeps the last row.
@@ -170,6 +171,12 @@ def tell_causes(db: Database) -> None:
         db.execute(
             "UPDATE parked SET cause = ? WHERE sink = 'central' AND reason LIKE ? || '%'", (cause, words)
         )
+
+
+@migrations(name="0003_payments_by_time")
+def index_payments(db: Database) -> None:
+    """What was taken in a day is looked up by these few; see `Reader.payments`."""
+    db.execute(f"CREATE INDEX payments_by_time ON events (wall_ms) WHERE {PAYMENTS}")
 
 
 def newest(known: Migrations = migrations) -> str:

@@ -251,7 +251,13 @@ class WebParts:
             screen,
             BoardPage(frame, self._bays, self._views, self.status.range_document, self._clock),
             DayPage(frame, self._bays, self._journal.plays, self._journal.audit, self._clock),
-            HandoverPage(frame, self.status.document, self._driven.central.outbox.items, self._clock),
+            HandoverPage(
+                frame,
+                self.status.document,
+                self._driven.central.outbox.items,
+                self._journal.payments,
+                self._clock,
+            ),
             figures,
             DevicesPage(frame, files, figures.document),
         )

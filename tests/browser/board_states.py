@@ -113,7 +113,15 @@ async def to_be_settled(house: House) -> None:
     )
     await house.press("hold", {"reason": "a lesson at six"}, token=STAFF, bay="110")
     now_ms = house.clock.now().wall_ms
-    house.outbox = [Item(4, "109", "7", "extend", now_ms, "422: the session is over", parked=True)]
+    house.outbox = [Item(4, "109", "7", "SessionExtended", now_ms, "422: the session is over", parked=True)]
+
+
+async def a_shift(house: House) -> None:
+    """What is open at its end, and what was taken."""
+    await to_be_settled(house)
+    for payment, amount in (("cash", 1_300), ("card", 650), ("cash", 2_600)):
+        more = {"minutes": 15, "amount": amount, "payment": payment, "reason": "asked for at the bay"}
+        await house.press("extend", more, token=STAFF)
 
 
 async def with_screens(house: House) -> None:
@@ -291,7 +299,7 @@ BOARD_STATES: Sequence[State] = (
     State("day", a_day, "day-109", path="/day", role=_STAFF, whole=True),
     State("day-empty", playing, "day-109", path="/day?day=2020-02-29", role=_STAFF, whole=True),
     State("handover", busy, "handover-calls", path="/handover", role=_STAFF, whole=True),
-    State("handover-much", to_be_settled, "handover-calls", path="/handover", role=_STAFF, whole=True),
+    State("handover-much", a_shift, "handover-calls", path="/handover", role=_STAFF, whole=True),
     State("devices", devices_work, "readers-east", three_minutes, path="/devices", role=_STAFF, whole=True),
     State("devices-fail", devices_fail, "readers-east", path="/devices", role=Role.TECHNICIAN, whole=True),
     State("devices-none", no_devices, ".plots", path="/devices", role=_STAFF, whole=True),

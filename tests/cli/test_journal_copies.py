@@ -164,6 +164,7 @@ async def test_an_old_journal_is_migrated_after_a_copy(journal: Path) -> None:
     newer = Migrations("bayd.journal")
     newer(name="0001_journal")(schema.create_tables)
     newer(name="0002_parked_cause")(schema.tell_causes)
+    newer(name="0003_payments_by_time")(schema.index_payments)
     newer(name="9999_later")(lambda db: db.execute("CREATE TABLE later (x)"))
     done = migrate(journal, newer)
     assert done.applied == ("9999_later",)

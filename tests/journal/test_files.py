@@ -109,8 +109,9 @@ def next_release() -> Migrations:
     newer = Migrations("bayd.journal")
     newer(name="0001_journal")(schema.create_tables)
     newer(name="0002_parked_cause")(schema.tell_causes)
+    newer(name="0003_payments_by_time")(schema.index_payments)
 
-    @newer(name="0003_weather")
+    @newer(name="0004_weather")
     def _weather(db: Database) -> None:
         db.execute("CREATE TABLE weather (wind TEXT) STRICT")
 
@@ -126,7 +127,7 @@ async def test_a_migration_keeps_a_copy_of_what_was(path: Path) -> None:
         assert len(await journal.read(0)) == 1
         assert len(await journal.find_pins("104")) == 1
     (copy,) = path.parent.glob("*.before-*")
-    assert copy.name == "journal.db.before-0003_weather"
+    assert copy.name == "journal.db.before-0004_weather"
     assert rows(copy, "SELECT payload FROM events") == [('"one"',)]
     assert rows(copy, "SELECT count(*) FROM pins") == [(0,)]
     assert rows(copy, "SELECT name FROM sqlite_master WHERE name = 'weather'") == []
@@ -154,7 +155,7 @@ async def test_a_migration_that_fails_changes_nothing(path: Path) -> None:
 async def test_a_newer_schema_is_refused(path: Path) -> None:
     async with opened(path, migrations=next_release()) as journal:
         await journal.append(note("b1", "one"))
-    with pytest.raises(JournalTooNewError, match=r"newer bayd.*0003_weather"):
+    with pytest.raises(JournalTooNewError, match=r"newer bayd.*0004_weather"):
         async with opened(path):
             pass
     assert rows(path, "SELECT count(*) FROM events") == [(1,)]
@@ -187,7 +188,7 @@ async def test_what_older_reasons_say_becomes_a_cause(path: Path) -> None:
 def test_the_migrations_make_the_whole_schema() -> None:
     db = Database(memory=True)
     assert schema.is_fresh(db)
-    assert schema.pending(db) == ["0001_journal", "0002_parked_cause"]
+    assert schema.pending(db) == ["0001_journal", "0002_parked_cause", "0003_payments_by_time"]
     schema.migrations.apply(db)
     assert schema.pending(db) == []
     tables = (

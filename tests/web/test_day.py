@@ -1,13 +1,15 @@
 """A day at the bays and the handover: what the pages tell, and to whom."""
 
 import re
+from dataclasses import fields
+from typing import get_args
 
 from bayd.core import events as e
 from bayd.core import inputs as i
 from bayd.core.inputs import Role
-from bayd.core.model import DeviceState
+from bayd.core.model import DeviceState, Payment
 from bayd.journal import Recorded
-from bayd.journal.schema import PLAYS
+from bayd.journal.schema import PAYMENTS, PLAYS
 from bayd.settings import Staff
 from bayd.web.day import KINDS, Span, What, shared_outages, spans_of
 from tests.web.house import STAFF, TECHNICIAN, House, Item
@@ -30,6 +32,11 @@ def spans(text: str, bay: str) -> list[str]:
 
 def test_the_index_holds_what_a_day_is_made_of() -> None:
     assert set(re.findall(r"'(\w+)'", PLAYS)) == set(KINDS)
+
+
+def test_the_index_holds_all_with_which_money_may_be_taken() -> None:
+    paid = {one.__name__ for one in get_args(e.Event) if "payment" in {field.name for field in fields(one)}}
+    assert set(re.findall(r"'(\w+)'", PAYMENTS)) == paid
 
 
 async def test_a_day_tells_plays_pauses_and_closed_bays(house: House) -> None:
@@ -119,7 +126,7 @@ async def test_the_handover_names_all_that_is_open(house: House) -> None:
         "Bay 109 asks for 15 more minutes",
         "Bay 109: ₹600, session 7, Test Person",
         "Deliveries set aside (1)",
-        "SessionExtended of session 7: it cannot be told",
+        "Bay 109, session 7, more time: it cannot be told",
         "Bay 110: Held, since ",
         f", {_REASON['reason']}</li>",
         "Balls are not counted.",
@@ -127,6 +134,70 @@ async def test_the_handover_names_all_that_is_open(house: House) -> None:
         assert wanted in text, wanted
     assert "Balls to settle (0)" in text
     assert _REASON["reason"] not in await page(house, "/handover", TECHNICIAN)
+
+
+def section(text: str, name: str) -> list[str]:
+    """What the handover lists there, or what it says instead."""
+    found = text.partition(f'data-testid="handover-{name}"')[2].partition("</section>")[0]
+    return re.findall(r"<(?:li|p)[^>]*>(.*?)</(?:li|p)>", found)
+
+
+async def take(house: House, name: str, payment: str, amount: int) -> None:
+    actor = i.Actor(Role.STAFF, name)
+    extend = i.Extend(house.randomness.new_id(), 15, amount, actor, "asked for", payment=Payment(payment))
+    await house.bays.submit("109", extend)
+
+
+async def test_the_handover_sums_what_was_taken_at_the_bays_today_by_payment_and_person(house: House) -> None:
+    assert section(await page(house, "/handover"), "taken") == ["None."]
+    await house.play()
+    for name, payment, amount in (
+        ("anna", "cash", 100_001), ("bo", "cash", 299), ("anna", "card", 45), ("anna", "cash", 20_000),
+        ("anna", "desk", 7), ("anna", "on_account", 600), ("anna", "cash", 0),
+    ):  # fmt: skip
+        await take(house, name, payment, amount)
+    cash = "Cash, at the bay: ₹1,20,300 (anna ₹1,20,001, bo ₹299)"
+    card = "Card, at the bay: ₹45 (anna ₹45)"
+    assert section(await page(house, "/handover"), "taken") == [cash, card]
+    (due,) = house.bays.bays["109"].bay.dues
+    paid = {"due_id": due.due_id, "payment": "card", "reason": "paid at last"}
+    assert (await house.press("dues/settle", paid, token=STAFF)).status == 200
+    card = "Card, at the bay: ₹645 (anna ₹645)"
+    assert section(await page(house, "/handover"), "taken") == [cash, card]
+    house.clock.go_on(24 * 60 * _MINUTE_MS)
+    assert section(await page(house, "/handover"), "taken") == ["None."]
+    await house.press("end", _REASON, token=STAFF)
+    sale = i.WalkIn("s9", 30, 500, i.Actor(Role.STAFF, "bo"), "walked in", payment=Payment.CASH)
+    await house.bays.submit("109", sale)
+    assert section(await page(house, "/handover"), "taken") == ["Cash, at the bay: ₹500 (bo ₹500)"]
+
+
+async def test_what_is_set_aside_is_named_for_people_in_both_languages(closed_house: House) -> None:
+    closed_house.outbox = [
+        Item(17, "109", "7", "SessionEnded", 0, "HTTP 422", parked=True),
+        Item(18, "110", "8", "DueSettled", 0, "HTTP 422", parked=True),
+    ]
+    async with closed_house.open() as house:
+        assert section(await page(house, "/handover"), "parked") == [
+            "Bay 109, session 7, the end: HTTP 422", "Bay 110, session 8, a payment: HTTP 422",
+        ]  # fmt: skip
+    closed_house.staff_settings = Staff(language="hi")
+    async with closed_house.open() as house:
+        assert section(await page(house, "/handover"), "parked") == [
+            "बे 109, सत्र 7, समाप्ति: HTTP 422", "बे 110, सत्र 8, भुगतान: HTTP 422",
+        ]  # fmt: skip
+
+
+async def test_a_day_on_which_staff_did_nothing_says_so(house: House) -> None:
+    said = "Staff have done nothing on this day."
+    text = await page(house, "/day")
+    assert said in text
+    assert "<tbody>" not in text
+    await house.press("hold", _REASON, token=STAFF)
+    text = await page(house, "/day")
+    assert said not in text
+    assert "<tbody><tr>" in text
+    assert said in await page(house, "/day?day=2020-01-01")
 
 
 async def test_the_handover_says_that_the_central_server_is_away(house: House) -> None:

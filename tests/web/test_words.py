@@ -1,6 +1,7 @@
 """Every text that a script or a page asks for is in its catalogue; every text of a catalogue is asked for."""
 
 import ast
+import inspect
 import json
 import re
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from bayd.core.audit import _facts
 from bayd.core.conflicts import FOR_THE_RECORD
 from bayd.core.model import Bay, DeviceState, Mode, Phase
 from bayd.core.qos_lease import STATE_NAMES
+from bayd.reconcile.delivery import session_of
 from bayd.web.day import What
 from bayd.web.pages import board, devices
 from bayd.web.pages.files import DIRECTORY
@@ -167,6 +169,7 @@ BOARD = Catalogue(
             (*devices._PLOTS, *devices._READER, *devices._PORT, *devices._MACHINE, "readers", "dispensers")
         ),
         "handover": _sections(),
+        "sent": frozenset(re.findall(r"e\.(\w+)", inspect.getsource(session_of))) - {"Event"},
         "warning": frozenset(warning_codes()) - FOR_THE_RECORD,
         # A session that is none, or over, is no news to staff.
         "qod": frozenset(STATE_NAMES) - {"idle", "ended"},

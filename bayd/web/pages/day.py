@@ -204,6 +204,11 @@ class DayPage:
             )
             for act in acts
         ]
+        table = el(
+            "table",
+            el("thead", el("tr", *(el("th", name, scope="col") for name in names))),
+            el("tbody", *rows),
+        )
         return el(
             "section",
             el(
@@ -217,18 +222,9 @@ class DayPage:
                 ),
                 class_="made",
             ),
-            el(
-                "div",
-                el(
-                    "table",
-                    el("thead", el("tr", *(el("th", name, scope="col") for name in names))),
-                    el("tbody", *rows),
-                ),
-                class_="plain log",
-                tabindex=0,
-                role="region",
-                aria_label=said.say("day.log"),
-            ),
+            el("div", table, class_="plain log", tabindex=0, role="region", aria_label=said.say("day.log"))
+            if rows
+            else el("p", said.say("day.quiet"), class_="quiet", data_testid="day-quiet"),
         )
 
 

@@ -1,23 +1,29 @@
 """`/handover`: what the next shift has to know, made to be printed; it needs no script."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from http import HTTPStatus
 from typing import Protocol
 
 from aiohttp import web
 
+from bayd.core import events as e
 from bayd.core.model import Phase
-from bayd.journal import JournalUnavailableError
+from bayd.journal import JournalUnavailableError, Recorded
 from bayd.ports import Clock
 from bayd.web.access import Caller
+from bayd.web.audit import day_bounds_ms
 from bayd.web.documents import BayDocument, StatusDocument, StatusWarning
 from bayd.web.outbox import ListItems
 from bayd.web.pages.board import BoardFrame, elsewhere
 from bayd.web.pages.markup import Html, el
 from bayd.web.routes import Answer, Route
+from bayd.web.takings import takings_of
 
 _CLOSED = frozenset({Phase.HELD, Phase.OUT_OF_SERVICE, Phase.PAUSED})
+
+
+FindPayments = Callable[[int, int], Awaitable[Sequence[Recorded[e.Event]]]]
 
 
 class Status(Protocol):
@@ -27,12 +33,20 @@ class Status(Protocol):
 
 
 class HandoverPage:
-    """`items` raises JournalUnavailableError."""
+    """`items` and `find_payments` raise JournalUnavailableError."""
 
-    def __init__(self, frame: BoardFrame, status: Status, items: ListItems, clock: Clock) -> None:
+    def __init__(
+        self,
+        frame: BoardFrame,
+        status: Status,
+        items: ListItems,
+        find_payments: FindPayments,
+        clock: Clock,
+    ) -> None:
         self._frame = frame
         self._status = status
         self._items = items
+        self._find_payments = find_payments
         self._clock = clock
 
     def routes(self) -> list[Route]:
@@ -59,6 +73,7 @@ class HandoverPage:
                 class_="made",
             ),
             self._section("calls", [text for bay in bays for text in self._calls(bay)]),
+            self._section("taken", await self._taken(now)),
             self._section("dues", [text for bay in bays for text in self._dues(bay)]),
             self._section("unknown", [text for bay in bays for text in self._unknown(bay)]),
             self._section("parked", await self._parked()),
@@ -89,6 +104,23 @@ class HandoverPage:
         if bay.extension.asked is not None:
             texts.append(said.say("handover.asks", bay=bay.number, count=bay.extension.asked.minutes))
         return texts
+
+    async def _taken(self, now: datetime) -> list[str]:
+        """Since midnight: who closes the drawer in the evening counts the day."""
+        said = self._frame.words
+        try:
+            happened = await self._find_payments(*day_bounds_ms(now.date(), self._frame.zone))
+        except JournalUnavailableError:
+            return [said.say("handover.taken_unread")]
+        return [
+            said.say(
+                "handover.taken_by",
+                payment=said.say(f"pay.{payment}"),
+                price=self._frame.price(sum(of.values())),
+                names=", ".join(f"{name} {self._frame.price(amount)}" for name, amount in of.items()),
+            )
+            for payment, of in takings_of(one.event for one in happened).items()
+        ]
 
     def _dues(self, bay: BayDocument) -> list[str]:
         said, session = self._frame.words, bay.session
@@ -140,7 +172,11 @@ class HandoverPage:
             return [said.say("handover.unread")]
         return [
             said.say(
-                "handover.item", bay=item.bay, kind=item.kind, session=item.session_id, reason=item.reason
+                "handover.item",
+                bay=item.bay,
+                kind=said.say(f"sent.{item.kind}") if said.has(f"sent.{item.kind}") else item.kind,
+                session=item.session_id,
+                reason=item.reason,
             )
             for item in items
             if item.parked

@@ -60,7 +60,7 @@ export class Row {
     const left = this.element.querySelector(".left");
     if (left !== null) {
       setText(left, clockText(this.left.left));
-      left.dataset.near = String(this.left.left < NEAR_S && !this.state.session.paused);
+      left.dataset.near = String(this.left.left < NEAR_S && !this.state.session?.paused); // drawn when there was one
     }
     const pad = this.element.querySelector(".pad-left");
     if (pad !== null) setText(pad, this.board.words.say("bay.pad", { time: clockText(this.pad.left) }));
