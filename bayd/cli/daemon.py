@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from bayd.cli.options import CONFIG, CONFIG_DEFAULT, FILE
+from bayd.cli.options import CONFIG, CONFIG_DEFAULT, FILE, refuse_unreadable
 
 if TYPE_CHECKING:
     import aiohttp
@@ -91,7 +91,7 @@ class Door:
             return cls((Path(socket),), None, token)
         if url:
             return cls((), url, token)
-        _read_what_is_named(config)
+        refuse_unreadable(config)
         return cls(tuple(sockets_of(config)), None, token, url_of(config))
 
 
@@ -296,17 +296,6 @@ def door_options(command: F) -> F:
         return command(*arguments, **more)
 
     return without_config  # type: ignore[return-value]
-
-
-def _read_what_is_named(config: Path) -> None:
-    """A file that somebody named and that cannot be read ends the process: what stands in its place would
-    lead to another daemon than the one that is meant.
-    """
-    try:
-        config.open().close()
-    except OSError as error:
-        if config != CONFIG_DEFAULT:
-            leave(os.EX_CONFIG, f"{config}: {os.strerror(error.errno) if error.errno else error}")
 
 
 def _seconds(retry_after: str) -> int | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bayd.cli.options import CONFIG, FILE, JSON
+from bayd.cli.options import CONFIG, FILE, JSON, refuse_unreadable
 
 if TYPE_CHECKING:
     from bayd.settings.site import Site, State
@@ -119,6 +119,8 @@ def dump(config: Path, url: str | None, out: Path | None, count: int, as_json: b
     from bayd.settings.local_socket import url_of
     from bayd.tools.support_bundle import BundleError, write_bundle
 
+    refuse_unreadable(config)
+
     now = datetime.now(UTC)
     out = out or Path(f"bayd-dump-{now:%Y%m%d-%H%M%S}.tar.gz")
     try:
@@ -181,12 +183,12 @@ def _rfc3339(wall_ms: int) -> str:
 
 def _places(config: Path) -> "tuple[Site, State]":
     """Read alone: a journal is wanted most when the configuration is wrong."""
-    from bayd.settings.loading import read_places
+    from bayd.settings.loading import find_unreadable, read_places
 
     site, state, complaints = read_places(config)
     for complaint in complaints:
         click.echo(str(complaint), err=True)
-    if not os.access(config, os.R_OK):  # more likely another file was meant than none
+    if find_unreadable(config) is not None:  # more likely another file was meant than none
         sys.exit(os.EX_CONFIG)
     if complaints:
         click.echo(f"taken all the same: state.dir = {state.dir}, timezone = {site.timezone}", err=True)

@@ -1,5 +1,7 @@
 """Options that many commands have. It loads nothing but click: `bayd status` starts at once."""
 
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,3 +25,14 @@ def config_option(text: str | None = None) -> Callable[[F], F]:
 
 
 CONFIG = config_option()
+
+
+def refuse_unreadable(config: Path) -> None:
+    """A file that somebody named and that cannot be read ends the process: what stands in its place would
+    lead to another daemon and journal than those that are meant.
+    """
+    from bayd.settings.loading import find_unreadable
+
+    if config != CONFIG_DEFAULT and (complaint := find_unreadable(config)) is not None:
+        click.echo(str(complaint), err=True)
+        sys.exit(os.EX_CONFIG)

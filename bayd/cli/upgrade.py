@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import click
 
-from bayd.cli.options import CONFIG, FILE
+from bayd.cli.options import CONFIG, FILE, refuse_unreadable
 
 
 @click.group(hidden=True)
@@ -54,6 +54,7 @@ def _journal(config: Path) -> Path:
     from bayd.journal.disk import JOURNAL
     from bayd.settings.loading import read_places
 
+    refuse_unreadable(config)
     _, state, _ = read_places(config)
     return state.dir / JOURNAL
 

@@ -99,6 +99,15 @@ def read_tables(path: Path) -> tuple[dict[str, Any], list[Complaint]]:
     return _merge(raw, environment_tables()), complaints
 
 
+def find_unreadable(path: Path) -> Complaint | None:
+    """Of the file itself, whatever is in it or beside it."""
+    try:
+        path.open().close()
+    except OSError as error:
+        return _unreadable(path, error)
+    return None
+
+
 def read_places(path: Path) -> tuple[Site, State, list[Complaint]]:
     """Whose time of day, and where the journal is: for tools that need nothing else, whatever else is wrong.
 
@@ -137,15 +146,19 @@ def _read_files(path: Path) -> tuple[dict[str, Any], list[Complaint]]:
         try:
             merged = _merge(merged, tomllib.loads(file.read_text()))
         except OSError as error:
-            advice = f"; another file: --config FILE; a first one: bayd init --config {file}"
-            text = f"cannot be read: {error.strerror}"
-            complaints.append(Complaint(str(file), text + advice * isinstance(error, FileNotFoundError)))
+            complaints.append(_unreadable(file, error))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             complaints.append(Complaint(str(file), f"is not TOML: {error}"))
     # pydantic-settings takes arguments such as _env_prefix as orders to itself.
     private = [key for key in merged if key.startswith("_")]
     complaints += [Complaint(key, "is no setting") for key in private]
     return {key: value for key, value in merged.items() if key not in private}, complaints
+
+
+def _unreadable(file: Path, error: OSError) -> Complaint:
+    advice = f"; another file: --config FILE; a first one: bayd init --config {file}"
+    text = f"cannot be read: {error.strerror}"
+    return Complaint(str(file), text + advice * isinstance(error, FileNotFoundError))
 
 
 def _merge(base: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:

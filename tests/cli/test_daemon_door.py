@@ -124,12 +124,12 @@ def test_where_nobody_is_the_command_says_what_was_tried(tmp_path: Path) -> None
 
 def test_a_named_configuration_that_cannot_be_read_leads_to_no_other_daemon(tmp_path: Path) -> None:
     missing = tmp_path / "nosuch.toml"
-    said = f"{missing}: No such file or directory\n"
+    said = (
+        f"{missing}: cannot be read: No such file or directory; another file: --config FILE;"
+        f" a first one: bayd init --config {missing}\n"
+    )
     named = run_probe("--config", missing)
     assert (named.code, named.out, named.err) == (78, "", said)
-    for command in (("status",), ("health",), ("outbox", "list")):
-        asked = bayd_here(*command, "--config", missing)
-        assert (asked.code, asked.out, asked.err) == (78, "", said)
     by_environment = bayd_here("status", env={"BAYD_CONFIG": str(missing)})
     assert (by_environment.code, by_environment.err) == (78, said)
     # Nobody needs it who says where the daemon is.
