@@ -107,7 +107,8 @@ class HeldUpMoves:
         return None
 
     def _plays_at(self, moved: e.SessionMovedAway) -> bool:
-        there = self._bays.bays.get(moved.to)  # gone, where the configuration has no such bay any more
+        # A bay that is configured no more is told nothing new: that its move was not told stands there.
+        there = self._bays.bays.get(moved.to)
         session = None if there is None else there.bay.session
         return session is not None and session.session_id == moved.session_id
 

@@ -74,6 +74,5 @@ def find_server_id(bays: Range, number: str, session_id: str) -> int | None:
     found = server_id_of(bays.get(number).numbers, session_id)
     if found is not None:
         return found
-    known = [task.bay for task in bays.bays.values()] + [retired.bay for retired in bays.retired.values()]
-    others = (server_id_of(bay.numbers, session_id) for bay in known)
+    others = (server_id_of(bay.numbers, session_id) for bay in bays.known())
     return next((server_id for server_id in others if server_id is not None), None)

@@ -13,7 +13,8 @@ try, when to try again, and when to go on with the next.
   move is told once the new one has told what came before: who played there is over for the server, too.
 - A move to a bay where for the server somebody else plays is held up, and holds up nothing
   (`held_up_moves`).
-- A bay that is configured no more has a lane for as long as something of it is untold.
+- A bay that is configured no more has a lane, too. What it left longer than a week ago is parked: the desk
+  will have entered it. It is told when staff say so, or when the bay is configured again.
 - Staff's word (`DeliveryRetried`, `DeliveryDropped`) is in the journal too: a drop counts as soon as it is
   seen, a retry when its turn comes, with what was parked behind it.
 """
@@ -50,6 +51,7 @@ from bayd.runtime.range import Range
 _BATCH = 200
 _QUEUE_LIMIT = 2000  # items in memory for each bay; the journal has the rest
 _RETIRED_STALE_MS = 7 * 86_400_000
+_STALE = "older than seven days, of a bay that is not in the configuration any more"
 _CURSOR_LAG = 50  # events without a message may be passed over so long before the cursor is written
 _RETRY_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 _UNAUTHORISED_RETRY_S = 60.0
@@ -105,7 +107,7 @@ class CentralOutbox:
         self._deliveries = deliveries
         self._lanes = {number: _Lane(number, 0, 0) for number in bays.bays}
         self._door = ServerDoor(log)
-        self._set_aside = SetAside(deliveries, journal, clock, log)
+        self._set_aside = SetAside(deliveries, journal, bays.bays, clock, log)
         self._held_up = HeldUpMoves(
             deliveries, journal, bays, self._door, park=self._set_aside.park, clock=clock, log=log
         )
@@ -157,32 +159,34 @@ class CentralOutbox:
         await self._held_up.load()
         for lane in self._lanes.values():
             await self._open(lane)
-        for number in await self._journal.bays():
-            if number not in self._bays.bays:
-                try:
-                    await self._open_retired(number)
-                except UnreadableEventError as error:  # the bays that are configured come up all the same
-                    self._log.warning("retired_bay_unreadable", bay=number, reason=str(error))
+        self._bays.observe_retired(self)
+        await self._bays.recall()
+        for number in tuple(self._bays.retired):
+            try:
+                await self._open_retired(number)
+            except UnreadableEventError as error:  # the bays that are configured come up all the same
+                self._bays.unreadable.add(number)
+                self._log.warning("retired_bay_unreadable", bay=number, reason=str(error))
 
     async def _open(self, lane: _Lane) -> None:
         lane.cursor = lane.scanned = await self._journal.cursor(SINK, lane.bay)
         await self._scan(lane)
 
     async def _open_retired(self, number: str) -> None:
-        """Where something of it was not told yet."""
         lane = _Lane(number, 0, 0)
         await self._open(lane)
-        if lane.queue and self._is_stale(lane.queue[0]):
-            self._log.warning("retired_bay_stale", bay=number, waiting=len(lane.queue))
-            return
-        due = (self._set_aside.next_try_s(number), self._held_up.next_try_s(number))
-        if lane.queue or due != (None, None):
-            await self._bays.recall(number)
-            self._lanes[number] = lane
-            self._log.warning("retired_bay_untold", bay=number, waiting=len(lane.queue))
+        self._lanes[number] = lane
+        stale = sum(self._is_stale(record) for record in lane.queue)
+        if stale:
+            self._log.warning("retired_bay_stale", bay=number, waiting=stale)
+        if len(lane.queue) > stale:
+            self._log.warning("retired_bay_untold", bay=number, waiting=len(lane.queue) - stale)
 
     def _is_stale(self, record: Recorded[e.Event]) -> bool:
-        """The desk has long entered it by hand, and another PC may serve the bay."""
+        """Of a bay that is configured no more: the desk has long entered it by hand, and another PC may
+        serve the bay."""
+        if record.bay not in self._bays.retired or isinstance(record.event, e.DeliveryRetried):
+            return False
         now = self._clock.now()
         is_known = now.synchronised and record.synchronised
         return is_known and now.wall_ms - record.wall_ms > _RETIRED_STALE_MS
@@ -246,6 +250,9 @@ class CentralOutbox:
             return
         if isinstance(record.event, e.SessionMovedIn):
             await self._wait_for(lane, record.event.come_from, record.seq)
+            return
+        if self._is_stale(record):
+            await self._set_aside.park(record, Hindrance(Cause.STALE, _STALE))
             return
         if isinstance(record.event, e.SessionMovedAway):
             await self._wait_for(lane, record.event.to, record.seq)

@@ -2,14 +2,15 @@
 
 What is set aside holds up what follows of its session, where that needs it (`Deliveries.holds_up`): a sale
 and a start all of it, more time all but a move and a game. What only waits behind another is tried once
-nothing holds it up any more, what failed alone every quarter of an hour, all else when staff say so. An end
-is tried whatever is set aside before it, and before it all that only waited: a session that is over takes no
-more time.
+nothing holds it up any more, what failed alone every quarter of an hour, what was too old to be told unasked
+once its bay is configured again, all else when staff say so. An end is tried whatever is set aside before it,
+and before it all that only waited: a session that is over takes no more time.
 
 Which lane a try belongs to is the outbox's: it hands in `attempt`.
 """
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -32,6 +33,7 @@ class Cause(StrEnum):
     REFUSED = ""  # or unclear: staff say what becomes of it
     ALONE = "alone"  # it failed for an hour while others got through
     BEHIND = "behind"  # it waits for another of its session
+    STALE = "stale"  # a bay left it behind that is configured no more, longer than a week ago
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +51,18 @@ class Attempt(Protocol):
 
 
 class SetAside:
-    def __init__(self, deliveries: Deliveries, journal: Journal[e.Event], clock: Clock, log: Log) -> None:
+    def __init__(
+        self,
+        deliveries: Deliveries,
+        journal: Journal[e.Event],
+        configured: Collection[str],
+        clock: Clock,
+        log: Log,
+    ) -> None:
+        """`configured`: the bays, without those that left something behind."""
         self._deliveries = deliveries
         self._journal = journal
+        self._configured = configured
         self._clock = clock
         self._log = log
         self._next_try_s: dict[str, float] = {}  # by bay, on the loop's clock
@@ -62,7 +73,10 @@ class SetAside:
         rows = await self._journal.parked(SINK)
         self.count = len(rows)
         for number in {row.bay for row in rows}:
-            self._plan(number, [row for row in rows if row.bay == number])
+            here = [row for row in rows if row.bay == number]
+            self._plan(number, here)
+            if any(row.cause == Cause.STALE and self._tries_itself(row) for row in here):
+                self._next_try_s[number] = 0.0  # it was put back
 
     async def items(self) -> list[OutboxItem]:
         """Raises JournalUnavailableError."""
@@ -125,11 +139,13 @@ class SetAside:
         return self._next_try_s.get(number)
 
     async def try_again(self, number: str, attempt: Attempt) -> None:
-        """What failed alone, or waits for nothing any more, with what was parked behind it."""
+        """What failed alone, waits for nothing any more, or was left by a bay that is back, with what was
+        parked behind it."""
         for row in await self._rows(bay=number):
+            if not self._tries_itself(row):
+                continue
             record = await self._record(row) if row.cause == Cause.BEHIND else None
-            is_free = record is not None and await self.find_holding(record) is None
-            if is_free or row.cause == Cause.ALONE:
+            if row.cause != Cause.BEHIND or (record is not None and await self.find_holding(record) is None):
                 await self._try_from(row.seq, row.session_id, attempt)
         self._plan(number, await self._rows(bay=number))
 
@@ -187,8 +203,13 @@ class SetAside:
             await self.park(record, why, again=True)
         return why is None
 
+    def _tries_itself(self, row: Parked) -> bool:
+        return row.cause in (Cause.ALONE, Cause.BEHIND) or (
+            row.cause == Cause.STALE and row.bay in self._configured
+        )
+
     def _plan(self, number: str, rows: list[Parked]) -> None:
-        if any(row.cause != Cause.REFUSED for row in rows):
+        if any(self._tries_itself(row) for row in rows):
             self._next_try_s[number] = asyncio.get_running_loop().time() + _ALONE_RETRY_S
         else:
             self._next_try_s.pop(number, None)

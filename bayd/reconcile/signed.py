@@ -23,7 +23,7 @@ from bayd.core.bookings import granted_minutes
 from bayd.core.model import Payment
 from bayd.journal import Recorded
 from bayd.reconcile.once import Effect, Finding, NotNowError, OnceCalls, Operation
-from bayd.runtime.range import Range
+from bayd.runtime.range import Range, UnknownBayError
 
 _UNSIGNED = "no central_admin_password is set"
 _AT_THE_DESK = "Move it at the desk, too."
@@ -63,7 +63,7 @@ class SignedCalls:
         """
         password = self._password
         if password is None:
-            await self._not_moved(event, f"{_UNSIGNED}. {_AT_THE_DESK}")
+            await self._not_moved(record, event, f"{_UNSIGNED}. {_AT_THE_DESK}")
             return
         shown = await self._client.get_session(server_id)
         if shown.bay_number == event.to:
@@ -72,7 +72,7 @@ class SignedCalls:
         if shown.bay_number not in left or not shown.active:
             # The call names bays, not sessions: it would move another one.
             text = f"it does not show it in play at bay {record.bay}. {_AT_THE_DESK}"
-            await self._not_moved(event, text)
+            await self._not_moved(record, event, text)
             return
         operation = await self._moving(record, event, server_id, shown, password)
         source = shown.bay_number
@@ -81,14 +81,14 @@ class SignedCalls:
         else:
             clear = await self._plays_alone(server_id, source)
         if not clear:
-            await self._hold_up(event, flagged=held_up)
+            await self._hold_up(record, event, flagged=held_up)
             return
         try:
             await self._once.carry_out(operation)
         except CapabilityMissing:
-            await self._not_moved(event, f"it does not have the call. {_AT_THE_DESK}")
+            await self._not_moved(record, event, f"it does not have the call. {_AT_THE_DESK}")
         except NotNowError:
-            await self._hold_up(event, flagged=held_up)
+            await self._hold_up(record, event, flagged=held_up)
 
     async def _moving(
         self,
@@ -156,19 +156,19 @@ class SignedCalls:
                 return False
         return True
 
-    async def _hold_up(self, event: e.SessionMovedAway, *, flagged: bool) -> None:
+    async def _hold_up(self, record: Recorded[e.Event], event: e.SessionMovedAway, *, flagged: bool) -> None:
         """Raises NotNowError while it plays there. Over, or moved on, it needs no other try."""
         number = self._plays_at(event.session_id)
         if number in (event.to, None) and not flagged:
-            await self._not_moved(event, _TAKEN)
+            await self._not_moved(record, event, _TAKEN)
         if number == event.to:
             raise NotNowError(_TAKEN)
 
     def _plays_at(self, session_id: str) -> str | None:
-        """Our bay; None: it is over."""
-        for number, task in self._bays.bays.items():
-            if task.bay.session is not None and task.bay.session.session_id == session_id:
-                return number
+        """Our bay, also one that is configured no more; None: it is over."""
+        for bay in self._bays.known():
+            if bay.session is not None and bay.session.session_id == session_id:
+                return bay.number
         return None
 
     def _left(self, number: str, session_id: str) -> tuple[str, ...]:
@@ -246,12 +246,14 @@ class SignedCalls:
         fits = (row.id for row in rows if (row.status, row.amount - (row.discounted or 0)) == (_DUE, amount))
         return min(set(fits) - set(chosen.values()), default=None)
 
-    async def _not_moved(self, event: e.SessionMovedAway, why: str) -> None:
+    async def _not_moved(self, record: Recorded[e.Event], event: e.SessionMovedAway, why: str) -> None:
         text = f"The server was not told of the move to bay {event.to}: {why}"
         fact = i.ServerContradicted("move_not_told", event.session_id, text)
         number = self._plays_at(event.session_id) or event.to
-        if number in self._bays.bays:
+        try:
             await self._bays.submit(number, fact)
+        except UnknownBayError:  # configured no more, and unreadable: people are told where it came from
+            await self._bays.submit(record.bay, fact)
 
     async def _not_paid(self, number: str, session_id: str, due_id: str, amount: int, why: str) -> None:
         text = f"The server was not told that {amount} were paid at the bay: {why}. Enter it at the desk."

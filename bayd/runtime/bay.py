@@ -17,6 +17,7 @@ from bayd.core import events as e
 from bayd.core import inputs as i
 from bayd.core.audit import audit_note
 from bayd.core.decide import decide, next_wake_ms
+from bayd.core.decision import Decision
 from bayd.core.desired import Desired, desired, narrowed
 from bayd.core.evolve import REDUCER_VERSION, evolve, evolve_all
 from bayd.core.instant import AliveMark, Instant
@@ -132,7 +133,7 @@ class BayTask:
             same_boot=same_boot,
             wall_trusted=mark.synchronised and now.synchronised,
         )
-        events = decide(self.bay, report, now, self.rules).events
+        events = self._decide(self.bay, report, now).events
         return Batch(self.number, self._randomness.new_id(), events, now) if events else None
 
     def restarted(self, batch: Batch[e.Event], seqs: tuple[int, ...]) -> None:
@@ -248,7 +249,7 @@ class BayTask:
         """The next input, a turn to lend, or the passing of time when a deadline is over."""
         while True:
             now_ms = self._clock.now().boot_ms
-            wake_ms = next_wake_ms(self.bay, self.rules)
+            wake_ms = self._next_wake_ms()
             if wake_ms is not None and wake_ms <= now_ms:
                 if self._meter is not None:
                     self._meter.timer_came(self.number, (now_ms - wake_ms) / 1000)
@@ -272,7 +273,7 @@ class BayTask:
     async def _handle(self, request: Request) -> None:
         now = self._clock.now()  # also of what is recorded much later: it was in effect since
         while True:
-            decision = decide(self.bay, request.input, now, self.rules)
+            decision = self._decide(self.bay, request.input, now)
             after = evolve_all(self.bay, decision.events)
             answer = None if request.make_answer is None else request.make_answer(after, decision)
             if not decision.events and answer is None:
@@ -387,6 +388,12 @@ class BayTask:
         except (NotWrittenError, JournalUnavailableError):
             self._log.warning("snapshot_not_written", bay=self.number)
 
+    def _decide(self, bay: Bay, request: i.Input, now: Instant) -> Decision:
+        return decide(bay, request, now, self.rules)
+
+    def _next_wake_ms(self) -> int | None:
+        return next_wake_ms(self.bay, self.rules)
+
     def _narrow(self) -> None:
         """While something is not durable yet: what time and people switch off is off at once."""
         if self._pending is None:
@@ -402,7 +409,7 @@ class BayTask:
         bay = self.bay
         waiting = [request.input for request in self._waiting if isinstance(request.input, SWITCHING_OFF)]
         for one in (i.TimeCame(), *waiting):
-            bay = evolve_all(bay, decide(bay, one, now, self.rules).events)
+            bay = evolve_all(bay, self._decide(bay, one, now).events)
         return wish if bay is self.bay else narrowed(wish, desired(bay, self.rules))
 
     def _settle_wish(self) -> None:

@@ -1,7 +1,7 @@
 """All bays of one PC: their tasks, the last-alive mark, and what happens at a restart."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from bayd.core import events as e
 from bayd.core import inputs as i
@@ -55,26 +55,53 @@ class Range:
             for number, bay_rules in rules.items()
         }
         self.retired: dict[str, RetiredBay] = {}
+        self.unreadable: set[str] = set()  # of them those of which nobody can tell what they left
+        self._retired_observers: list[BayObserver] = []
         self._mover = Mover(journal, clock=clock, randomness=randomness, log=log)
 
     def observe(self, observer: BayObserver) -> None:
         """Before `run`: an observer sees every bay once at the start and after each change."""
         self._observers.append(observer)
 
-    async def recall(self, number: str) -> None:
-        """Of a bay that is configured no more: `get`, `last_seq` and `submit` know it from here on. Raises
-        JournalUnavailableError."""
-        retired = self._retired_bay(number)
-        await retired.load()
-        self.retired[number] = retired
+    def observe_retired(self, observer: BayObserver) -> None:
+        """Before `run`: of the bays that are configured no more it sees every change."""
+        self._retired_observers.append(observer)
+
+    async def recall(self) -> None:
+        """The bays that the journal knows and the configuration does not: from here on in `retired`, or in
+        `unreadable`. `run` does it too. Raises JournalUnavailableError."""
+        for number in await self._journal.bays():
+            if number in self.bays or number in self.retired or number in self.unreadable:
+                continue
+            retired = RetiredBay(
+                number,
+                journal=self._journal,
+                clock=self._clock,
+                randomness=self._randomness,
+                observers=self._retired_observers,
+                log=self._log,
+            )
+            try:
+                await retired.load()
+            except (UnreadableEventError, ValueError) as error:  # the others come up all the same
+                self.unreadable.add(number)
+                self._log.warning("retired_bay_unreadable", bay=number, reason=str(error))
+                continue
+            self.retired[number] = retired
+            if retired.bay.session is not None:
+                self._log.warning("bay_left_out", bay=number, session=retired.bay.session.session_id)
+
+    def known(self) -> Iterator[Bay]:
+        """Also those that are configured no more, after the others."""
+        return (task.bay for task in (*self.bays.values(), *self.retired.values()))
 
     def get(self, number: str) -> Bay:
         """Raises UnknownBayError."""
-        return (self.retired.get(number) or self._task(number)).bay
+        return self._task(number).bay
 
     def last_seq(self, number: str) -> int:
         """The newest of the journal's events that the bay has taken. Raises UnknownBayError."""
-        return (self.retired.get(number) or self._task(number)).last_seq
+        return self._task(number).last_seq
 
     def rules(self, number: str) -> Rules:
         """Raises UnknownBayError."""
@@ -84,9 +111,6 @@ class Range:
         self, number: str, request: i.Input | i.Move, make_answer: AnswerMaker | None = None
     ) -> Outcome:
         """See `BayTask.submit`. Raises UnknownBayError too."""
-        retired = self.retired.get(number)
-        if retired is not None and not isinstance(request, i.Move):
-            return await retired.submit(request)
         task = self._task(number)
         if isinstance(request, i.Move):
             return await self._mover.submit(task, self.bays.get(request.to), request, make_answer)
@@ -120,9 +144,10 @@ class Range:
     async def run(self) -> None:
         for bay in self.bays.values():
             await bay.load()
+        await self.recall()
         await self._settle_outage()
         async with asyncio.TaskGroup() as tasks:
-            for bay in self.bays.values():
+            for bay in (*self.bays.values(), *self.retired.values()):
                 tasks.create_task(bay.run(), name=f"bay-{bay.number}")
             for bay in self.bays.values():
                 bay.announce()
@@ -136,35 +161,25 @@ class Range:
         Apart, a crash in between would shift the deadlines of some bays twice. The same for the bays that are
         left out of the configuration: the new mark takes the place of the one that is theirs.
         """
+        tasks: dict[str, BayTask] = {**self.bays, **self.retired}
         mark = await self._journal.read_alive()
         marks = {
             number: task.bay.left or await self._last_sign_of_life(task, mark)
-            for number, task in self.bays.items()
+            for number, task in tasks.items()
         }
-        left_out = {bay: await self._last_sign_of_life(bay, mark) for bay in await self._left_out()}
         while True:
             now = self._clock.now()
             batches = {
                 number: batch
                 for number, sign in marks.items()
                 if sign is not None
-                and (batch := self.bays[number].restart_batch(sign, now, self._clock.boot_id)) is not None
+                and (batch := tasks[number].restart_batch(sign, now, self._clock.boot_id)) is not None
             }
-            stopped = tuple(
-                batch
-                for bay, sign in left_out.items()
-                if sign is not None and (batch := bay.left_out_batch(sign, now)) is not None
-            )
 
             def write(
-                writer: Writer[e.Event],
-                batches: Mapping[str, Batch[e.Event]] = batches,
-                stopped: tuple[Batch[e.Event], ...] = stopped,
-                now: Instant = now,
+                writer: Writer[e.Event], batches: Mapping[str, Batch[e.Event]] = batches, now: Instant = now
             ) -> dict[str, tuple[int, ...]]:
                 writer.write_alive(now)
-                for batch in stopped:
-                    writer.append(batch)
                 return {number: writer.append(batch) for number, batch in batches.items()}
 
             try:
@@ -174,30 +189,10 @@ class Range:
                 await asyncio.sleep(_RETRY_S)
                 continue
             for number, batch in batches.items():
-                self.bays[number].restarted(batch, seqs[number])
+                tasks[number].restarted(batch, seqs[number])
             return
 
-    async def _left_out(self) -> list[RetiredBay]:
-        """The bays that the journal knows, and the configuration does not."""
-        found = []
-        for number in await self._journal.bays():
-            if number in self.bays:
-                continue
-            bay = self._retired_bay(number)
-            try:
-                await bay.load()
-            except (
-                UnreadableEventError,
-                ValueError,
-            ) as error:  # the others come up all the same
-                self._log.warning("retired_bay_unreadable", bay=number, reason=str(error))
-                continue
-            found.append(bay)
-            if bay.bay.session is not None:
-                self._log.warning("bay_left_out", bay=number, session=bay.bay.session.session_id)
-        return found
-
-    async def _last_sign_of_life(self, bay: BayTask | RetiredBay, mark: AliveMark | None) -> AliveMark | None:
+    async def _last_sign_of_life(self, bay: BayTask, mark: AliveMark | None) -> AliveMark | None:
         """The mark, or the bay's newest event: the mark may be ten seconds old. A mark of another boot is of
         a run that knew no such bay, or one without a clock that ran: its outage would be an event."""
         newest = await self._journal.read(bay.last_seq - 1, bay=bay.number, limit=1)
@@ -216,13 +211,8 @@ class Range:
                 self._log.warning("alive_mark_not_written")
             await asyncio.sleep(_ALIVE_EVERY_S)
 
-    def _retired_bay(self, number: str) -> RetiredBay:
-        return RetiredBay(
-            number, journal=self._journal, clock=self._clock, randomness=self._randomness, log=self._log
-        )
-
     def _task(self, number: str) -> BayTask:
-        try:
-            return self.bays[number]
-        except KeyError:
-            raise UnknownBayError(f"there is no bay {number} here") from None
+        task = self.bays.get(number) or self.retired.get(number)
+        if task is None:
+            raise UnknownBayError(f"there is no bay {number} here")
+        return task

@@ -213,10 +213,7 @@ def warnings_of(bay: Bay) -> list[WarningView]:
         for name, fact in sorted(bay.devices.items())
         if fact.state in ("lost", "fault")
     ]
-    warnings += [_warning(c.code, c.wall_ms, c.text, c.name) for c in bay.conflicts]
-    for flag in bay.unsettled:
-        text = f"{flag.balls} balls may or may not have been paid out ({flag.text}): settle them."
-        warnings.append(_warning("balls_unknown", flag.wall_ms, text))
+    warnings += flags_of(bay)
     warnings += _forgotten(bay)
     last = bay.last
     if last is not None and last.reconciled is not None and last.reconciled.beyond:
@@ -230,6 +227,15 @@ def warnings_of(bay: Bay) -> list[WarningView]:
         text = f"In session {last.session_id} {what} came out of the machine.{granted}"
         warnings.append(_warning("balls_variance", last.reconciled.wall_ms, text))
     return warnings
+
+
+def flags_of(bay: Bay) -> list[WarningView]:
+    """What stands until staff have settled it, whatever becomes of the bay."""
+    flags = [_warning(c.code, c.wall_ms, c.text, c.name) for c in bay.conflicts]
+    for flag in bay.unsettled:
+        text = f"{flag.balls} balls may or may not have been paid out ({flag.text}): settle them."
+        flags.append(_warning("balls_unknown", flag.wall_ms, text))
+    return flags
 
 
 def _forgotten(bay: Bay) -> list[WarningView]:

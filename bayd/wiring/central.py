@@ -37,6 +37,7 @@ from bayd.reconcile.walk_ins import WalkInAccount
 from bayd.runtime.bay import AnswerMaker, BayObserver
 from bayd.runtime.range import Range
 from bayd.settings import Central
+from bayd.wiring.retired_bays import open_matters
 
 _ANTENNAS_S = 60.0  # between two looks: antennas are moved by people on ladders
 _SCORES_S = 300.0
@@ -230,4 +231,4 @@ class CentralParts:
         for name in self.games.unknown(wanted):
             text = f"The central server has no game {name!r}: no screen offers it. See play.games."
             found.append({"code": "game_unknown", "since": None, "text": text})
-        return found
+        return found + open_matters(self._bays)

@@ -245,9 +245,13 @@ async def test_it_is_not_told_while_the_desk_shows_another_where_it_left(
             assert world.conflicts("102") == []
 
 
-async def test_to_a_bay_that_is_configured_no_more_it_is_forgotten(quick_path: Path) -> None:
+async def test_to_a_bay_that_is_gone_it_is_forgotten_and_stays_flagged(
+    quick_path: Path,
+) -> None:
     async with race(quick_path, keys=False) as found:
         found.world.bays = tuple(number for number in BAYS if number != "102")
         async with found.world.up():
             await found.world.delivered()
             assert await found.world.parts.outbox.items() == []
+            flags = {(one.get("bay"), one["code"]) for one in found.world.parts.warnings()}
+            assert ("102", "move_not_told") in flags

@@ -591,12 +591,13 @@ def refuse(world: CentralWorld, path: str, *, until: Callable[[], bool] = lambda
     world.wire.exchange = exchange  # type: ignore[method-assign]
 
 
-def refuse_time(world: CentralWorld, *, minutes: int) -> None:
+def refuse_time(world: CentralWorld, *, minutes: int, until: Callable[[], bool] = lambda: False) -> None:
     """The server says no to so many minutes."""
     real = world.wire.exchange
 
     async def exchange(method: str, url: str, **options: Any) -> HttpResponse:
-        if "/addSessionTime/" in url and json.loads(options["body"])["duration"] == minutes:
+        is_it = "/addSessionTime/" in url and json.loads(options["body"])["duration"] == minutes
+        if is_it and not until():
             return HttpResponse(409, {}, b'{"success":false,"message":"not now"}')
         return await real(method, url, **options)
 

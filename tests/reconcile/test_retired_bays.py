@@ -7,8 +7,17 @@ import pytest
 
 from bayd.core import events as e
 from bayd.core import inputs as i
+from bayd.core.model import Payment
 from tests.reconcile.central_world import ADMIN_PASSWORD, STAFF, CentralWorld, central_world
-from tests.reconcile.test_outbox import end, extend, extensions, is_ended, playing
+from tests.reconcile.test_outbox import (
+    end,
+    extend,
+    extensions,
+    is_ended,
+    playing,
+    refuse,
+    refuse_time,
+)
 
 pytestmark = pytest.mark.virtual_time
 
@@ -96,39 +105,205 @@ async def test_a_session_that_went_to_it(quick_path: Path) -> None:
         assert await shown_of(world, session["id"]) == ([(15, 1000), (30, 1000)], True)
 
 
-async def test_what_a_board_would_show_stands_in_the_log(quick_path: Path) -> None:
+def flags(world: CentralWorld) -> list[tuple[str, str | None]]:
+    """What is flagged at bays that are configured no more: code and what `conflicts/settle` takes."""
+    found = [warning for warning in world.parts.warnings() if warning.get("bay") is not None]
+    assert all(warning["text"] and warning["since"] for warning in found)
+    assert {warning["bay"] for warning in found} <= {"102"}
+    return [(warning["code"], warning.get("conflict")) for warning in found]
+
+
+async def left_untold(world: CentralWorld, payment: Payment = Payment.DESK) -> str:
+    """Bay 102 has sold more time and ended, told nobody, and is configured no more."""
+    async with world.up():
+        session = await playing(world, "102")
+        world.wire.down = True
+        await world.submit(i.Extend("op1", 15, 1000, STAFF, "asked", payment=payment), "102")
+        await end(world, "102")
+    world.bays = ("101",)
+    return str(session["id"])
+
+
+async def test_money_that_was_not_told_is_a_warning_until_staff_have_settled_it(quick_path: Path) -> None:
+    async with central_world(quick_path) as world:
+        session_id = await left_untold(world, Payment.CASH)
+        name = f"payment_not_told/{session_id}/op1"
+        async with world.up():
+            assert flags(world) == []
+            world.wire.down = False
+            await world.delivered()
+            assert flags(world) == [("payment_not_told", name)]
+            assert "retired_bay_contradicted" in world.log.events()
+        async with world.up():
+            assert flags(world) == [("payment_not_told", name)], "recalled though all is told"
+            settled = await world.submit(i.SettleConflict(name, STAFF, "entered at the desk"), "102")
+            assert settled.decision.refusal is None
+            assert flags(world) == []
+            again = await world.submit(i.SettleConflict(name, STAFF, "entered at the desk"), "102")
+            assert again.decision.refusal is not None
+            now_ms = world.clock.now().wall_ms
+            rows = await world.journal.audit(0, now_ms + 1)
+            acts = [(row.bay, row.note.who, row.note.act, row.note.reason) for row in rows]
+            assert acts[-1] == ("102", "anna", "SettleConflict", "entered at the desk")
+        world.bays = ("101", "102")
+        async with world.up():
+            assert world.conflicts("102") == []
+
+
+async def test_what_was_flagged_before_it_was_taken_out_is_shown_too(quick_path: Path) -> None:
+    async with central_world(quick_path) as world:
+        async with world.up():
+            session = await playing(world, "102")
+            given = i.Extend("op9", 15, 1000, STAFF, "asked", payment=Payment.ON_ACCOUNT)
+            await world.submit(given, "102")
+            said = i.ServerContradicted("extension_doubtful", str(session["id"]), "15 minutes.", "op1")
+            await world.submit(said, "102")
+            await end(world, "102")
+            await world.delivered()
+        world.bays = ("101",)
+        async with world.up():
+            name = f"extension_doubtful/{session['id']}/op1"
+            assert flags(world) == [("extension_doubtful", name), ("retired_bay_due", None)]
+            await world.submit(i.SettleDue("op9", Payment.DESK, STAFF, "paid at the desk"), "102")
+            assert flags(world) == [("extension_doubtful", name)]
+        world.bays = ("101", "102")
+        async with world.up():
+            assert flags(world) == [], "the bay shows it itself"
+            assert world.conflicts("102") == ["extension_doubtful"]
+            assert world.bay("102").dues == ()
+
+
+@pytest.mark.parametrize("decision", [i.RetryDelivery, i.DropDelivery])
+async def test_staff_decide_about_what_is_set_aside_there(
+    quick_path: Path, decision: type[i.RetryDelivery | i.DropDelivery]
+) -> None:
     async with central_world(quick_path) as world:
         async with world.up():
             session = await playing(world, "102")
             world.wire.down = True
             await extend(world, number="102")
         world.bays = ("101",)
+        allowed = {"now": False}
+        refuse(world, f"/session/addSessionTime/{session['id']}", until=lambda: allowed["now"])
         async with world.up():
-            world.wire.order("unanswered", f"/session/addSessionTime/{session['id']}")
             world.wire.down = False
             await world.delivered()
-            codes = [event.code for event in await world.events("102") if isinstance(event, e.ConflictSeen)]
-        assert "extension_doubtful" in codes
-        assert "retired_bay_contradicted" in world.log.events()
+        allowed["now"] = True
+        async with world.up():  # nothing of it waits any more: the bay is known all the same
+            (item,) = await world.parts.outbox.items()
+            assert (item.bay, item.kind, item.parked) == ("102", "SessionExtended", True)
+            await world.submit(decision(item.seq, STAFF, "looked at"), "102")
+            await world.until(lambda: world.parts.outbox.view().parked == 0)
+            await world.delivered()
+        told = [(15, 1000)] if decision is i.RetryDelivery else []
+        assert await shown_of(world, session["id"]) == (told, False)
+        world.bays = ("101", "102")
+        async with world.up():
+            await world.delivered()
+        assert (await shown_of(world, session["id"]))[0] == told, "put back, nothing is told again"
 
 
 async def test_what_is_older_than_a_week_is_not_told_behind_the_desks_back(quick_path: Path) -> None:
     async with central_world(quick_path) as world:
-        async with world.up():
-            session = await playing(world, "102")
-            world.wire.down = True
-            await extend(world, number="102")
-        world.bays = ("101",)
+        session_id = await left_untold(world)
         world.pass_by(8 * 86_400)
         async with world.up():
             world.wire.down = False
             await world.delivered()
-        assert await shown_of(world, session["id"]) == ([], False)
+            items = await world.parts.outbox.items()
+            assert [(item.bay, item.kind, item.parked) for item in items] == [
+                ("102", "SessionExtended", True),
+                ("102", "SessionEnded", True),
+            ]
+            assert [warning["code"] for warning in world.parts.warnings()] == ["outbox_parked"]
+        assert (await shown_of(world, session_id))[0] == []
         assert world.log.events().count("retired_bay_stale") == 1
         world.bays = ("101", "102")
         async with world.up():
+            await world.until(lambda: world.parts.outbox.view().parked == 0)
+        assert await shown_of(world, session_id) == ([(15, 1000)], True), "put back, it is told"
+        async with world.up():
             await world.delivered()
-        assert (await shown_of(world, session["id"]))[0] == [(15, 1000)], "put back, it is told"
+        assert await shown_of(world, session_id) == ([(15, 1000)], True)
+
+
+async def test_staff_may_have_told_what_is_older_than_a_week(quick_path: Path) -> None:
+    async with central_world(quick_path) as world:
+        session_id = await left_untold(world)
+        world.pass_by(8 * 86_400)
+        async with world.up():
+            world.wire.down = False
+            await world.delivered()
+            (extended, _ended) = await world.parts.outbox.items()
+            await world.submit(i.RetryDelivery(extended.seq, STAFF, "nobody entered it"), "102")
+            await world.until(lambda: world.parts.outbox.view().parked == 0)
+        assert await shown_of(world, session_id) == ([(15, 1000)], True)
+
+
+async def test_a_bay_that_is_put_back_has_what_it_parked_and_flagged_once(quick_path: Path) -> None:
+    async with central_world(quick_path) as world:
+        async with world.up():
+            session = await playing(world, "102")
+            world.wire.down = True
+            for op_id, minutes in (("op1", 15), ("op2", 30)):
+                sold = i.Extend(op_id, minutes, 1000, STAFF, "asked", payment=Payment.CASH)
+                await world.submit(sold, "102")
+        allowed = {"now": False}
+        refuse_time(world, minutes=30, until=lambda: allowed["now"])
+        world.bays = ("101",)
+        name = f"payment_not_told/{session['id']}/op1"
+        async with world.up():
+            world.wire.down = False
+            await world.delivered()
+            assert ("payment_not_told", name) in flags(world)
+            items = await world.parts.outbox.items()
+        world.bays = ("101", "102")
+        async with world.up():
+            await world.delivered()
+            assert await world.parts.outbox.items() == items
+            assert [item.parked for item in items] == [True]
+            assert flags(world) == [], "the bay shows it itself"
+            assert [conflict.name for conflict in world.bay("102").conflicts] == [name]
+            allowed["now"] = True
+            await world.submit(i.RetryDelivery(items[0].seq, STAFF, "put right"), "102")
+            await world.until(lambda: world.parts.outbox.view().parked == 0)
+            await end(world, "102")
+            await world.delivered()
+            assert world.conflicts("102") == ["payment_not_told", "payment_not_told"], "of each payment, once"
+        assert await shown_of(world, session["id"]) == ([(15, 1000), (30, 1000)], True)
+
+
+async def test_a_move_to_it_that_could_not_be_told_is_flagged_there(quick_path: Path) -> None:
+    """All that the bay had to tell itself was told before it was taken out."""
+    async with central_world(quick_path) as world:
+        async with world.up():
+            session = await playing(world, "101")
+            world.wire.down = True
+            await world.submit(i.Move("102", STAFF, "the net is torn"))
+            await end(world, "102")
+        world.bays = ("101",)
+        async with world.up():
+            world.wire.down = False
+            await world.delivered()
+            assert flags(world) == [("move_not_told", f"move_not_told/{session['id']}/")]
+
+
+async def test_no_time_passes_there(quick_path: Path) -> None:
+    """Another PC may serve the bay, and have given more time: this one ends nobody's play."""
+    async with central_world(quick_path) as world:
+        async with world.up():
+            session = await playing(world, "102")
+            await world.delivered()
+        world.bays = ("101",)
+        world.pass_by(7200)
+        async with world.up():
+            said = i.ServerContradicted("extension_doubtful", str(session["id"]), "15 minutes.", "op1")
+            await world.submit(said, "102")
+            world.pass_by(7200)
+            await asyncio.sleep(10)
+            assert world.bay("102").session is not None
+            assert not is_ended(await world.row(session["id"]))
+            assert ("bay_left_out", None) in flags(world)
 
 
 async def test_a_walk_in_of_another_pc_at_that_bay_is_not_taken_for_its_own(quick_path: Path) -> None:

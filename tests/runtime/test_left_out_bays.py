@@ -235,14 +235,12 @@ async def test_what_the_server_says_meanwhile_is_no_sign_of_life_and_ends_nothin
     world.rules = WITHOUT
     async with world.up() as bays:
         await pass_by(world, 2 * HOUR_S)
-        await bays.recall("102")
         await bays.submit("102", i.ServerContradicted("start_doubtful", "7", "odd"))
         assert session_of(world).session_id == "7"
         await pass_by(world, 600)
     await asyncio.sleep(HOUR_S)
     world.clock.reboot(9_000_000)
     async with world.up() as bays:
-        await bays.recall("102")
         await bays.submit("102", i.ServerContradicted("extension_doubtful", "7", "odd"))
         kinds = [type(record.event) for record in await world.journal.read(0, bay="102")]
         assert kinds.count(e.ConflictSeen) == 2
