@@ -198,9 +198,9 @@ class BayTask:
             self._since_snapshot = 0
             self._tasks.create_task(self._save_snapshot(self.last_seq, after), name=f"snapshot-{self.number}")
 
-    def change_rules(self, rules: Rules, *, dispenser: str | None) -> None:
+    def change_rules(self, rules: Rules) -> None:
         """Other rules from the next input on; what has begun keeps the numbers that its events carry."""
-        self.rules = replace(rules, dispenser=dispenser)
+        self.rules = rules
 
     def announce(self) -> None:
         """Tell the observers the present state."""

@@ -3,8 +3,8 @@
 Whoever installs a release writes `restart-wanted` into the service's runtime directory and goes away. The
 daemon shows that, and once no bay has a session or a payout it ends; systemd starts it anew, and what runs
 before the start takes the file away and puts the new release in its place (`systemd/deb/release`). The
-directory is a tmpfs: to look there never waits for a disk. A reload that adds or removes bays is taken up in
-the same way; only under systemd, since nobody else starts the daemon again.
+directory is a tmpfs: to look there never waits for a disk. A reload that changes bays or dispensers is taken
+up in the same way; only under systemd, since nobody else starts the daemon again.
 """
 
 import asyncio

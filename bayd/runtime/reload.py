@@ -12,21 +12,44 @@ from bayd.ports import Log
 from bayd.runtime.range import Range
 from bayd.runtime.sd_notify import notify
 from bayd.runtime.upgrade import ask_next, find_next
-from bayd.settings import BaySettings, Complaint, Configuration, ConfigurationError, Settings, load_for_start
+from bayd.settings import BaySettings, Complaint, Configuration, ConfigurationError, load_for_start
 from bayd.settings.loading import with_registry
 
 _SHOWN_COMPLAINTS = 3
 _REGISTRY_AGAIN_S = 30.0
 
-_AT_ONCE = frozenset({"play", "balls", "readers", "log"})
+_AT_ONCE = ("play", "balls", "readers", "log")
 
 
-def apply_rules(new: Configuration, bays: Range) -> None:
-    """The rules of play change at once for every bay that stays."""
+def in_force(started: Configuration, new: Configuration) -> Configuration:
+    """What holds without a restart as it is now, all else as at the start: doors, lines, machines, bays."""
+    was, says = started.settings, new.settings
+    at_once: dict[str, Any] = {section: getattr(says, section) for section in _AT_ONCE}
+    bays = {number: _bay_in_force(bay, says.bays.get(number)) for number, bay in was.bays.items()}
+    qod = was.qod
+    if qod is not None and says.qod is not None:
+        limits = ("max_sessions_per_day", "max_minutes_per_day")
+        qod = qod.model_copy(update={limit: getattr(says.qod, limit) for limit in limits})
+    return replace(
+        new,
+        settings=was.model_copy(update={**at_once, "bays": bays, "qod": qod}),
+        time_scale=started.time_scale,
+    )
+
+
+def _bay_in_force(was: BaySettings, says: BaySettings | None) -> BaySettings:
+    if says is None:  # it goes
+        return was
+    qod = was.qod
+    if qod is not None:
+        qod = qod.model_copy(update={"enabled": says.qod is not None and says.qod.enabled})
+    return was.model_copy(update={"mode": says.mode, "rfid": says.rfid, "qod": qod})
+
+
+def apply_rules(holds: Configuration, bays: Range) -> None:
+    """The rules of play change at once for every bay."""
     for number, task in bays.bays.items():
-        if number in new.settings.bays:
-            # The dispenser of a bay is wired at the start: the rules keep naming that one.
-            task.change_rules(new.rules(number), dispenser=task.rules.dispenser)
+        task.change_rules(holds.rules(number))
 
 
 def changed(old: Configuration, new: Configuration) -> tuple[str, ...]:
@@ -34,35 +57,9 @@ def changed(old: Configuration, new: Configuration) -> tuple[str, ...]:
     keys = list(_differing(old.settings.model_dump(), new.settings.model_dump(), ()))
     if old.registered_balls != new.registered_balls:
         keys.append("ball registry")
-    return tuple(keys)
-
-
-def needs_restart(started: Configuration, new: Configuration) -> tuple[str, ...]:
-    """The keys that are not as they were at the start, and are wired there: doors, lines, other bays."""
-    keys: list[str] = []
-    for section in type(new.settings).model_fields:
-        if section not in _AT_ONCE:
-            keys += _differing(_wired(started.settings, section), _wired(new.settings, section), (section,))
-    if started.time_scale != new.time_scale:
+    if old.time_scale != new.time_scale:
         keys.append("time scale")
     return tuple(keys)
-
-
-def _wired(settings: Settings, section: str) -> object:
-    """The part of a section that is wired at the start."""
-    match section:
-        case "qod" if settings.qod is not None:
-            free: dict[str, Any] = {"max_sessions_per_day": None, "max_minutes_per_day": None}
-            return settings.qod.model_copy(update=free).model_dump()
-        case "bays":
-            return {number: _wired_bay(bay) for number, bay in settings.bays.items()}
-        case _:
-            return settings.model_dump(include={section})[section]
-
-
-def _wired_bay(bay: BaySettings) -> object:
-    qod = None if bay.qod is None else bay.qod.model_copy(update={"enabled": True})
-    return bay.model_copy(update={"mode": None, "rfid": True, "qod": qod}).model_dump()
 
 
 def _differing(old: object, new: object, at: tuple[str, ...]) -> Iterator[str]:
@@ -88,7 +85,7 @@ class Reloader:
         environment: Mapping[str, str],
         log: Log,
     ) -> None:
-        """`take` gives the daemon's parts the new configuration; they take from it what they can."""
+        """`take` gives the daemon's parts what holds from now on."""
         self._path = path
         self._started = configuration
         self._configuration = configuration
@@ -129,8 +126,8 @@ class Reloader:
         return f"the old configuration stays: {_short(self._complaints)}" if self._complaints else None
 
     def find_restart_cause(self) -> str | None:
-        """What concerns bays is taken up as soon as nobody is disturbed."""
-        keys = [key for key in self._needs_restart if key.startswith("bays.")]
+        """What concerns bays and their machines is taken up as soon as nobody is disturbed."""
+        keys = [key for key in self._needs_restart if key.startswith(("bays.", "dispensers."))]
         return f"the configuration of {', '.join(keys)}" if keys else None
 
     async def find_obstacle(self) -> str | None:
@@ -162,10 +159,10 @@ class Reloader:
         return new
 
     def _take_over(self, new: Configuration) -> None:
-        new = replace(new, time_scale=self._started.time_scale)
-        restart, before = needs_restart(self._started, new), self._needs_restart
+        holds = in_force(self._started, new)
+        restart, before = changed(holds, new), self._needs_restart
         applied = [key for key in changed(self._configuration, new) if key not in restart]
-        self._take(new)
+        self._take(holds)
         self._configuration, self._needs_restart = new, restart
         self._log.info("reloaded", applied=applied)
         if restart and restart != before:

@@ -47,7 +47,7 @@ async def quiet(house: House) -> None:
     """One bay held for a lesson, another open to all: nobody plays. The central server is away."""
     await _devices_work(house)
     task = house.bays.bays["110"]
-    task.change_rules(replace(task.rules, reader=False), dispenser=None)
+    task.change_rules(replace(task.rules, reader=False, dispenser=None))
     await house.press("hold", {"reason": "a lesson at six"}, token=STAFF)
     mode = {"mode": "free_play", "until": "day_end", "reason": "open day of the club"}
     await house.press("mode", mode, token=STAFF, bay="110")

@@ -184,7 +184,7 @@ async def test_a_booked_bay_says_for_whom_and_walk_ins_are_offered_where_they_ca
     await expect(page.get_by_label("Amount, INR")).to_be_visible()
     await page.get_by_test_id("field-payment").select_option("card")
     await page.keyboard.press("Escape")
-    no_walk_ins.change_rules(replace(no_walk_ins.rules, walk_ins=False), dispenser="east")
+    no_walk_ins.change_rules(replace(no_walk_ins.rules, walk_ins=False))
     await house.bays.submit("110", DeviceReported("reader", DeviceState.OK, ""))
     await page.get_by_test_id("open-110").click()
     await expect(page.get_by_test_id("dialog")).to_contain_text("Walk-ins are sold at the desk")

@@ -42,7 +42,7 @@ async def test_bays_close_and_open_and_an_unkept_clock_opens_them(tmp_path: Path
         assert bays.get("109").version == version
         world.clock.synchronised = True
         await modes.look()
-        bays.bays["109"].change_rules(Rules(), dispenser=None)
+        bays.bays["109"].change_rules(Rules())
         await modes.look()
         assert not bays.get("109").closed
 

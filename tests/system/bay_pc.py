@@ -22,6 +22,7 @@ from tests.system.systemd_machine import SystemdMachine
 ROOT = Path(__file__).parents[2]
 BAY = "101"
 PLC_BAY, RELAY_BAY = "102", "103"
+NEW_BAY = "104"  # the server knows it, and at first no configuration
 COASTING_S = 1.0  # five times as long as either takes
 LONG_PAYOUT = 100  # the hopper is at it for a good ten seconds
 PORT, CENTRAL_PORT = 8470, 4000
@@ -166,7 +167,8 @@ class BayPc:
     def start_central(self) -> None:
         self.start_tool(
             "central", "reference", "central", "--db", "/srv/central.db", "--port", CENTRAL_PORT,
-            "--bay", BAY, "--bay", PLC_BAY, "--bay", RELAY_BAY, "--minute-s", MINUTE_S,
+            "--bay", BAY, "--bay", PLC_BAY, "--bay", RELAY_BAY, "--bay", NEW_BAY,
+            "--minute-s", MINUTE_S,
         )  # fmt: skip
 
     def start_machines(self) -> None:
@@ -338,6 +340,12 @@ class BayPc:
         assert status == 200, answer
         return str(answer["session"]["id"])
 
+    def walk_in(self, bay: str) -> None:
+        """A guest without a booking."""
+        sold = {"minutes": 200, "amount": 100, "reason": "walked in"}
+        status, answer = self.press("walk-in", sold, staff=True, bay=bay)
+        assert status == 200, answer
+
     def end_play(self, bay: str = BAY) -> None:
         status, answer = self.press("end", {"reason": "the test is over"}, staff=True, bay=bay)
         assert status == 200, answer
@@ -357,9 +365,7 @@ class BayPc:
         """A guest at each bay, and balls asked for at all of them; the session of the first."""
         session = self.play()
         for bay in (PLC_BAY, RELAY_BAY):
-            sold = {"minutes": 200, "amount": 100, "reason": "walked in"}
-            status, answer = self.press("walk-in", sold, staff=True, bay=bay)
-            assert status == 200, answer
+            self.walk_in(bay)
         assert self.dispense(LONG_PAYOUT)[0] == 200
         for bay, balls in ((PLC_BAY, 200), (RELAY_BAY, 25)):
             status, answer = self.press("dispense", {"balls": balls}, staff=True, bay=bay)

@@ -11,7 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.bay_pc import BAY, CONFIG, LONG_PAYOUT, MACHINES, RELAY_BAY, STATE, UNIT, BayPc, Packages
+from tests.system.bay_pc import (
+    BAY,
+    CONFIG,
+    LONG_PAYOUT,
+    MACHINES,
+    NEW_BAY,
+    PLC_BAY,
+    RELAY_BAY,
+    STATE,
+    UNIT,
+    BayPc,
+    Packages,
+)
 from tests.system.systemd_machine import MachineError, SystemdMachine
 
 pytestmark = [pytest.mark.system, pytest.mark.package, pytest.mark.timeout(300)]
@@ -257,6 +269,43 @@ def test_what_a_reload_changes_holds_for_the_guest_who_plays(pc: BayPc) -> None:
     assert pc.dispense(4)[0] == 200
     pc.until_bay(lambda bay: bay["balls"]["counted"] >= 4)
     assert (pc.pid, pc.bay()["session"]["id"]) == (pid, session)
+
+
+def test_a_bay_comes_goes_or_gets_another_machine_once_nobody_plays(pc: BayPc) -> None:
+    good, pid = pc.machine.path(CONFIG).read_text(), pc.pid
+    take_up(pc, good + f"[bays.{NEW_BAY}]\nrfid = false\n")
+    pc.until_ready(after_pid=pid)  # nobody was there
+    assert pc.status()["bays"][NEW_BAY]["phase"] == "free"
+    assert not {"restart_pending", "restart_needed"} & set(pc.warnings())
+    pc.until_rest()
+    pid = pc.pid
+    try:
+        for bay in (PLC_BAY, NEW_BAY):
+            pc.walk_in(bay)
+        # The new bay goes again, the other one's guest is to have the hopper.
+        take_up(pc, good.replace('dispenser = "plc"', 'dispenser = "east"'))
+        pc.machine.until(lambda: "restart_pending" in pc.warnings(), "for the wish")
+        wanted = pc.warnings()["restart_pending"]
+        assert (f"bays.{PLC_BAY}.dispenser" in wanted, f"bays.{NEW_BAY}" in wanted) == (True, True)
+        # Until then each has what it had.
+        out = pc.balls_out()
+        assert pc.press("dispense", {"balls": 200}, staff=True, bay=PLC_BAY)[0] == 200
+        pc.machine.until(lambda: pc.moving() == {"plc"}, "for the motor")
+        pc.end_play(PLC_BAY)
+        assert pc.status()["bays"][NEW_BAY]["phase"] == "playing"
+        assert (pc.pid, pc.balls_out()) == (pid, out)
+        pc.end_play(NEW_BAY)
+        pc.until_ready(after_pid=pid)
+        assert NEW_BAY not in pc.status()["bays"]
+        pc.until_rest()
+        pc.walk_in(PLC_BAY)
+        assert pc.press("dispense", {"balls": 2}, staff=True, bay=PLC_BAY)[0] == 200
+        pc.machine.until(lambda: pc.balls_out() == out + 2, "for the balls of the hopper")
+        pid = pc.pid
+    finally:
+        take_up(pc, good)
+        pc.clear_bays()
+    pc.until_ready(after_pid=pid)
 
 
 def take_up(pc: BayPc, configuration: str) -> None:

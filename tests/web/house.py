@@ -607,7 +607,7 @@ class House:
         """From now on, at every bay: all that there are."""
         for task in self.bays.bays.values():
             offered = tuple(game.name for game in GAMES.values())
-            task.change_rules(replace(task.rules, games=offered), dispenser=task.rules.dispenser)
+            task.change_rules(replace(task.rules, games=offered))
 
     async def kinds(self, bay: str | None = None) -> list[str]:
         return [type(r.event).__name__ for r in await self.journal.read(0, bay=bay)]

@@ -43,12 +43,12 @@ async def playing(house: House, token: str = STAFF) -> AsyncIterator[Viewer]:
 
 def other_price(house: House) -> None:
     task = house.bays.bays["109"]
-    task.change_rules(replace(task.rules, extension_price=70), dispenser=task.rules.dispenser)
+    task.change_rules(replace(task.rules, extension_price=70))
 
 
 def other_games(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     task = house.bays.bays["109"]
-    task.change_rules(replace(task.rules, games=("Putting",)), dispenser=task.rules.dispenser)
+    task.change_rules(replace(task.rules, games=("Putting",)))
     monkeypatch.setitem(houses.GAMES, 8, Game(8, "Putting", 0))
 
 

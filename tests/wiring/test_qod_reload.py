@@ -6,7 +6,7 @@ import pytest
 
 from bayd.core.rules import Rules
 from bayd.credentials import Credentials
-from bayd.runtime.reload import changed, needs_restart
+from bayd.runtime.reload import changed, in_force
 from bayd.settings import Configuration, load
 from bayd.wiring.qod import QodParts
 from tests.simulation.world import World
@@ -48,7 +48,7 @@ async def test_what_holds_at_once_and_what_wants_a_restart(
 ) -> None:
     before, after = configure(tmp_path), configure(tmp_path, **written)
     assert set(changed(before, after)) == set(differs)
-    assert needs_restart(before, after) == wants_restart
+    assert changed(in_force(before, after), after) == wants_restart
 
 
 async def test_switch_and_limits_hold_at_once(tmp_path: Path) -> None:
