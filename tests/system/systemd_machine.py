@@ -208,14 +208,14 @@ class SystemdMachine:
     def journal(self, unit: str) -> str:
         return self.run("journalctl", "-o", "short-monotonic", "--no-hostname", "-u", unit)
 
-    def until(self, holds: Callable[[], T], what: object = "") -> T:
+    def until(self, holds: Callable[[], T], what: object = "", patience_s: float = PATIENCE_S) -> T:
         """The first answer that is true. Raises MachineError with `what` as it is then."""
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + patience_s
         while True:
             if answer := holds():
                 return answer
             if time.monotonic() > deadline:
-                raise MachineError(f"waited {PATIENCE_S:g} s in vain {what}")
+                raise MachineError(f"waited {patience_s:g} s in vain {what}")
             time.sleep(0.05)
 
     # Files and network
