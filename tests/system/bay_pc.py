@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.system import coin_machines
-from tests.system.systemd_machine import SystemdMachine
+from tests.system.systemd_machine import PATIENCE_S, SystemdMachine
 
 ROOT = Path(__file__).parents[2]
 BAY = "101"
@@ -282,7 +282,9 @@ class BayPc:
     def warnings(self) -> dict[str, str]:
         return {warning["code"]: warning["text"] for warning in self.status()["warnings"]}
 
-    def until_bay(self, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    def until_bay(
+        self, holds: Callable[[dict[str, Any]], bool], patience_s: float = PATIENCE_S
+    ) -> dict[str, Any]:
         seen: dict[str, Any] = {}
 
         def look() -> bool:
@@ -292,7 +294,7 @@ class BayPc:
                 return False
             return holds(seen)
 
-        self.machine.until(look, seen)
+        self.machine.until(look, seen, patience_s)
         return seen
 
     def until_rest(self) -> None:

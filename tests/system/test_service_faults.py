@@ -30,8 +30,8 @@ from tests.system.systemd_machine import SystemdMachine
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 patient = pytest.mark.timeout(900)
-# A server that was away is asked after pauses that grow with its absence, up to a minute and a fifth of it: on
-# a machine where all goes slowly it is away for long, and found late.
+# A server that was away is asked after pauses that grow with its absence, up to a minute and a fifth: on a
+# machine where all goes slowly it is away for long, and found late.
 JOINS_IN_S = 5 * 72
 
 WATCHDOG_S = 4
@@ -368,7 +368,7 @@ def test_with_everything_away_it_comes_up_and_each_joins_when_it_comes(pc: BayPc
     pc.until_bay(lambda bay: bay["balls"]["counted"] == 1)
     assert pc.bay()["qod"]["state"] != "available"
     pc.start_operator(QOD_PORT, {QOD_CLIENT: {"secret": QOD_SECRET, "public_key_pem": public_pem()}})
-    pc.until_bay(lambda bay: bay["qod"]["state"] == "available")
+    pc.until_bay(lambda bay: bay["qod"]["state"] == "available", JOINS_IN_S)
     assert (pc.pid, pc.bay()["number"]) == (pid, BAY)
     pc.end_play()
     pc.systemctl("stop", UNIT)
