@@ -173,13 +173,15 @@ class StopServiceBody(Body):
 class Act:
     """One call. `make` gets the body, who asks, and a fresh identifier for what has one.
 
-    It raises ProblemError for what the role may not ask for although it may make the call.
+    It raises ProblemError for what the role may not ask for although it may make the call. `settles`: what
+    was left open, also at a bay that is configured no more.
     """
 
     body: type[Body]
     roles: frozenset[Role]
     make: Callable[..., i.Input | i.Move]
     summary: str
+    settles: bool = False
 
 
 _EVERYBODY = frozenset({Role.SCREEN, Role.STAFF})
@@ -263,6 +265,7 @@ ACTS: Mapping[str, Act] = {
         _STAFF,
         lambda b, a, _: i.SettleUnknown(b.payout_id, b.came_out, a, b.reason),
         "Say what became of balls that the machine could not tell of",
+        settles=True,
     ),
     "refill": Act(
         RefillBody,
@@ -272,7 +275,7 @@ ACTS: Mapping[str, Act] = {
     ),
     "extend": Act(ExtendBody, _EVERYBODY, _extend, "More time: asked for, or given by staff"),
     "extend/approve": Act(ApproveBody, _STAFF, _approve, "Give the time that the customer asks for"),
-    "dues/settle": Act(DueBody, _STAFF, _settle_due, "What went on account was paid"),
+    "dues/settle": Act(DueBody, _STAFF, _settle_due, "What went on account was paid", settles=True),
     "extend/decline": Act(
         DeclineBody,
         _STAFF,
@@ -301,6 +304,7 @@ ACTS: Mapping[str, Act] = {
         _STAFF,
         lambda b, a, _: i.SettleConflict(b.conflict, a, b.reason),
         "A warning about the central server was looked into",
+        settles=True,
     ),
     "start": Act(
         StartBody, _STAFF, lambda b, a, _: i.StartPlay(a, b.reason, b.session_id), "Start without the PIN"
@@ -321,12 +325,14 @@ ACTS: Mapping[str, Act] = {
         _STAFF,
         lambda b, a, _: i.RetryDelivery(b.seq, a, b.reason),
         "Deliver to the central server what was set aside",
+        settles=True,
     ),
     "delivery/drop": Act(
         DeliveryBody,
         _STAFF,
         lambda b, a, _: i.DropDelivery(b.seq, a, b.reason),
         "Never deliver what was set aside: the desk has entered it",
+        settles=True,
     ),
     "service/resume": Act(NoBody, _DEVICES, lambda _b, a, _: i.ReturnToService(a), "Back into service"),
     "fault/clear": Act(

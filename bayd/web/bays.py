@@ -138,7 +138,7 @@ class BayApi:
         ]
 
     async def show(self, request: web.Request, caller: Caller) -> web.StreamResponse:
-        number = self._number(request, caller)
+        number = self._number(request, caller, retired=caller.bay is None)
         bay = self._bays.get(number)
         document = self._views.show(bay, names=caller.sees_names, bookings=caller.sees_bookings)
         return tagged(request, document.model_dump_json(), self._views.still_life(bay, document))
@@ -185,7 +185,7 @@ class BayApi:
 
     def _handler(self, name: str, act: Act) -> Handle:
         async def handle(request: web.Request, caller: Caller) -> web.StreamResponse:
-            number = self._number(request, caller)
+            number = self._number(request, caller, retired=act.settles)
             key = key_of(request, caller)
             body = await read_body(request, act.body, within_s=self._body_within_s)
             fingerprint = fingerprint_of(number, name, body.model_dump_json())
@@ -252,9 +252,10 @@ class BayApi:
         left = tries_left(bay, self._bays.rules(bay.number))
         return Problem(status, code, text, "pin", left, -(-locked_ms // 1000) or None)
 
-    def _number(self, request: web.Request, caller: Caller) -> str:
+    def _number(self, request: web.Request, caller: Caller, *, retired: bool = False) -> str:
+        """`retired`: also of a bay that is configured no more."""
         number = request.match_info["bay"]
-        if number not in self._bays.bays:
+        if number not in self._bays.bays and not (retired and number in self._bays.retired):
             raise ProblemError(
                 Problem(HTTPStatus.NOT_FOUND, "unknown_bay", "There is no such bay here.", "bay")
             )

@@ -206,6 +206,10 @@ class BayDocument(_Document):
     """One bay as it is now."""
 
     number: str
+    retired: bool = Field(
+        description="Not in the configuration any more: staff settle what it left open (`balls/settle`, "
+        "`conflicts/settle`, `dues/settle`, `delivery/…`), and that is all."
+    )
     phase: Phase
     session: SessionView | None
     closed: bool = Field(description="No PIN opens it, staff may: see `mode`.")

@@ -86,6 +86,7 @@ class BayViews:
             self._clock.now(),
             self._bays.rules(bay.number),
             self._qod_state(bay.number),
+            retired=bay.number in self._bays.retired,
             names=names,
             bookings=bookings,
             queue_place=self._queue_place(bay.number),
@@ -132,6 +133,7 @@ def bay_view(
     rules: Rules,
     qod_state: str,
     *,
+    retired: bool = False,
     names: bool,
     bookings: bool = False,
     queue_place: int = 0,
@@ -146,6 +148,7 @@ def bay_view(
     shown_next = bay.bookings[0] if bookings and bay.bookings else None
     return BayDocument(
         number=bay.number,
+        retired=retired,
         phase=bay.phase,
         session=None if session is None else _session(bay, session, now, rules, players, names=names),
         closed=bay.closed,

@@ -63,6 +63,7 @@ from bayd.web.staff import StaffPages
 from bayd.web.staff_accounts import StaffAccounts
 from bayd.web.status import StatusPages
 from bayd.web.views import BayViews
+from bayd.wiring.retired_bays import open_matters
 from bayd.wiring.warnings import Warnings
 from tests.let_out import keep_secret
 from tests.simulation.world import HeldExecutor, SimClock, SimLog, SimRandomness
@@ -414,7 +415,11 @@ class House:
                 "central": lambda: self.central,
                 "qod": lambda: self.qod,
             },
-            warnings=lambda: self.range_warnings + Warnings((), self.journal, self.clock, self.log).all(),
+            warnings=lambda: [
+                *self.range_warnings,
+                *open_matters(self.bays),
+                *Warnings((), self.journal, self.clock, self.log).all(),
+            ],
             stalled=lambda: self.stalled,
             views=views,
             clock=self.clock,
