@@ -1,7 +1,8 @@
 """The PIN pad: who may try, how often, and what a right PIN opens.
 
 Each attempt counts before it is checked and is forgiven by success, so neither a crash nor a slow
-answer gives a free guess. A check that could not tell gives the try back only where the PIN had no chance.
+answer gives a free guess. A check that could not tell gives the try back only where nobody looked at the PIN;
+where somebody may have, the try is given back with the proof that it was right.
 Whoever plays has a right PIN at will: it is no try, but forgives no guesses at the next guest's, whether it
 opens nothing or lets a pause end. The PIN itself never comes here.
 """
@@ -62,15 +63,15 @@ def right(bay: Bay, report: i.PinWasRight, now: Instant, rules: Rules) -> Verdic
         return Refusal("attempt_gone", "This attempt is over.")
     if bay.phase in (Phase.HELD, Phase.OUT_OF_SERVICE):
         # Staff were quicker than the check.
-        return not_checked(bay, i.PinNotChecked(report.attempt_id, f"the bay is {play.spoken(bay.phase)}"))
+        return (_opens_nothing(bay, report, f"the bay is {play.spoken(bay.phase)}"),)
     accepted = e.PinAccepted(report.attempt_id, report.session_id)
     session = bay.session
     if session is not None and session.session_id == report.session_id:
         if session.paused_at_ms is None:
-            return not_checked(bay, i.PinNotChecked(report.attempt_id, OWN_PIN))
+            return (_opens_nothing(bay, report, OWN_PIN),)
         resumed = play.resume(bay, "pin", now)
         assert not isinstance(resumed, Refusal)
-        return (replace(accepted, failures=_without_this_try(bay)), *resumed)
+        return (replace(accepted, failures=_others(bay, report.earlier)), *resumed)
     booking = bay.find_booking(report.session_id)
     if booking is None:
         # Right at the server, and not live here: a session is never played twice.
@@ -79,9 +80,8 @@ def right(bay: Bay, report: i.PinWasRight, now: Instant, rules: Rules) -> Verdic
             ended = e.ConflictSeen("pin_of_ended", report.session_id, text, now.wall_ms)
             return (e.PinRefused(report.attempt_id), ended)
         text = "The server accepts the PIN of a session that is not live at this bay."
-        failed = not_checked(bay, i.PinNotChecked(report.attempt_id, "the session is not known here"))
-        assert not isinstance(failed, Refusal)
-        return (*failed, e.ConflictSeen("pin_of_unknown", report.session_id, text, now.wall_ms))
+        failed = _opens_nothing(bay, report, "the session is not known here")
+        return (failed, e.ConflictSeen("pin_of_unknown", report.session_id, text, now.wall_ms))
     if session is not None:
         return (accepted, e.NextSessionReady(report.session_id, report.started_by, now.boot_ms))
     return (
@@ -105,11 +105,17 @@ def not_checked(bay: Bay, report: i.PinNotChecked) -> Verdict:
             report.attempt_id, report.reason, pad.failures, pad.locked_until_ms, counted=True
         )
         return (failed,)
-    return (e.PinCheckFailed(report.attempt_id, report.reason, _without_this_try(bay), None),)
+    return (e.PinCheckFailed(report.attempt_id, report.reason, _others(bay), None),)
 
 
-def _without_this_try(bay: Bay) -> int:
-    return max(0, bay.pad.failures - 1)
+def _opens_nothing(bay: Bay, report: i.PinWasRight, reason: str) -> e.PinCheckFailed:
+    return e.PinCheckFailed(report.attempt_id, reason, _others(bay, report.earlier), None)
+
+
+def _others(bay: Bay, earlier: str | None = None) -> int:
+    """The failures without this try, and without an earlier one at the same PIN that nobody has called wrong
+    and nothing has forgiven since."""
+    return max(0, bay.pad.failures - 1 - (earlier in bay.pad.unproven))
 
 
 def unlock(request: i.UnlockPad) -> Verdict:

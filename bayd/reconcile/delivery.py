@@ -165,7 +165,7 @@ class Deliveries:
             case VerifyAccepted():
                 if not (await self._client.get_session(server_id)).active:
                     raise NotShownError("the server took the PIN, and does not call the session active")
-            case VerifyUnavailable(reason, cause, sent, status):
+            case VerifyUnavailable(reason, cause, sent, status=status):
                 raise CentralUnavailable("verify", reason, cause=cause, sent=sent, status=status)
             case VerifyRefused(message):
                 await self._started_before(number, session_id, server_id, message)

@@ -4,10 +4,11 @@ The attempt is in the journal before the check. One that nobody checks any more 
 browser that went away in the wrong moment) is looked up at the server: has the session become active?
 What cannot be looked up was a try. The same press, sent again meanwhile, waits for that and gets its answer.
 
-While the server is away a miss is a try as soon as the PIN was compared with any hash, also where another
-booking's hash is missing and nobody can say that the PIN is wrong. A try is given back only where the PIN was
-compared with nothing, and so could have opened nothing. One that was sent to the server, and got no answer,
-may have: two of those in five minutes are a guest who mistyped, any other is a try.
+A PIN that somebody may have looked at is a try until it is proven right: the server, whatever came back, or a
+hash that is kept here, also where another booking's is missing and nobody can say that the PIN is wrong. The
+same PIN again is the same guess. A try is given back where nobody looked, in whatever phase the bay is: such
+a PIN could have opened nothing. And so that a server which is only silent locks nobody out, after a PIN that
+got no answer the next one goes out to a server that has answered something since.
 
 Nor is the server asked for a known PIN at a bay from which, or to which, somebody was moved, until it knows.
 """
@@ -18,20 +19,24 @@ from dataclasses import replace
 from typing import assert_never
 
 from bayd.clients.central import (
+    Cause,
     CentralClient,
     CentralError,
     CentralRefused,
     Secret,
     VerifyAccepted,
+    VerifyAnswer,
     VerifyRefused,
     VerifyUnavailable,
 )
 from bayd.core import inputs as i
 from bayd.core.bookings import started_elsewhere
 from bayd.core.model import Bay, Phase, PinAttempt, StartedBy
-from bayd.journal import AnswerExistsError
+from bayd.journal import AnswerExistsError, JournalUnavailableError
 from bayd.ports import Log, Randomness
+from bayd.reconcile.counted_pins import CountedPins
 from bayd.reconcile.pin_vault import PinVault
+from bayd.reconcile.pulse import ServerPulse
 from bayd.reconcile.session_news import SessionNews, is_over
 from bayd.reconcile.telling import NOT_TAKEN
 from bayd.reconcile.unsettled_pins import UnsettledPins
@@ -53,6 +58,7 @@ class PinDesk:
         vault: PinVault,
         bays: Range,
         *,
+        pulse: ServerPulse,
         look_again: Callable[[], None],
         has_untold_move: Callable[[str], Awaitable[bool]],
         answer_s: float,
@@ -65,10 +71,14 @@ class PinDesk:
         self._news = news
         self._vault = vault
         self._bays = bays
+        self._pulse = pulse
         self._look_again = look_again
         self._has_untold_move = has_untold_move
         self._answer_s = answer_s
-        self._unsettled = UnsettledPins(bytes.fromhex(randomness.new_id()))
+        key = bytes.fromhex(randomness.new_id())
+        self._unsettled = UnsettledPins(key)
+        self._counted = CountedPins(key)
+        self._silent_since: int | None = None  # by the pulse: when a PIN got no answer; None: none is owed
         self._randomness = randomness
         self._log = log
         self._being_checked: set[str] = set()
@@ -161,35 +171,74 @@ class PinDesk:
         return True
 
     async def _check(self, number: str, pin: Secret, attempt_id: str) -> i.Input:
-        if (waits := await self._find_who_waits(number, pin)) is not None:
-            return i.PinWasRight(attempt_id, waits, StartedBy.PIN_OFFLINE)
         answer_by = asyncio.get_running_loop().time() + self._answer_s
-        verdict = await self._client.verify(number, pin)
+        compared = False
+        if await self._comes_first(number, answer_by):
+            compared = self._vault.knows_any(self._bays.get(number))
+            waits = self._vault.find_session(self._bays.get(number), pin)
+            if waits is not None:
+                return self._proved(number, pin, i.PinWasRight(attempt_id, waits, StartedBy.PIN_OFFLINE))
+        verdict = await self._verify(number, pin, answer_by)
         match verdict:
             case VerifyAccepted(session_id):
                 found = await self._accepted(number, pin, attempt_id, session_id, answer_by)
             case VerifyRefused():
                 found = await self._refused(number, pin, attempt_id, answer_by)
-            case VerifyUnavailable(reason, sent=sent):
+            case VerifyUnavailable(reason, sent=sent, seen=seen):
                 self._log.info("pin_checked_offline", bay=number, reason=reason)
                 found = self._check_offline(number, pin, attempt_id)
                 bay = self._bays.get(number)
-                if sent and isinstance(found, i.PinNotChecked) and bay.phase is not Phase.PAUSED:
-                    counts = found.counts or self._unsettled.is_one_too_many(bay, pin)
-                    self._unsettled.remember(bay, pin)
-                    found = replace(found, counts=counts)
+                if isinstance(found, i.PinNotChecked):
+                    found = replace(found, counts=found.counts or compared or seen)
+                    if sent and bay.phase is not Phase.PAUSED:
+                        self._unsettled.remember(bay, pin)
             case _:
                 assert_never(verdict)
-        if isinstance(found, i.PinWasRight):
-            self._unsettled.settle(self._bays.get(number), pin)
+        match found:
+            case i.PinWasRight():
+                return self._proved(number, pin, found)
+            case i.PinNotChecked(counts=True):
+                bay = self._bays.get(number)
+                if self._counted.is_counted(bay, pin):
+                    return replace(found, counts=False)
+                self._counted.remember(bay, pin, attempt_id)
         return found
 
-    async def _find_who_waits(self, number: str, pin: Secret) -> str | None:
-        """A session whose PIN is known here, at a bay that for the server somebody has to leave first, or has
-        to come to: the call for a move names bays, so once the next one plays there it cannot be told. The
-        start is told after it."""
-        found = self._vault.find_session(self._bays.get(number), pin)
-        return found if found is not None and await self._has_untold_move(number) else None
+    def _proved(self, number: str, pin: Secret, right: i.PinWasRight) -> i.PinWasRight:
+        bay = self._bays.get(number)
+        self._unsettled.settle(bay, pin)
+        return replace(right, earlier=self._counted.settle(bay, pin))
+
+    async def _comes_first(self, number: str, answer_by: float) -> bool:
+        """The hash, before the server is asked: at a bay that for the server somebody has to leave first, or
+        has to come to. The call for a move names bays, so once the next one plays there it cannot be told.
+        The start is told after it. Whatever was typed, so that the time it takes tells nothing of the PIN."""
+        try:
+            async with asyncio.timeout_at(answer_by):
+                return await self._has_untold_move(number)
+        except (JournalUnavailableError, TimeoutError):
+            return True  # nobody can tell: of a known booking the hash decides as well
+
+    async def _verify(self, number: str, pin: Secret, answer_by: float) -> VerifyAnswer:
+        if self._silent_since == self._pulse.beats and not await self._answers():
+            return VerifyUnavailable("it is silent", Cause.NOT_REACHED, sent=False, seen=False)
+        left_s = answer_by - asyncio.get_running_loop().time()
+        verdict = await self._client.verify(number, pin, within_s=left_s)
+        match verdict:
+            case VerifyUnavailable(seen=True):
+                self._silent_since = self._pulse.beats
+            case VerifyAccepted() | VerifyRefused():
+                self._silent_since = None
+        return verdict
+
+    async def _answers(self) -> bool:
+        """In half of the time; the other half is for the PIN."""
+        try:
+            async with asyncio.timeout(self._answer_s / 2):
+                await self._client.list_sessions(1, 1)
+        except (CentralError, TimeoutError):
+            return False
+        return True
 
     async def _accepted(
         self, number: str, pin: Secret, attempt_id: str, server_id: int | None, answer_by: float
@@ -206,9 +255,10 @@ class PinDesk:
             self._log.warning("session_not_read", bay=number, reason=str(error) or "no answer in time")
             self._unsettled.confirm(bay, pin, None if server_id is None else str(server_id))
             self._look_again()
-            return i.PinNotChecked(attempt_id, "the server accepts it, and does not show its session")
-        if found is None:
-            return i.PinNotChecked(attempt_id, "the server accepts it, and names no session")
+            text = "the server accepts it, and does not show its session"
+            return i.PinNotChecked(attempt_id, text, counts=server_id is None)
+        if found is None:  # a yes to nothing: whether it says so to every PIN, nobody knows
+            return i.PinNotChecked(attempt_id, "the server accepts it, and names no session", counts=True)
         return i.PinWasRight(attempt_id, found, StartedBy.PIN_ONLINE)
 
     async def _refused(self, number: str, pin: Secret, attempt_id: str, answer_by: float) -> i.Input:
@@ -232,7 +282,7 @@ class PinDesk:
         except (CentralError, TimeoutError) as error:
             self._log.warning("session_not_read", bay=number, reason=str(error) or "no answer in time")
             text = "the server refuses it, and does not show its session"
-            return i.PinNotChecked(attempt_id, text, counts=by_hash is None and sent is None)
+            return i.PinNotChecked(attempt_id, text, counts=by_hash is None)
         shown = [session_id for session_id, its_pin in running.items() if its_pin == pin]
         if by_hash in running or shown:
             return i.PinWasRight(attempt_id, by_hash or shown[0], StartedBy.PIN_ONLINE)
@@ -280,8 +330,8 @@ class PinDesk:
         if not self._vault.offline_possible:
             return i.PinNotChecked(attempt_id, "the server is away and no site key is set")
         if bay.phase is Phase.PAUSED:
-            # The hash of a session that has started is gone, and the PIN of the one that plays is no guess:
-            # it gets its try back, so the next booking's hash gives it no chance.
+            # The hash of a session that has started is gone, so the PIN of the one that plays could not be
+            # told from a guess at the next booking's.
             return i.PinNotChecked(attempt_id, "the server is away: staff resume the session")
         if not self._vault.knows_any(bay):
             return i.PinNotChecked(attempt_id, _NOT_KNOWN)
@@ -299,12 +349,13 @@ class PinDesk:
 
     async def _look_up(self, bay: Bay, attempt: PinAttempt) -> i.Input:
         """Did the check that broke off succeed? Only the server knows; else it was a try."""
+        found = None
         try:
-            async with asyncio.timeout(_LOOK_UP_S):
-                found = await self._find_active(bay)
+            if not self._unsettled.has_any(bay):
+                async with asyncio.timeout(_LOOK_UP_S):
+                    found = await self._find_active(bay)
         except (CentralError, TimeoutError) as error:
             self._log.warning("attempt_not_looked_up", bay=bay.number, reason=str(error))
-            found = None
         if found is None:
             return i.PinWasWrong(attempt.attempt_id)
         return i.PinWasRight(attempt.attempt_id, found, StartedBy.PIN_ONLINE)

@@ -17,9 +17,11 @@ class ServerPulse:
         self._clock = clock
         self._beats_ms: dict[str, int] = {}
         self._written_ms: int | None = None
+        self.beats = 0  # ever
 
     def beat(self, operation: str, *, changes: bool) -> None:
         now_ms = self._clock.now().boot_ms
+        self.beats += 1
         self._beats_ms[operation] = now_ms
         if changes:
             self._written_ms = now_ms

@@ -6,16 +6,14 @@ memory alone, as HMACs under a key that ends with the process.
 """
 
 import asyncio
-import hashlib
-import hmac
 from dataclasses import dataclass
 
 from bayd.clients.central import Secret
 from bayd.core.bookings import started_elsewhere
 from bayd.core.model import Bay
+from bayd.reconcile.counted_pins import mark_of
 
 _KEPT = 8  # of a bay, the newest
-_MISTYPED = 2  # of a bay at a time: what a guest may have typed who is no guesser
 _KEPT_S = 300.0  # the guest stands there, and types it again
 
 
@@ -45,24 +43,25 @@ class UnsettledPins:
         self._keep(bay, pin, Unsettled(sessions, _until(), confirmed=True))
 
     def find(self, bay: Bay, pin: Secret) -> Unsettled | None:
-        return self._of(bay).get(self._digest(bay, pin))
+        return self._of(bay).get(mark_of(self._key, bay, pin))
+
+    def has_any(self, bay: Bay) -> bool:
+        """What has become active there, one of them may have started."""
+        return bool(self._of(bay))
 
     def is_alone(self, bay: Bay) -> bool:
         """No two PINs of this bay are unsettled: what runs now, that one has started."""
         return len(self._of(bay)) < 2
 
-    def is_one_too_many(self, bay: Bay, pin: Secret) -> bool:
-        """Other than those that a guest may have typed by mistake; the server may have taken any of them."""
-        return self.find(bay, pin) is None and len(self._of(bay)) >= _MISTYPED
-
     def settle(self, bay: Bay, pin: Secret) -> None:
         """What became of it is known."""
-        self._of(bay).pop(self._digest(bay, pin), None)
+        self._of(bay).pop(mark_of(self._key, bay, pin), None)
 
     def _keep(self, bay: Bay, pin: Secret, unsettled: Unsettled) -> None:
         kept = self._of(bay)
-        kept.pop(self._digest(bay, pin), None)
-        kept[self._digest(bay, pin)] = unsettled
+        mark = mark_of(self._key, bay, pin)
+        kept.pop(mark, None)
+        kept[mark] = unsettled
         while len(kept) > _KEPT:
             del kept[next(iter(kept))]
 
@@ -71,7 +70,7 @@ class UnsettledPins:
         now = asyncio.get_running_loop().time()
         playing = None if bay.session is None else bay.session.session_id
         kept = self._kept.setdefault(bay.number, {})
-        for digest, unsettled in list(kept.items()):
+        for mark, unsettled in list(kept.items()):
             open_ones = [
                 session_id
                 for session_id in unsettled.sessions
@@ -79,11 +78,8 @@ class UnsettledPins:
                 or (unsettled.confirmed and session_id != playing and session_id not in bay.ended_ids)
             ]
             if not open_ones or now >= unsettled.until:
-                del kept[digest]
+                del kept[mark]
         return kept
-
-    def _digest(self, bay: Bay, pin: Secret) -> bytes:
-        return hmac.digest(self._key, f"{bay.number}\0{pin.reveal()}".encode(), hashlib.sha256)
 
 
 def _until() -> float:

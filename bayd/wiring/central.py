@@ -130,6 +130,7 @@ class CentralParts:
             self.news,
             self.vault,
             bays,
+            pulse=self._pulse,
             look_again=self.poller.poke,
             has_untold_move=self.outbox.has_untold_move,
             answer_s=central.verify_timeout_s,

@@ -515,6 +515,50 @@ def test_the_players_own_pin_forgives_no_guess_at_the_next_ones() -> None:
     assert (book.bay.pad.failures, book.bay.pad.attempt, book.bay.pad.locked_until_ms) == (2, None, None)
 
 
+def paused_with_a_lost_pin() -> Playbook:
+    """A guess, the paused guest's own PIN without an answer, and a guess."""
+    book = playing(60)
+    book.when(booked("8", 30, created_s=5))
+    book.at(3400).when(i.Pause(STAFF, "rain"))
+    book.when(i.PinEntered("b", None)).when(i.PinWasWrong("b"))
+    book.when(i.PinEntered("lost", None)).when(i.PinNotChecked("lost", "no answer", counts=True))
+    book.then(seen(e.PinCheckFailed, failures=2, counted=True))
+    book.when(i.PinEntered("c", None)).when(i.PinWasWrong("c"))
+    assert book.bay.pad.failures == 3
+    return book
+
+
+def test_a_try_that_nobody_called_wrong_is_forgiven_once_the_pin_proves_right() -> None:
+    proof = i.PinWasRight("own", "7", StartedBy.PIN_ONLINE, earlier="lost")
+    book = paused_with_a_lost_pin()
+    book.when(i.PinEntered("own", None)).when(proof)
+    book.then(seen(e.PinAccepted, failures=2), e.SessionResumed)
+    assert book.bay.pad.failures == 2, "the guesses stay"
+    book.when(i.PinEntered("own", None)).when(proof).then(seen(e.PinCheckFailed, failures=2))
+
+    book = paused_with_a_lost_pin()
+    book.when(i.Resume(STAFF)).when(i.PinEntered("own", None)).when(proof)
+    book.then(seen(e.PinCheckFailed, failures=2))
+
+    book = paused_with_a_lost_pin()
+    book.when(i.PinEntered("own", None)).when(replace(proof, earlier="b"))
+    book.then(seen(e.PinAccepted, failures=3), e.SessionResumed)
+
+
+def test_a_try_is_not_forgiven_twice() -> None:
+    """Neither after staff have forgiven it, nor after it was forgotten: else it would cover another guess."""
+    proof = i.PinWasRight("own", "7", StartedBy.PIN_ONLINE, earlier="lost")
+    book = paused_with_a_lost_pin()
+    book.when(i.UnlockPad(STAFF, "known")).when(i.PinEntered("d", None)).when(i.PinWasWrong("d"))
+    book.when(i.PinEntered("own", None)).when(proof)
+    book.then(seen(e.PinAccepted, failures=1), e.SessionResumed)
+
+    book = paused_with_a_lost_pin()
+    book.at(3400 + 86_400).when(i.PinEntered("d", None)).when(i.PinWasWrong("d"))
+    book.when(i.PinEntered("own", None)).when(proof)
+    book.then(seen(e.PinAccepted, failures=1), e.SessionResumed)
+
+
 def test_unlocking_the_pad_loses_no_check_that_is_under_way() -> None:
     book = Playbook()
     book.when(booked("7", 60)).when(i.PinEntered("a", None)).when(i.UnlockPad(STAFF, "customer known"))

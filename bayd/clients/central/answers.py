@@ -45,6 +45,7 @@ class Refusal:
 class Unauthorised:
     status: int
     message: str | None = None  # redacted; None: outside the envelope
+    left: bool = True  # False: for want of a token the request never went out
 
     @property
     def reason(self) -> str:
@@ -67,6 +68,7 @@ class NoAnswer:
     sent: bool
     status: int | None = None
     retry_after_s: int | None = None
+    turned_away: bool = False  # it went out before that, and its token was not taken
 
 
 Verdict = Done | Refusal | Unauthorised | NoRoute | NoAnswer

@@ -88,7 +88,7 @@ class StaffTokens:
                 return token
         loop = asyncio.get_running_loop()
         if loop.time() < self._held_until:
-            return Unauthorised(401)
+            return Unauthorised(401, left=False)
         login = requests.login(self._account.phone_number, self._account.pin)
         verdict = await self._send(login, None, deadline)
         match verdict:
@@ -106,7 +106,7 @@ class StaffTokens:
                 self._refusals += 1
                 self._held_until = loop.time() + hold_s
                 self._log.warning("central_login_refused", status=status, next_try_in_s=hold_s)
-                return Unauthorised(status)
+                return Unauthorised(status, left=False)
             case _:
                 assert_never(verdict)
 

@@ -106,26 +106,27 @@ class CentralClient:
         """Book. The session with its PIN, if the answer shows it."""
         return await self._change(requests.create_session(new, idempotency_key=idempotency_key))
 
-    async def verify(self, bay_number: str, pin: Secret) -> VerifyAnswer:
-        """Is this the PIN of the bay's session? Answers within `timeouts.verify_s`. Raises nothing but
-        ValueError, for a PIN that is not six digits.
+    async def verify(self, bay_number: str, pin: Secret, *, within_s: float | None = None) -> VerifyAnswer:
+        """Is this the PIN of the bay's session? Answers within that time, else `timeouts.verify_s`. Raises
+        nothing but ValueError, for a PIN that is not six digits.
 
         A yes starts the session at the server. Yes: 2xx in the envelope. No: `success` false with 2xx or
         4xx. All else is unavailable: 401, 403, 408, 429, a missing route, 5xx, a time-out, anything that
         is not the envelope. A 2xx that is not the envelope is no yes either: a portal would open the bay.
         """
-        verdict = await self._call(requests.verify(bay_number, pin), self._timeouts.verify_s)
+        timeout_s = self._timeouts.verify_s if within_s is None else within_s
+        verdict = await self._call(requests.verify(bay_number, pin), timeout_s)
         match verdict:
             case Done(data=data):
                 return VerifyAccepted(decoding.find_verified_session_id(data, bay_number))
             case Refusal(status=status, message=message):
                 return VerifyRefused(message, status)
-            case Unauthorised(status=status, reason=reason):
-                return VerifyUnavailable(reason, Cause.UNAUTHORISED, sent=False, status=status)
+            case Unauthorised(status=status, reason=reason, left=left):
+                return VerifyUnavailable(reason, Cause.UNAUTHORISED, sent=False, seen=left, status=status)
             case NoRoute(status=status, reason=reason):
-                return VerifyUnavailable(reason, Cause.NO_ROUTE, sent=False, status=status)
-            case NoAnswer(cause=cause, reason=reason, sent=sent, status=status):
-                return VerifyUnavailable(reason, cause, sent, status)
+                return VerifyUnavailable(reason, Cause.NO_ROUTE, sent=False, seen=True, status=status)
+            case NoAnswer(cause=cause, reason=reason, sent=sent, status=status, turned_away=turned_away):
+                return VerifyUnavailable(reason, cause, sent, seen=sent or turned_away, status=status)
             case _:
                 assert_never(verdict)
 

@@ -5,6 +5,7 @@ PIN pad, not three times two.
 """
 
 import asyncio
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
@@ -48,9 +49,14 @@ class CentralConnection:
         if not (isinstance(verdict, Unauthorised) and verdict.status == 401):
             return verdict
         token = await tokens.renew(token, deadline)  # turned away at the door: safe to ask again
-        if not isinstance(token, Secret):
-            return token
-        return await self._send(request, token, deadline)
+        again = token if not isinstance(token, Secret) else await self._send(request, token, deadline)
+        match again:
+            case Unauthorised():
+                return replace(again, left=True)
+            case NoAnswer():
+                return replace(again, turned_away=True)
+            case _:
+                return again
 
     async def _send(self, request: Request, token: Secret | None, deadline: float) -> Verdict:
         headers = {"Accept": "application/json"}

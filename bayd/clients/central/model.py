@@ -244,11 +244,13 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class VerifyUnavailable:
-    """Nobody knows: the offline path, no try counted. `sent` True: the server may have accepted it."""
+    """Nobody knows: the offline path. `sent` True: the server may have accepted it. `seen` True: it went out,
+    and somebody may have looked at it, be it to turn it away: a 401 and a 404 may be about the PIN."""
 
     reason: str
     cause: Cause
     sent: bool
+    seen: bool
     status: int | None = None
 
 

@@ -27,7 +27,7 @@ class PinRefused:
 
 @dataclass(frozen=True, slots=True)
 class PinCheckFailed:
-    """Nobody could tell whether it is right. No try counted, unless it had a chance at a hash."""
+    """Nobody could tell whether it is right. A try where somebody may have looked at it."""
 
     attempt_id: str
     reason: str

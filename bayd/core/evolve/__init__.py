@@ -22,7 +22,7 @@ from bayd.core.qos_budget import Spent
 
 # Changes with every change of what `evolve` makes of the same events: a snapshot of another number is
 # not used, the events are read again.
-REDUCER_VERSION = 15
+REDUCER_VERSION = 16
 
 
 def evolve(bay: Bay, event: e.Event) -> Bay:

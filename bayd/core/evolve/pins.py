@@ -6,12 +6,15 @@ from typing import assert_never
 from bayd.core import events as e
 from bayd.core.model import Bay, PinAttempt, PinPad
 
+_UNPROVEN = 8  # remembered, the newest
+
 
 def evolve_pins(bay: Bay, event: e.PinEvent) -> Bay:
     match event:
         case e.PinAttempted(attempt_id, request_key, at_ms, failures, locked_until_ms):
             attempt = PinAttempt(attempt_id, request_key, at_ms)
-            return replace(bay, pad=PinPad(failures, at_ms, locked_until_ms, attempt))
+            unproven = bay.pad.unproven if failures > 1 else ()
+            return replace(bay, pad=PinPad(failures, at_ms, locked_until_ms, attempt, unproven))
         case e.PinAccepted(_, _, failures):
             return replace(bay, pad=PinPad(failures, bay.pad.last_try_ms) if failures else PinPad())
         case e.PadUnlocked():
@@ -19,8 +22,8 @@ def evolve_pins(bay: Bay, event: e.PinEvent) -> Bay:
             return replace(bay, pad=PinPad(attempt=bay.pad.attempt))
         case e.PinRefused():
             return replace(bay, pad=replace(bay.pad, attempt=None))
-        case e.PinCheckFailed(_, _, failures, locked_until_ms):
-            pad = replace(bay.pad, attempt=None, failures=failures, locked_until_ms=locked_until_ms)
-            return replace(bay, pad=pad)
+        case e.PinCheckFailed(attempt_id, _, failures, locked_until_ms, counted):
+            unproven = (*bay.pad.unproven, attempt_id)[-_UNPROVEN:] if counted else bay.pad.unproven
+            return replace(bay, pad=PinPad(failures, bay.pad.last_try_ms, locked_until_ms, unproven=unproven))
         case _:
             assert_never(event)

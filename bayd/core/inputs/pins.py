@@ -17,6 +17,7 @@ class PinWasRight:
     attempt_id: str
     session_id: str
     started_by: StartedBy
+    earlier: str | None = None  # the attempt that counted for this same PIN when nobody could tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class PinNotChecked:
 
     attempt_id: str
     reason: str
-    counts: bool = False  # it was compared with a hash and opened nothing: a try, whatever is not known
+    counts: bool = False  # somebody may have looked at it: a try, until it is proven right
 
 
 @dataclass(frozen=True, slots=True)

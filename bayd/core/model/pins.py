@@ -16,3 +16,4 @@ class PinPad:
     last_try_ms: int | None = None
     locked_until_ms: int | None = None
     attempt: PinAttempt | None = None  # being checked now
+    unproven: tuple[str, ...] = ()  # of the failures: attempts that nobody has called wrong

@@ -106,6 +106,7 @@ async def test_verify_has_three_outcomes(name: str) -> None:
         assert outcome.reason
         reached = expected not in (Cause.NOT_REACHED, Cause.UNAUTHORISED, Cause.NO_ROUTE)
         assert outcome.sent is reached
+        assert outcome.seen is (expected is not Cause.NOT_REACHED), "turned away, it may have been looked at"
     else:
         assert type(outcome) is expected
 

@@ -187,10 +187,32 @@ async def test_a_request_without_a_token_was_not_sent(reply: HttpResponse | Tran
     assert not caught.value.sent
     outcome = await client.verify("104", secret())
     assert isinstance(outcome, VerifyUnavailable)
-    assert (outcome.cause, outcome.sent) == (Cause.NOT_REACHED, False)
+    assert (outcome.cause, outcome.sent, outcome.seen) == (Cause.NOT_REACHED, False, False)
     desk.login_answer = None  # the desk is back: nothing holds us off
     await client.end_session(1)
     assert desk.served == 1
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [NO, answer({"success": True, "data": {}}, 403), TransportError("no connection", sent=False), done({})],
+)
+async def test_a_pin_that_was_turned_away_for_its_token_was_seen(
+    reply: HttpResponse | TransportError,
+) -> None:
+    """The 401 may have been about the PIN, whatever becomes of the login after it."""
+    desk = Desk()
+    client = client_of(ScriptedTransport(desk), auth=STAFF)
+    await client.end_session(1)
+    desk.revoke_all()
+    desk.refresh_works = False
+    desk.login_answer = reply
+    outcome = await client.verify("104", secret())
+    assert isinstance(outcome, VerifyUnavailable)
+    assert (outcome.sent, outcome.seen) == (False, True)
+    outcome = await client.verify("104", secret())
+    assert isinstance(outcome, VerifyUnavailable)
+    assert (outcome.sent, outcome.seen) == (False, False), "the second had no token to go out with"
 
 
 @pytest.mark.virtual_time
