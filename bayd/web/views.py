@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -81,9 +82,10 @@ class BayViews:
 
     def show(self, bay: Bay, *, names: bool, bookings: bool = False) -> BayDocument:
         """`names` False: without anything that tells who plays. `bookings`: also who comes next."""
+        now = self._clock.now()
         return bay_view(
             bay,
-            self._clock.now(),
+            now if bay.left is None else replace(now, boot_ms=bay.left.boot_ms),  # no time passes there
             self._bays.rules(bay.number),
             self._qod_state(bay.number),
             retired=bay.number in self._bays.retired,
@@ -185,7 +187,7 @@ def bay_view(
             )
             for due in bay.dues
         ],
-        warnings=warnings_of(bay),
+        warnings=flags_of(bay) if retired else warnings_of(bay),
         version=bay.version,
     )
 

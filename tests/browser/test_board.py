@@ -3,6 +3,7 @@
 import asyncio
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from playwright.async_api import BrowserContext, Page, Route, expect
@@ -17,6 +18,7 @@ from tests.browser.test_states import violations_of
 from tests.journal.world import Fault, FaultyDisk
 from tests.let_out import keep_secret
 from tests.web.house import AUTO_LOCK_MS, STAFF, House
+from tests.web.test_retired_bays import left_open
 
 RIGHT = "480275"
 WRONG = "913640"
@@ -590,3 +592,38 @@ async def test_staff_are_refused_in_their_own_language(closed_house: House, cont
         await act(page, "109", "extend", minutes="15", amount="0", reason="as asked")
         await expect(page.get_by_test_id("refused")).to_contain_text("डिस्क ने दर्ज करने से मना किया")
         disk.faults.clear()
+
+
+async def test_staff_settle_what_a_bay_left_open_that_is_gone(
+    context: BrowserContext, tmp_path: Path
+) -> None:
+    house = await left_open(tmp_path)
+    prepare(house)
+    del house.rules["110"]
+    async with house.open():
+        page = await sign_in(house, context)
+        around = page.locator("#range")
+        await expect(page.locator("#bays")).to_contain_text("109")
+        await expect(page.locator("#bays")).not_to_contain_text("110")
+        await expect(page.get_by_test_id("retired-110")).to_have_count(3)
+        assert await violations_of(page) == []
+        for act_name, said, fields in (
+            ("conflicts/settle", "1000 were not told", {}),
+            ("balls/settle", "5 balls may or may not", {"came_out": "3"}),
+            ("dues/settle", "went on account", {"payment": "desk"}),
+        ):
+            await expect(around).to_contain_text(said)
+            await page.get_by_test_id("retired-110").first.click()
+            await expect(page.get_by_test_id("do-hold")).to_have_count(0)
+            await page.get_by_test_id(f"do-{act_name}").click()
+            for field, value in {**fields, "reason": "looked at"}.items():
+                place = page.get_by_test_id(f"field-{field}")
+                if field == "payment":
+                    await place.select_option(value)
+                else:
+                    await place.fill(value)
+            await page.get_by_test_id("go").click()
+            await expect(around).not_to_contain_text(said)
+        await expect(page.get_by_test_id("retired-110")).to_have_count(0)
+        bay = house.bays.get("110")
+        assert (bay.conflicts, bay.unsettled, bay.dues) == ((), (), ())

@@ -8,7 +8,7 @@ import pytest_asyncio
 
 from bayd.core import events as e
 from bayd.core import inputs as i
-from bayd.core.model import Payment, PayoutEnd
+from bayd.core.model import DeviceState, Payment, PayoutEnd
 from bayd.web.acts import ACTS
 from bayd.web.idempotency import REPLAYED_HEADER
 from tests.cli.test_outbox import outbox
@@ -120,6 +120,19 @@ async def test_the_outboxs_tool_decides_about_what_was_set_aside_there(house: Ho
     assert (said.code, said.err) == (0, "")
     kind = "DeliveryRetried" if decision == "retry" else "DeliveryDropped"
     assert (await house.kinds("110"))[-1] == kind
+
+
+async def test_its_devices_and_its_time_stand_still(tmp_path: Path) -> None:
+    house = House(tmp_path / "journal.db")
+    async with house.open():
+        await house.play("110", "8")
+        await house.bays.submit("110", i.DeviceReported("reader", DeviceState.LOST, "unplugged"))
+    del house.rules["110"]
+    async with house.open():
+        house.clock.go_on(600_000)
+        shown = (await house.ask("GET", "/api/v1/bays/110", token=STAFF)).json
+        assert (shown["session"]["remaining_s"], shown["warnings"]) == (pytest.approx(3600, abs=15), [])
+        assert list(await warned(house)) == ["bay_left_out"]
 
 
 async def test_put_back_the_bay_shows_what_is_still_open_once(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ const AMOUNT = (more = {}) => ({ ...NUMBER("amount", more), values: more.values,
 const session = (bay) => ({ session_id: bay.session.id });
 const asked = (bay) => ({ session_id: bay.session.id, request_id: bay.extension.asked.request_id });
 
-/** `when(bay)`; `fields(bay, board)`; `meant(bay)`: whom it is for; `hindered(board)`: why not now; `danger`: ends something. */
+/** `when(bay)`; `fields(bay, board)`; `meant(bay)`: whom it is for; `hindered(board)`: why not now; `danger`: ends something;
+    `settles`: what was left open, also at a bay that is configured no more. */
 export const ACTS = {
   "help/acknowledge": { when: (bay) => bay.help_called, fields: none },
   "extend/approve": {
@@ -60,18 +61,21 @@ export const ACTS = {
   end: { when: PLAYED, danger: true, meant: session, fields: reason },
   unlock: { when: (bay) => bay.pin.locked_for_s > 0 || bay.pin.tries_left < 5, fields: reason },
   "balls/settle": {
+    settles: true,
     when: (bay) => bay.balls.unsettled.length > 0,
     fields: (bay) => [
       { name: "payout_id", kind: "choice", choices: (words) => bay.balls.unsettled.map((one) => [one.payout_id, words.say("unknown.text", { count: one.balls, session: one.session_id })]) },
       NUMBER("came_out", { high: 10_000 }), REASON],
   },
   "dues/settle": {
+    settles: true,
     when: (bay) => bay.dues.length > 0,
     fields: (bay, board) => [
       { name: "due_id", kind: "choice", choices: (words) => bay.dues.map((one) => [one.due_id, words.say("due.text", { count: one.minutes, price: words.price(one.amount, board.page.currency) })]) },
       payment("cash", "card", "desk"), REASON],
   },
   "conflicts/settle": {
+    settles: true,
     when: (bay) => bay.warnings.some((one) => one.conflict !== null),
     fields: (bay) => [
       { name: "conflict", kind: "choice", choices: (words) => bay.warnings.filter((one) => one.conflict !== null).map((one) => [one.conflict, words.warning(one)]) },
@@ -104,5 +108,6 @@ function faulty(bay) {
 
 /** The names of what can be done now by this role. */
 export function actsOf(bay, role) {
-  return Object.keys(ACTS).filter((name) => (role === "staff" || ACTS[name].technician) && ACTS[name].when(bay));
+  const may = (act) => (role === "staff" || act.technician) && (act.settles || !bay.retired);
+  return Object.keys(ACTS).filter((name) => may(ACTS[name]) && ACTS[name].when(bay));
 }

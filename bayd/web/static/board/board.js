@@ -1,9 +1,11 @@
 // All bays at a glance: who waits for staff, what concerns the whole range, and a row for each bay.
 
+import { get } from "../lib/calls.js";
 import { h, icon, rebuild, setText, show } from "../lib/dom.js";
 import { Live } from "../lib/live.js";
 import { ACTS } from "./acts.js";
-import { ActDialog, ScreensDialog } from "./dialogs.js";
+import { ActDialog, BayDialog, ScreensDialog } from "./dialogs.js";
+import { refusalText } from "./refusals.js";
 import { Row } from "./row.js";
 import { Waits } from "./waits.js";
 
@@ -16,6 +18,7 @@ export class Board {
     this.page = page;
     this.putOut = putOut;
     this.rows = new Map();
+    this.retired = new Map(); // rows that stand in no table: bays that are configured no more, once looked at
     this.fresh = false;
     this.waits = new Waits(words, page.currency, (call) => this.answers(call));
     this.range = document.getElementById("range");
@@ -100,7 +103,7 @@ export class Board {
   }
 
   /** At once when there is nothing to say, else after the form. */
-  async beginAct(name, number, state = this.rows.get(number).state) {
+  async beginAct(name, number, state = this.rowOf(number).state) {
     const act = ACTS[name];
     const dialog = new ActDialog(this, name, number, state);
     if (act.fields(state, this).length === 0) {
@@ -122,12 +125,48 @@ export class Board {
 
   drawRange({ central, warnings }) {
     const { words } = this;
-    const texts = central.online ? [] : [words.say("range.central_away", { count: central.outbox })];
+    const lines = central.online ? [] : [{ text: words.say("range.central_away", { count: central.outbox }) }];
     for (const warning of warnings) {
       const said = words.warning(warning);
-      texts.push(warning.bay === null ? said : words.say("range.at", { bay: warning.bay, text: said }));
+      lines.push(warning.bay === null ? { text: said } : { text: words.say("range.at", { bay: warning.bay, text: said }), bay: warning.bay });
     }
-    rebuild(this.range, texts, () => texts.map((text) => this.look(text)));
+    const settles = (bay) => bay !== undefined && !this.rows.has(bay) && this.page.me.role === "staff";
+    const drawn = lines.map(({ text, bay }) => [text, settles(bay) ? bay : null]);
+    rebuild(this.range, drawn, () => drawn.map(([text, retired]) => {
+      const look = this.look(text);
+      if (retired !== null) look.append(this.retiredButton(retired));
+      return look;
+    }));
+  }
+
+  // Bays that are configured no more: there is what they left open, and nothing else
+
+  retiredButton(number) {
+    const { words } = this;
+    return h("button", {
+      type: "button", "data-testid": `retired-${number}`, "aria-label": words.say("bays.open", { bay: number }),
+      onclick: () => this.openRetired(number),
+    }, words.say("bays.open_short"));
+  }
+
+  async openRetired(number) {
+    const answer = await get(`/api/v1/bays/${encodeURIComponent(number)}`);
+    if (!answer.ok) {
+      this.tell(refusalText(this.words, answer), "warning");
+      return;
+    }
+    this.retired.set(number, new Row(this, number));
+    this.acted(number, answer.document);
+    new BayDialog(this, number).open();
+  }
+
+  rowOf(number) {
+    return this.rows.get(number) ?? this.retired.get(number);
+  }
+
+  /** What an act has made of its bay; of all others the events tell. */
+  acted(number, state) {
+    this.retired.get(number)?.changed(state);
   }
 
   // The bays

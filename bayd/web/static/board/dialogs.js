@@ -67,10 +67,10 @@ export class BayDialog extends Dialog {
   }
 
   changed() {
-    const row = this.board.rows.get(this.number);
+    const row = this.board.rowOf(this.number);
     const names = actsOf(row.state, this.board.page.me.role);
     const about = row.about();
-    const missing = this.board.page.me.role === "staff" && !row.state.walk_ins && row.state.phase === "free";
+    const missing = this.board.page.me.role === "staff" && !row.state.retired && !row.state.walk_ins && row.state.phase === "free";
     rebuild(this.about, about, () => about.map((text) => h("li", {}, text)));
     show(this.about, about.length > 0);
     rebuild(this.list, [names, missing], () => {
@@ -124,7 +124,7 @@ export class ActDialog extends Dialog {
   /** Closes when there is nobody any more for whom it was opened: the next guest has no part in it. */
   changed() {
     if (!this.root.open) return;
-    const { state } = this.board.rows.get(this.number);
+    const { state } = this.board.rowOf(this.number);
     const still = this.act.when(state) && JSON.stringify(this.act.meant?.(state)) === JSON.stringify(this.meant);
     if (still || this.busy) {
       super.changed();
@@ -170,6 +170,7 @@ export class ActDialog extends Dialog {
     const answer = await this.press.send({ ...this.meant, ...body });
     if (answer.ok) {
       this.root?.close();
+      this.board.acted(this.number, answer.document);
       this.board.tell(this.words.say("act.done", { act: this.words.say(`act.${this.name}`), bay: this.number }));
     }
     return answer;
