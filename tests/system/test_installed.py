@@ -3,6 +3,7 @@
 One machine for the module. Each test runs alone: it begins with a running, idle daemon of either release.
 """
 
+import json
 import os
 import re
 import time
@@ -113,6 +114,52 @@ def test_the_hardening_is_on(pc: BayPc) -> None:
     assert pc.machine.run(*enter, "stat", "-c", "%a", STATE).strip() == "700"
 
 
+def test_serial_ports_and_sockets_pass_the_sandbox_and_nothing_else(pc: BayPc) -> None:
+    """Who may open a node hears that it has no driver, who may not that they may not."""
+    nodes = {
+        "ttyUSB9": (188, 9),
+        "ttyACM9": (166, 9),
+        "ttyS9": (4, 73),
+        "ttyAMA9": (204, 73),
+        "i2c-9": (89, 9),
+    }
+    for name, numbers in nodes.items():
+        pc.machine.run("mknod", "-m", "660", f"/dev/{name}", "c", *numbers)
+        pc.machine.run("chgrp", "dialout", f"/dev/{name}")
+    pc.machine.path("/srv/probe.py").write_text(_PROBE)
+    pc.drop_in("probe", f"ExecStartPost=/usr/bin/python3 /srv/probe.py {' '.join(nodes)}")
+    try:
+        pc.systemctl("restart", UNIT)
+        probed = re.search(r"probed (\{.*\})", pc.log())
+    finally:
+        pc.drop_in("probe", "")
+    assert probed is not None
+    assert json.loads(probed[1]) == {
+        "ttyUSB9": "ENXIO", "ttyACM9": "ENXIO", "ttyS9": "ENXIO", "ttyAMA9": "ENXIO", "i2c-9": "EPERM",
+        "AF_UNIX": "ok", "AF_INET": "ok", "AF_INET6": "ok", "AF_NETLINK": "EAFNOSUPPORT",
+        "AF_PACKET": "EAFNOSUPPORT", "memory to write and run": "EPERM",
+    }  # fmt: skip
+
+
+_PROBE = """
+import errno, json, mmap, os, socket, sys
+
+def told(call, *arguments):
+    try:
+        call(*arguments)
+    except OSError as error:
+        return errno.errorcode[error.errno]
+    return "ok"
+
+said = {name: told(os.open, f"/dev/{name}", os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY) for name in sys.argv[1:]}
+for name in ("AF_UNIX", "AF_INET", "AF_INET6", "AF_NETLINK", "AF_PACKET"):
+    said[name] = told(socket.socket, getattr(socket, name), socket.SOCK_DGRAM)
+flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, mmap.PROT_WRITE | mmap.PROT_EXEC
+said["memory to write and run"] = told(mmap.mmap, -1, 4096, *flags)
+print("probed", json.dumps(said))
+"""
+
+
 def test_the_journal_of_the_machine_separates_what_to_look_at(pc: BayPc) -> None:
     """One event a line, with a priority each, and the bay's with the bay's number."""
     pc.order("unplug", name="east")
@@ -167,6 +214,37 @@ def test_a_kill_is_followed_by_a_restart_and_the_session_goes_on(pc: BayPc) -> N
     # The bound is the design's: an end moves by no more than 1 s.
     assert abs(left_s - passed_s - float(bay["session"]["remaining_s"])) <= 1
     assert len(pc.events("SessionStarted")) == len({str(e) for e in pc.events("SessionStarted")})
+
+
+def test_it_never_gives_up_however_often_it_is_killed(pc: BayPc) -> None:
+    """Systemd's own limit is five starts in ten seconds: with nothing around a start these are quicker."""
+    pc.drop_in("quick", "ExecStartPre=\nExecStopPost=")
+    killed = 0
+    try:
+        for _ in range(8):
+            pc.machine.until(lambda: pc.pid not in (0, killed), "for the next start")  # noqa: B023
+            killed = pc.kill()
+        pc.until_ready(after_pid=killed)
+        assert int(pc.shown("NRestarts")) >= 8
+    finally:
+        pc.drop_in("quick", "")
+
+
+def test_a_wrong_configuration_is_not_started_again_and_again(pc: BayPc) -> None:
+    config = pc.machine.path(CONFIG)
+    good = config.read_text()
+    config.write_text(good.replace("[play]", "[play]\npin_tries = -1"))
+    try:
+        assert pc.machine.ask("systemctl", "restart", UNIT).returncode != 0
+        # Whoever is started again is `activating` until then.
+        pc.machine.until(lambda: pc.shown("ActiveState") == "failed", "for the end of the unit")
+        shown = pc.machine.show(UNIT, "Result", "ExecMainStatus", "NRestarts")
+        assert shown == {"Result": "exit-code", "ExecMainStatus": "78", "NRestarts": "0"}
+        assert "event=configuration_wrong setting=play.pin_tries" in pc.log()
+    finally:
+        config.write_text(good)
+        pc.systemctl("start", UNIT)
+    pc.until_ready()
 
 
 def test_after_a_kill_every_motor_stands_also_when_the_file_is_no_toml_any_more(pc: BayPc) -> None:
