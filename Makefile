@@ -28,10 +28,10 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 3 -m "not system and not soak and not bench" $(ARGS)
 
-# In the order of the file: what has a life of its own (a machine, a daemon) goes on from test to test. Most of it waits:
-# four at a time also on two cores.
+# In the order of the file: what has a life of its own (a machine, a daemon) goes on from test to test. Much of it waits:
+# four at a time also on two cores, the longest files first (tests/longest_first.py).
 test-system: $(STAMP)
-	$(BIN)/python -m pytest -m "system and not soak" -p no:randomly -n 4 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -m "system and not soak" -p no:randomly -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -20,6 +20,7 @@ from tests.let_out import (  # noqa: F401 # no secret leaves the daemon, in any 
     pytest_runtest_makereport,
     pytest_runtest_setup,
 )
+from tests.longest_first import pytest_collection_modifyitems  # noqa: F401
 from tests.package_time import pytest_configure  # noqa: F401
 
 # A busy machine is no defect: times are figures of the benches, never pass marks.

@@ -1,14 +1,9 @@
-"""How long the tests of the Debian package take: promised, and told at the end of each run of them.
-
-A busy machine is no defect: only five times of what is promised fails the run.
-"""
+"""How long the tests of the Debian package take, told at the end of each run of them. No pass mark."""
 
 from collections import defaultdict
 
 import pytest
 
-PROMISED_S = 120
-SLACK = 5
 MARKER = "package"
 
 
@@ -20,21 +15,13 @@ class PackageTime:
         if MARKER in report.keywords:
             self._took_s[report.nodeid.partition("::")[0]] += report.duration
 
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if self.longest_s > SLACK * PROMISED_S:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._took_s:
-            longest_s, all_s = self.longest_s, sum(self._took_s.values())
+            longest_s, all_s = max(self._took_s.values()), sum(self._took_s.values())
             terminalreporter.write_line(
                 f"the package under systemd: {longest_s:.0f} s in the longest of {len(self._took_s)} files,"
-                f" {all_s:.0f} s in all; promised: {PROMISED_S} s, at most {SLACK * PROMISED_S} s"
+                f" {all_s:.0f} s in all"
             )
-
-    @property
-    def longest_s(self) -> float:
-        return max(self._took_s.values(), default=0.0)
 
 
 def pytest_configure(config: pytest.Config) -> None:

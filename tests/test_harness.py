@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.longest_first import PLACES
+
 
 @pytest.mark.virtual_time
 async def test_an_hour_passes_at_once_on_virtual_time() -> None:
@@ -35,3 +37,7 @@ def test_a_leaked_task_fails_its_test(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_subprocess("-p", "no:randomly")
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(["*tasks left behind*lost-one*"])
+
+
+def test_the_files_that_come_first_are_there() -> None:
+    assert [str(file) for file in PLACES if not file.exists()] == []

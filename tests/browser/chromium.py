@@ -22,6 +22,7 @@ _FLAGS = (
     "--force-color-profile=srgb",
     "--hide-scrollbars",
     "--autoplay-policy=no-user-gesture-required",
+    "--renderer-process-limit=1",  # of each profile: pages of one site share it, and what it has compiled
     "--remote-debugging-port=0",
 )
 

@@ -12,9 +12,9 @@ from bayd.core.inputs import Actor, DeviceReported, Role, ServerContradicted, Se
 from bayd.core.model import DeviceState, Mode
 from bayd.settings import Staff
 from tests.browser import states
+from tests.browser.look import violations_of
 from tests.browser.states import prepare
 from tests.browser.test_pairing import code_on
-from tests.browser.test_states import violations_of
 from tests.journal.world import Fault, FaultyDisk
 from tests.let_out import keep_secret
 from tests.web.house import AUTO_LOCK_MS, STAFF, House

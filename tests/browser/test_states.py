@@ -1,13 +1,12 @@
-"""Every state of every page, lying and upright, in every language: all is there, reachable and legible."""
+"""Every state of a bay's screen, lying and upright, in every language: all is there and legible."""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
-from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
-from playwright.async_api import BrowserContext, Page
+from playwright.async_api import BrowserContext
 
 from bayd.settings import Screens, Staff
 from bayd.settings.screens import Language
@@ -15,74 +14,19 @@ from bayd.web.pages.files import DIRECTORY
 from tests.browser.bay_states import STATES
 from tests.browser.board_states import BOARD_STATES
 from tests.browser.conftest import LANDSCAPE, PORTRAIT
+from tests.browser.look import ends_of, faults_of, groups_of, look_at_all, violations_of
 from tests.browser.states import State, show
 from tests.web.house import House
 
-_AXE = Axe()
-# A guest touches a screen in passing: 15 mm on 10 inches. Staff know the board, at arm's length.
-_KIOSK = {"smallest": 90, "text": 22, "kiosk": True}
-_BOARD = {"smallest": 44, "text": 13, "kiosk": False}
-
 pytestmark = pytest.mark.timeout(240)  # much is looked at in one test
-
-_FAULTS = Path(__file__).with_name("faults.js").read_text()
-
-
-async def faults_of(page: Page, *, kiosk: bool = True) -> list[str]:
-    found: list[str] = await page.evaluate(_FAULTS, _KIOSK if kiosk else _BOARD)
-    return found
-
-
-async def violations_of(page: Page) -> list[str]:
-    """Serious and critical ones, by axe-core."""
-    results: Any = await _AXE.run(page)
-    return [
-        f"{violation['id']}: {node['target']} {node['any'][0]['message'] if node['any'] else ''}"
-        for violation in results.response["violations"]
-        if violation["impact"] in ("serious", "critical")
-        for node in violation["nodes"]
-    ]
-
-
-# One browser looks at several states: to open it takes as long as to look at one.
-_GROUP = 4
-_ALL = (*STATES, *BOARD_STATES)
-GROUPS = [_ALL[first : first + _GROUP] for first in range(0, len(_ALL), _GROUP)]
 
 
 @pytest.mark.parametrize("language", get_args(Language))
-@pytest.mark.parametrize("states", GROUPS, ids=lambda states: f"{states[0].name}..{states[-1].name}")
+@pytest.mark.parametrize("states", groups_of(STATES), ids=ends_of)
 async def test_everything_is_there_and_can_be_read(
     tmp_path: Path, context: BrowserContext, states: Sequence[State], language: Language
 ) -> None:
-    wrong: dict[str, list[str]] = {}
-    for state in states:
-        house = House(tmp_path / f"{state.name}.db")
-        house.screens = Screens(language=language)
-        house.staff_settings = Staff(language=language)
-        state.before(house)
-        async with house.open():
-            page = await show(house, context, state)
-            wrong |= {f"{state.name} {where}": found for where, found in (await look(page, state)).items()}
-            house.verifier.gate.set()  # whose check still hangs has its answer
-            await page.close()
-        await context.clear_cookies()
-    assert wrong == {}
-
-
-async def look(page: Page, state: State) -> dict[str, list[str]]:
-    """What is wrong in this state."""
-    found: dict[str, list[str]] = {}
-    for width, height in (PORTRAIT, LANDSCAPE):
-        await page.set_viewport_size({"width": width, "height": height})
-        if not state.is_kiosk:  # may be scrolled: all of it is looked at
-            long = await page.evaluate("document.scrollingElement.scrollHeight")
-            await page.set_viewport_size({"width": width, "height": max(height, long)})
-        found[f"{width}x{height}"] = await faults_of(page, kiosk=state.is_kiosk)
-    found["axe"] = await violations_of(page)
-    if not state.bare and await page.locator("h1").count() != 1:
-        found["heading"] = ["not one heading that says what this is"]
-    return {where: faults for where, faults in found.items() if faults}
+    assert await look_at_all(tmp_path, context, states, language) == {}
 
 
 async def test_every_refusal_has_room_where_it_is_told(closed_house: House, context: BrowserContext) -> None:
@@ -145,7 +89,7 @@ async def test_what_is_cut_or_covered_is_found(closed_house: House, context: Bro
     "state",
     [
         state
-        for state in _ALL
+        for state in (*STATES, *BOARD_STATES)
         if state.name
         in ("five-minutes", "one-minute", "locked", "balls-coming", "machine-broken", "board-full")
     ],

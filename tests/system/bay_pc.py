@@ -257,6 +257,13 @@ class BayPc:
         self.systemctl("kill", "--kill-whom=main", "--signal=KILL", UNIT)
         return pid
 
+    def open_up(self) -> None:
+        """It runs, and its devices are found."""
+        if self.shown("ActiveState") != "active":
+            self.systemctl("start", UNIT)
+        self.until_ready()
+        self.until_rest()
+
     def until_ready(self, *, after_pid: int = 0) -> None:
         """The service is active with another main process than `after_pid`, and answers."""
 

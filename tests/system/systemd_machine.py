@@ -27,6 +27,7 @@ from tests.let_out import hear, keep_secret
 T = TypeVar("T")
 
 PATIENCE_S = 60.0
+_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 0.3  # between two looks
 _CLONE_NEWNET = 0x4000_0000
 _CLEAN_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -212,11 +213,14 @@ class SystemdMachine:
         """The first answer that is true. Raises MachineError with `what` as it is then."""
         deadline = time.monotonic() + patience_s
         while True:
+            looked_at = time.monotonic()
             if answer := holds():
                 return answer
-            if time.monotonic() > deadline:
+            now = time.monotonic()
+            if now > deadline:
                 raise MachineError(f"waited {patience_s:g} s in vain {what}")
-            time.sleep(0.05)
+            # What takes long to look at is looked at less often: others need the time.
+            time.sleep(min(max(_PAUSE_S, 4 * (now - looked_at)), _LONGEST_PAUSE_S))
 
     # Files and network
 

@@ -71,10 +71,7 @@ def pc(machine_pc: BayPc) -> Iterator[BayPc]:
     """Running, nobody at the bay, devices found."""
     pc = machine_pc
     pc.write_config(SETTINGS)
-    if pc.shown("ActiveState") != "active":
-        pc.systemctl("start", UNIT)
-    pc.until_ready()
-    pc.until_rest()
+    pc.open_up()
     yield pc
     pc.clear_bays()
 
