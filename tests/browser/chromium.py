@@ -23,6 +23,8 @@ _FLAGS = (
     "--hide-scrollbars",
     "--autoplay-policy=no-user-gesture-required",
     "--renderer-process-limit=1",  # of each profile: pages of one site share it, and what it has compiled
+    # The two pages that each window would load for its address bar.
+    "--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup,WebUIOmniboxFullPopup",
     "--remote-debugging-port=0",
 )
 
