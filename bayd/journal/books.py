@@ -434,7 +434,7 @@ class Writer(Reader[E]):
         """See `bayd.journal.pruning`."""
         return pruning.remove_events(self._conn, ends)
 
-    def forget_names(self, end: int, names: Mapping[str, str]) -> int:
+    def forget_names(self, end: int, names: Mapping[str, str]) -> bool:
         """See `bayd.journal.pruning`."""
         return pruning.forget_names(self._conn, end, names)
 

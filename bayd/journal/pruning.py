@@ -10,11 +10,15 @@ known ones after it. While nothing keeps the clock, an event is as old as this P
 never more than its age: so the journal of a PC without a time service stays bounded as well. What outlives
 the events by which that is told (the audit, batches that expired) or is too young for it (answers) is bounded
 by its number then. The journal's last event stays, so that no number is given twice.
+
+Nothing here looks at all events: a large range has millions, and nobody's press is written meanwhile. How far
+the last look came is kept beside them.
 """
 
 import json
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 from bayd.core.instant import Instant
 
@@ -27,6 +31,8 @@ KEEP_AUDIT_MS = 400 * DAY_MS  # the books of a year, and the weeks until somebod
 KEEP_GUESSED_AUDIT = 200_000  # without a clock; those 400 days at 500 acts a day
 KEEP_GUESSED_EXPIRED = 10_000  # without a clock; more than ever wait for the disk at once
 CHUNK = 500  # events in one transaction, so that a bay never waits long behind the pruning
+LOOK = 5_000  # and so many are looked through for names
+_NAMES_FORGOTTEN = "pruning.names_forgotten"
 
 
 def old_events_end(conn: sqlite3.Connection, now: Instant, boot_id: str, keep_ms: int) -> int:
@@ -35,14 +41,22 @@ def old_events_end(conn: sqlite3.Connection, now: Instant, boot_id: str, keep_ms
     if not now.synchronised:
         return min(_end_by_running_time(conn, now.boot_ms, boot_id, keep_ms), int(last))
     cutoff_wall_ms = now.wall_ms - keep_ms
+    name = f"pruning.older_than_{keep_ms}_ms"
+    begin, seen_wall_ms = _find_kept(conn, name) or (0, cutoff_wall_ms)
+    if cutoff_wall_ms < seen_wall_ms:  # the clock was ahead then
+        begin = 0
     young = conn.execute(
-        "SELECT seq FROM events WHERE synchronised AND wall_ms >= ? ORDER BY seq LIMIT 1", (cutoff_wall_ms,)
+        "SELECT seq FROM events WHERE seq >= ? AND synchronised AND wall_ms >= ? ORDER BY seq LIMIT 1",
+        (begin, cutoff_wall_ms),
     ).fetchone()
     old = conn.execute(
-        "SELECT seq FROM events WHERE synchronised AND wall_ms < ? AND seq < ? ORDER BY seq DESC LIMIT 1",
-        (cutoff_wall_ms, young[0] if young else last + 1),
+        "SELECT seq FROM events WHERE seq >= ? AND seq < ? AND synchronised AND wall_ms < ?"
+        " ORDER BY seq DESC LIMIT 1",
+        (begin, young[0] if young else last + 1, cutoff_wall_ms),
     ).fetchone()
-    return int(min(old[0] + 1 if old else 0, last))
+    end = old[0] + 1 if old else begin
+    _keep(conn, name, (end, cutoff_wall_ms))
+    return int(min(end, last))
 
 
 def _end_by_running_time(conn: sqlite3.Connection, boot_ms: int, boot_id: str, keep_ms: int) -> int:
@@ -119,21 +133,25 @@ def remove_events(conn: sqlite3.Connection, ends: Mapping[str, int]) -> int:
     return 0
 
 
-def forget_names(conn: sqlite3.Connection, end: int, names: Mapping[str, str]) -> int:
-    """Take the names out of one chunk of the events before `end`; 0 when none are left.
+def forget_names(conn: sqlite3.Connection, end: int, names: Mapping[str, str]) -> bool:
+    """Take the names out of the next events before `end`. Whether more are left.
 
-    `names`: kind -> JSON path.
+    `names`: kind -> JSON path. Other ones than before are looked for in all events again.
     """
+    (first,) = conn.execute("SELECT coalesce(min(seq), 0) FROM events").fetchone()
+    kept = _find_kept(conn, _NAMES_FORGOTTEN)
+    begin: int = max(first, kept["end"] if kept is not None and kept["names"] == names else 0)
+    if begin >= end:
+        return False
+    stop = min(begin + LOOK, end)
     for kind, path in names.items():
-        changed = conn.execute(
-            "UPDATE events SET payload = json_set(payload, ?, NULL) WHERE seq IN"
-            " (SELECT seq FROM events WHERE kind = ? AND seq < ?"
-            " AND json_extract(payload, ?) IS NOT NULL LIMIT ?)",
-            (path, kind, end, path, CHUNK),
-        ).rowcount
-        if changed:
-            return changed
-    return 0
+        conn.execute(
+            "UPDATE events SET payload = json_set(payload, ?, NULL)"
+            " WHERE seq >= ? AND seq < ? AND kind = ? AND json_extract(payload, ?) IS NOT NULL",
+            (path, begin, stop, kind, path),
+        )
+    _keep(conn, _NAMES_FORGOTTEN, {"end": stop, "names": dict(names)})
+    return stop < end
 
 
 def remove_rest(conn: sqlite3.Connection, now_wall_ms: int) -> tuple[int, int, int]:
@@ -186,3 +204,12 @@ def _remove_expired(conn: sqlite3.Connection, condition: str, value: int) -> Non
         batches = (json.dumps([batch for (batch,) in found]),)
         for table in ("audit", "expired_batches"):
             conn.execute(f"DELETE FROM {table} WHERE batch IN (SELECT value FROM json_each(?))", batches)  # noqa: S608
+
+
+def _find_kept(conn: sqlite3.Connection, name: str) -> Any:
+    row = conn.execute("SELECT text FROM kept WHERE name = ?", (name,)).fetchone()
+    return json.loads(row[0]) if row else None
+
+
+def _keep(conn: sqlite3.Connection, name: str, value: object) -> None:
+    conn.execute("INSERT OR REPLACE INTO kept VALUES (?, ?)", (name, json.dumps(value)))

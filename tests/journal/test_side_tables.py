@@ -2,6 +2,8 @@
 
 import json
 import re
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -207,6 +209,52 @@ async def test_a_guessed_time_tells_no_age(journal: Journal[str]) -> None:
     await journal.save_snapshot("104", 4, 1, "{}")
     await journal.prune(Instant(0, NOW), open_sessions=(), sinks=())
     assert await left(journal) == [3, 4]
+
+
+async def test_a_clock_that_was_ahead_makes_nothing_old_for_good(journal: Journal[str]) -> None:
+    await history(journal, ("104", OLD, True), ("104", NOW, True), ("104", NOW, True))
+    await journal.prune(Instant(0, NOW + 200 * DAY_MS), open_sessions=(), sinks=())  # no snapshot yet
+    await journal.save_snapshot("104", 3, 1, "{}")
+    await journal.prune(Instant(0, NOW), open_sessions=(), sinks=())
+    assert await left(journal) == [2, 3]
+    await journal.prune(Instant(0, NOW + 91 * DAY_MS), open_sessions=(), sinks=())
+    assert await left(journal) == [3]
+
+
+NAMED = {"Note": "$.player"}
+
+
+async def named(path: Path, journal: Journal[str], *wall_ms: int) -> None:
+    for n, each in enumerate(wall_ms):
+        await journal.append(note(f"n{each}-{n}", "e", wall_ms=each))
+    with closing(sqlite3.connect(path)) as other, other:  # the codec of these tests knows no names
+        other.execute("""UPDATE events SET payload = '{"player":"Anna"}' WHERE payload = '"e"'""")
+
+
+def names(path: Path) -> list[int]:
+    """The events that still have one."""
+    return [seq for (seq,) in rows(path, "SELECT seq FROM events WHERE payload LIKE '%Anna%' ORDER BY seq")]
+
+
+async def test_names_go_after_30_days_however_many_events_there_are(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pruning, "LOOK", 2)
+    days = [NOW + day * DAY_MS for day in (0, 1, 2, 3, 4, 10)]
+    async with opened(path) as journal:
+        await named(path, journal, *days)
+        await journal.prune(Instant(0, NOW + 30 * DAY_MS), open_sessions=(), sinks=(), names=NAMED)
+        assert names(path) == [1, 2, 3, 4, 5, 6]
+        now = Instant(0, NOW + 34 * DAY_MS + 1)
+        await journal.prune(now, open_sessions=(), sinks=(), names={"Other": "$.player"})
+        assert names(path) == [1, 2, 3, 4, 5, 6]
+        # Another kind has names now: also those that were passed over.
+        await journal.prune(now, open_sessions=(), sinks=(), names=NAMED)
+        assert names(path) == [6]
+        await named(path, journal, NOW + 35 * DAY_MS)
+        for day, kept in ((40, [6, 7]), (66, [7])):
+            await journal.prune(Instant(0, NOW + day * DAY_MS), open_sessions=(), sinks=(), names=NAMED)
+            assert names(path) == kept
 
 
 async def lived(path: Path, *boots: tuple[str, *tuple[float, ...]]) -> None:
