@@ -45,7 +45,7 @@ class Housekeeping:
         if now.synchronised:  # by a clock that jumped ahead, every copy would be old
             await self._tidy_copies(now.wall_ms)
         # Whatever still plays keeps all of its bay's events, however old they are.
-        playing = [(task.number, 0) for task in self._bays.bays.values() if task.bay.session is not None]
+        playing = [(bay.number, 0) for bay in self._bays.known() if bay.session is not None]
         try:
             pruned = await self._journal.prune(now, open_sessions=playing, sinks=self._sinks, names=NAMES)
         except JournalError as error:

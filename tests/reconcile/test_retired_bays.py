@@ -1,6 +1,7 @@
 """A bay is taken out of the configuration before the central server has heard all of it."""
 
 import asyncio
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,10 @@ def flags(world: CentralWorld) -> list[tuple[str, str | None]]:
     assert all(warning["text"] and warning["since"] for warning in found)
     assert {warning["bay"] for warning in found} <= {"102"}
     return [(warning["code"], warning.get("conflict")) for warning in found]
+
+
+def flags_of_unreadable(world: CentralWorld) -> list[str]:
+    return [one["bay"] for one in world.parts.warnings() if one["code"] == "retired_bay_unreadable"]
 
 
 async def left_untold(world: CentralWorld, payment: Payment = Payment.DESK) -> str:
@@ -273,19 +278,40 @@ async def test_a_bay_that_is_put_back_has_what_it_parked_and_flagged_once(quick_
         assert await shown_of(world, session["id"]) == ([(15, 1000), (30, 1000)], True)
 
 
-async def test_a_move_to_it_that_could_not_be_told_is_flagged_there(quick_path: Path) -> None:
-    """All that the bay had to tell itself was told before it was taken out."""
+async def test_a_move_to_it_that_cannot_be_told_is_flagged_there(quick_path: Path) -> None:
+    """Not told before it was taken out: what the session was given before the move waited for the server."""
     async with central_world(quick_path) as world:
         async with world.up():
             session = await playing(world, "101")
             world.wire.down = True
+            await extend(world)
             await world.submit(i.Move("102", STAFF, "the net is torn"))
             await end(world, "102")
         world.bays = ("101",)
         async with world.up():
+            assert flags(world) == []
             world.wire.down = False
             await world.delivered()
             assert flags(world) == [("move_not_told", f"move_not_told/{session['id']}/")]
+
+
+async def test_what_cannot_be_read_of_it_is_said_and_hides_no_move(quick_path: Path) -> None:
+    async with central_world(quick_path) as world:
+        async with world.up():
+            session = await playing(world, "101")
+            world.wire.down = True
+            await extend(world)
+            await world.submit(i.Move("102", STAFF, "the net is torn"))
+            await end(world, "102")
+        with sqlite3.connect(quick_path / "journal.db") as file:
+            file.execute("UPDATE events SET payload = '{}' WHERE bay = '102' AND kind = 'SessionMovedIn'")
+        file.close()
+        world.bays = ("101",)
+        async with world.up():
+            assert flags_of_unreadable(world) == ["102"]
+            world.wire.down = False
+            await world.until(lambda: "move_not_told" in world.conflicts("101"))
+        assert extensions(await world.row(session["id"])) == [(15, 1000)], "the other bays go on"
 
 
 async def test_no_time_passes_there(quick_path: Path) -> None:
