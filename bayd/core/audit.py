@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
 
+from bayd.core import events as e
 from bayd.core import inputs as i
 from bayd.core.decision import Decision
 from bayd.core.instant import Instant
@@ -46,15 +47,24 @@ def audit_note(
         actor.name,
         actor.role.value,
         type(request).__name__,
-        {
-            field.name: _plain(getattr(request, field.name))
-            for field in fields(request)
-            if field.name not in _NOT_ASKED
-        },
+        _asked(request, decision),
         str(getattr(request, "reason", "")),
         {name: old.get(name) for name in changed},
         {name: new[name] for name in changed},
     )
+
+
+def _asked(request: i.Input | i.Move, decision: Decision) -> dict[str, Fact]:
+    """Money also where no amount was named: the price, or the due that was paid."""
+    asked = {
+        field.name: _plain(getattr(request, field.name))
+        for field in fields(request)
+        if field.name not in _NOT_ASKED
+    }
+    for event in decision.events:
+        if isinstance(event, e.SessionExtended | e.DueSettled) and asked.get("amount") is None:
+            asked["amount"] = event.amount
+    return asked
 
 
 def _facts(bay: Bay, now_ms: int) -> dict[str, Fact]:

@@ -95,6 +95,15 @@ class Reader(Generic[E]):
         )
         return self._recorded(rows)
 
+    def holds(self, after_seq: int, bay: str, kinds: Collection[str]) -> bool:
+        """Whether an event of one of these kinds is after `after_seq`, however many others are."""
+        marks = ", ".join("?" * len(kinds))
+        sql = (
+            "SELECT EXISTS (SELECT 1 FROM events"  # noqa: S608
+            f" WHERE bay = ? AND seq > ? AND kind IN ({marks}) AND {_NOT_EXPIRED})"
+        )
+        return bool(self._conn.execute(sql, (bay, after_seq, *kinds)).fetchone()[0])
+
     def plays(self, from_wall_ms: int, to_wall_ms: int) -> list[Recorded[E]]:
         """What makes a day at the bays, from then until before then, oldest first; by an index of its own."""
         return self._between("plays_by_time", PLAYS, from_wall_ms, to_wall_ms)

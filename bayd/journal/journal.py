@@ -182,6 +182,10 @@ class Journal(Generic[E]):
         """The next events after `after_seq`, of one bay or of all, oldest first."""
         return await self.query(lambda reader: reader.read(after_seq, bay=bay, limit=limit))
 
+    async def holds(self, after_seq: int, *, bay: str, kinds: Collection[str]) -> bool:
+        """Whether the bay has an event of one of these kinds after `after_seq`."""
+        return await self.query(lambda reader: reader.holds(after_seq, bay, kinds))
+
     @property
     def last_seq(self) -> int:
         """The newest event known to be durable."""

@@ -56,6 +56,7 @@ _CURSOR_LAG = 50  # events without a message may be passed over so long before t
 _RETRY_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 _UNAUTHORISED_RETRY_S = 60.0
 _LANE_RETRY_S = 2.0
+_MOVES = (e.SessionMovedAway, e.SessionMovedIn)
 # What the rest of a session waits for, and what is read for it: without limit while it fails for everybody.
 # Of all else, the payment of a due say, it is enough that the server writes at all.
 _WAITED_FOR = ("create_session", "verify", "add_session_time", "end_session", "get_session", "history")
@@ -146,9 +147,10 @@ class CentralOutbox:
         """Somebody was moved away from this bay, or to it, and the server was not told yet. Raises
         JournalUnavailableError."""
         lane = self._lanes[number]
-        unseen = await self._journal.read(lane.scanned, bay=number, limit=_BATCH)
-        events = (record.event for record in (*lane.queue, *unseen))
-        return any(isinstance(event, e.SessionMovedAway | e.SessionMovedIn) for event in events)
+        if any(isinstance(record.event, _MOVES) for record in lane.queue):
+            return True
+        kinds = [kind.__name__ for kind in _MOVES]
+        return await self._journal.holds(lane.scanned, bay=number, kinds=kinds)
 
     def _queued(self) -> Iterator[e.Event]:
         return (record.event for lane in self._lanes.values() for record in lane.queue)

@@ -8,7 +8,7 @@ import pytest
 
 from bayd.core import events as e
 from bayd.core import inputs as i
-from bayd.core.model import EndReason, Payment, Phase
+from bayd.core.model import DeviceState, EndReason, Payment, Phase, StartedBy
 from bayd.core.rules import ExtensionPolicy, Rules
 from tests.reconcile.central_world import SCREEN, STAFF, CentralWorld, central_world
 
@@ -143,6 +143,39 @@ async def test_the_next_guest_does_not_overtake_a_move(quick_path: Path, keys: b
             assert await shown_at(world, next_one) == "101"
             assert (await world.page(next_one["id"]))["active"]
             assert (world.conflicts("101"), world.conflicts("102"), await world.parked()) == ([], [], [])
+
+
+@pytest.mark.parametrize("events", [0, 250])
+async def test_the_next_guest_does_not_overtake_a_move_that_the_outbox_has_not_seen_yet(
+    quick_path: Path, events: int
+) -> None:
+    """It waits for credentials that another bay was turned away for; much has happened at this one since."""
+    async with central_world(quick_path, bays=("101", "102", "103")) as world:
+        next_one, elsewhere = await world.book("101"), await world.book("103")
+        session = await play(world)
+        async with world.up():
+            await started(world, session)
+            await world.knows(next_one)
+            await world.knows(elsewhere)
+            await world.type_pin(elsewhere["pin"], "103")
+            world.wire.order("status", "/session/addSessionTime", status=401, times=10_000)
+            await world.submit(i.Extend("op1", 15, 100, STAFF, "a gift"), "103")
+            await world.until(lambda: bool(world.wire.sent("POST", "/session/addSessionTime")))
+            await world.submit(i.Extend("op2", 15, 100, STAFF, "a gift"))
+            await asyncio.sleep(1)
+            for number in range(events):
+                state = (DeviceState.OK, DeviceState.LOST)[number % 2]
+                await world.submit(i.DeviceReported("reader", state, f"report {number}"))
+            await world.submit(MOVE)
+            await world.type_pin(next_one["pin"])
+            assert world.play("101").started_by is StartedBy.PIN_OFFLINE
+            assert not (await world.page(next_one["id"]))["active"]
+            world.wire.faults.clear()
+            await world.delivered()
+            assert await shown_at(world, session) == "102"
+            assert (await world.page(next_one["id"]))["active"]
+            await world.until(lambda: not world.conflicts("102"), 30)
+            assert (world.conflicts("101"), await world.parked()) == ([], [])
 
 
 async def test_the_next_guest_does_not_overtake_who_was_moved_there_and_is_over(quick_path: Path) -> None:

@@ -57,6 +57,26 @@ async def test_money_that_staff_took_is_in_the_row(house: House) -> None:
     assert row["after"]["granted_min"] - row["before"]["granted_min"] == 15
 
 
+async def test_money_that_nobody_named_is_in_the_row_too(house: House) -> None:
+    """The price that the customer was shown, that of the minutes that staff gave, the due that was paid."""
+    house.bays.bays["109"].rules = Rules(extension_minutes=(15, 30), extension_price=10)
+    await house.play()
+    await house.press("extend", {"minutes": 30})
+    given = (await house.press("extend/approve", {"payment": "on_account"}, token=STAFF)).json
+    await house.press("extend", {"minutes": 20, "reason": "asked at the desk"}, token=STAFF)
+    body = {"due_id": given["dues"][0]["due_id"], "payment": "card", "reason": "at the bay"}
+    await house.press("dues/settle", body, token=STAFF)
+    rows = [(row["act"], row["asked"]["amount"], row["asked"]["payment"]) for row in await acts(house)]
+    assert rows[-3:] == [
+        ("ApproveExtension", 300, "on_account"),
+        ("Extend", 200, "desk"),
+        ("SettleDue", 300, "card"),
+    ]
+    await house.press("extend/decline", {"reason": "no"}, token=STAFF)
+    await house.press("pause", {"reason": "rain"}, token=STAFF)
+    assert "amount" not in (await acts(house))[-1]["asked"]
+
+
 async def test_a_customers_press_and_a_refused_act_leave_no_row(house: House) -> None:
     await house.play()
     before = await acts(house)
