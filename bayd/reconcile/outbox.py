@@ -279,8 +279,15 @@ class CentralOutbox:
     async def _is_past(self, lane: _Lane, seq: int) -> bool:
         if any(record.seq < seq for record in lane.queue):
             return False
-        unseen = await until_written(partial(self._journal.read, lane.scanned, bay=lane.bay, limit=_BATCH))
-        return not any(record.seq < seq and is_deliverable(record.event) for record in unseen)
+        read_to = lane.scanned
+        while read_to < seq:
+            unseen = await until_written(partial(self._journal.read, read_to, bay=lane.bay, limit=_BATCH))
+            if any(record.seq < seq and is_deliverable(record.event) for record in unseen):
+                return False
+            if len(unseen) < _BATCH:
+                break
+            read_to = unseen[-1].seq
+        return True
 
     async def _try(self, lane: _Lane, record: Recorded[e.Event], *, once: bool = False) -> Hindrance | None:
         """Until it is delivered or dropped: None. Or why it has to be parked; with `once` at its first
