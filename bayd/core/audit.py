@@ -16,7 +16,7 @@ from bayd.core.model import Bay, Game
 Fact = str | int | bool | None
 
 _PEOPLE = frozenset({i.Role.STAFF, i.Role.TECHNICIAN})
-_NOT_ASKED = frozenset({"actor", "reason"})  # they have columns of their own
+_NOT_ASKED = frozenset({"actor", "reason", "shown_amount"})  # columns of their own; a screen's
 
 
 @dataclass(frozen=True, slots=True)

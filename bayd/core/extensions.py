@@ -64,6 +64,8 @@ def extend(bay: Bay, request: i.Extend, now: Instant, rules: Rules) -> Verdict:
     if offer is None:
         lengths = ", ".join(str(offer.minutes) for offer in offered) or "no"
         return Refusal("minutes_not_offered", f"The screen offers {lengths} minutes.", field="minutes")
+    if request.shown_amount not in (None, offer.amount):
+        return Refusal("price_changed", "The price has changed since the screen showed it: look again.")
     if offer.at_once:
         given = _given(request, offer.amount, Payment.ON_ACCOUNT)
         return (extended(session, given, now, rules, own=True),)

@@ -85,6 +85,12 @@ class ExtendBody(OfSession):
     amount: int | None = Field(None, ge=0, le=_INT64_MAX, description="In the server's unit; staff only.")
     reason: OptionalReason = ""
     payment: Paid | None = Field(None, description="Staff only. Default: the desk settles it.")
+    shown_amount: int | None = Field(
+        None,
+        ge=0,
+        le=_INT64_MAX,
+        description="The price that the screen showed; another is refused.",
+    )
 
 
 class OfRequest(OfSession):
@@ -200,7 +206,16 @@ def _extend(body: ExtendBody, actor: Actor, new_id: str) -> i.Input:
         raise _staff_only("payment")
     _explained(actor, body.reason)
     payment = Payment(body.payment or "desk")
-    return i.Extend(new_id, body.minutes, body.amount, actor, body.reason, body.session_id, payment)
+    return i.Extend(
+        new_id,
+        body.minutes,
+        body.amount,
+        actor,
+        body.reason,
+        body.session_id,
+        payment,
+        body.shown_amount,
+    )
 
 
 def _approve(body: ApproveBody, actor: Actor, _new_id: str) -> i.Input:

@@ -3,13 +3,18 @@
 import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import BrowserContext, Page, Route, expect
 
+from bayd.core.inputs import ModeSeen
+from bayd.core.model import Mode
+from bayd.settings import Screens
 from bayd.web.browsers import COOKIE
 from bayd.web.events import StreamLimits
+from tests.browser.conftest import LANDSCAPE, PORTRAIT
 from tests.browser.states import let_in, prepare, type_pin
 from tests.web.house import PIN, STAFF, House
 
@@ -87,6 +92,116 @@ async def test_more_time_is_asked_for_and_given(screen: tuple[House, Page]) -> N
     await house.press("extend/decline", {"reason": "a group comes"}, token=STAFF)
     await expect(page.get_by_test_id("note")).to_contain_text("a group comes")
     await expect(page.get_by_test_id("act-time")).to_be_enabled()
+
+
+def change_price(house: House, price: int) -> None:
+    task = house.bays.bays["109"]
+    task.change_rules(replace(task.rules, extension_price=price))
+
+
+async def test_an_open_panel_settles_on_another_price_and_what_is_shown_is_what_is_asked(
+    screen: tuple[House, Page],
+) -> None:
+    house, page = screen
+    await type_pin(page, PIN)
+    asked: list[Any] = []
+
+    async def keep(route: Route) -> None:
+        asked.append(route.request.post_data_json)
+        await route.continue_()
+
+    await page.route("**/extend", keep)
+    await page.get_by_test_id("act-time").click()
+    await expect(page.get_by_test_id("time-30")).to_contain_text("₹600")
+    await expect(page.locator(".settling")).to_have_count(0)
+    await page.evaluate("""() => {
+        window.settled = 0;
+        const lower = document.querySelector(".lower");
+        const look = () => { window.settled += lower.matches(".settling") ? 1 : 0; };
+        new MutationObserver(look).observe(lower, { attributes: true });
+    }""")
+    await house.press("help")  # is no news of what is offered
+    await expect(page.get_by_test_id("help")).to_contain_text("Staff called")
+    assert await page.evaluate("window.settled") == 0
+    change_price(house, 70)
+    await expect(page.get_by_test_id("time-30")).to_contain_text("₹2,100")
+    assert await page.evaluate("window.settled") > 0
+    await page.get_by_test_id("time-30").click()
+    await expect(page.get_by_test_id("act-time")).to_contain_text("30 minutes asked for")
+    assert [(body["minutes"], body["shown_amount"]) for body in asked] == [(30, 2_100)]
+    session = house.bays.get("109").session
+    assert session is not None
+    assert session.extension_asked is not None
+    assert session.extension_asked.amount == 2_100
+
+
+async def test_a_price_that_changed_unseen_is_nobodys(closed_house: House, context: BrowserContext) -> None:
+    prepare(closed_house)
+    closed_house.stream_limits = StreamLimits(look_s=3_600)  # the screen has not heard of it
+    async with closed_house.open() as house:
+        await house.play()
+        await let_in(house, context)
+        page = await context.new_page()
+        await page.goto(house.url("/bay/109"))
+        await page.get_by_test_id("act-time").click()
+        await expect(page.get_by_test_id("time-30")).to_contain_text("₹600")
+        change_price(house, 70)
+        await page.get_by_test_id("time-30").click()
+        await expect(page.get_by_test_id("told")).to_have_text(
+            "The price has just changed. Please look again."
+        )
+        assert "ExtensionAsked" not in await house.kinds()
+        await house.streams.look()
+        await expect(page.get_by_test_id("time-30")).to_contain_text("₹2,100")
+        await page.get_by_test_id("time-30").click()
+        await expect(page.get_by_test_id("act-time")).to_contain_text("30 minutes asked for")
+
+
+@pytest.mark.parametrize("language", ["en", "hi"])
+async def test_why_a_bay_is_closed_stays_to_be_read_beside_a_band(
+    closed_house: House, context: BrowserContext, language: str
+) -> None:
+    closed_house.screens = Screens.model_validate({"language": language})
+    async with closed_house.open() as house:
+        now_ms = house.clock.now().wall_ms
+        await house.bays.submit("109", ModeSeen(Mode.CLOSED, now_ms + 3_600_000, now_ms))
+        await let_in(house, context)
+        page = await context.new_page()
+        for width, height in (LANDSCAPE, PORTRAIT):
+            await page.set_viewport_size({"width": width, "height": height})
+            await page.goto(house.url("/bay/109"))
+            await expect(page.locator(".welcome-text")).to_be_visible()
+            await page.get_by_test_id("help").click()
+            await page.get_by_test_id("help").click()  # staff have been called: it says so once more
+            await expect(page.get_by_test_id("told")).to_be_visible()
+            await expect(page.locator(".welcome-text")).to_be_visible()
+        await house.listener.aclose()
+        await expect(page.get_by_test_id("stale")).to_be_visible()
+        await expect(page.locator(".welcome-text")).to_be_in_viewport(ratio=1)
+
+
+async def test_who_works_by_keyboard_keeps_a_place_when_the_time_is_over(screen: tuple[House, Page]) -> None:
+    house, page = screen
+    await type_pin(page, PIN)
+    await page.get_by_test_id("act-time").focus()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_test_id("time-15")).to_be_visible()
+    await page.get_by_test_id("time-15").focus()
+    await page.keyboard.press("Enter")  # the tile that it came from rests until staff answer
+    await expect(page.get_by_test_id("act-time")).to_be_disabled()
+    await expect(page.locator(".time-label")).to_be_focused()
+    await page.get_by_test_id("act-end").focus()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_test_id("end-no")).to_be_visible()
+    await page.get_by_test_id("end-no").focus()
+    await page.evaluate(
+        "const now = performance.now.bind(performance); performance.now = () => now() + 3_600_500"
+    )
+    await expect(page.get_by_test_id("act-end")).to_be_disabled()  # nothing is left
+    await expect(page.locator(".time-label")).to_be_focused()
+    await house.press("end", REASON, token=STAFF)
+    await phase(page, "grace")
+    await expect(page.locator(".welcome-title")).to_be_focused()
 
 
 async def test_a_press_whose_answer_got_lost_counts_once(screen: tuple[House, Page]) -> None:

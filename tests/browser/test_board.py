@@ -344,6 +344,27 @@ async def test_a_press_that_is_tried_again_by_hand_counts_once(house: House, con
     assert (await house.kinds()).count("SessionExtended") == 1
 
 
+async def test_a_screen_that_is_put_out_while_the_disk_hangs_leaves_the_list(
+    closed_house: House, context: BrowserContext
+) -> None:
+    disk = FaultyDisk()
+    closed_house.connect = disk.connect
+    async with closed_house.open() as house:
+        for bay in ("109", "110"):
+            await house.let_in(bay=bay)
+        page = await sign_in(house, context)
+        await page.get_by_test_id("screens").click()
+        await expect(page.get_by_test_id("unbind-109")).to_be_visible()
+        disk.faults.append(Fault("COMMIT", times=1_000))
+        await page.get_by_test_id("unbind-reason-109").fill("stolen")
+        await page.get_by_test_id("unbind-109").click()
+        await expect(page.get_by_test_id("refused")).to_contain_text("The screen is out.")
+        await expect(page.get_by_test_id("unbind-109")).to_have_count(0)
+        await expect(page.get_by_test_id("unbind-110")).to_be_visible()
+        await expect(page.get_by_test_id("refused")).to_contain_text("The screen is out.")
+        disk.faults.clear()
+
+
 async def test_a_session_is_moved(house: House, context: BrowserContext) -> None:
     await house.play()
     page = await sign_in(house, context)
@@ -367,6 +388,46 @@ async def test_a_move_with_no_bay_free_says_so_and_sends_nothing(
     assert await violations_of(page) == []
     await page.get_by_test_id("back").click()
     await expect(page.get_by_test_id("dialog")).to_have_count(0)
+
+
+async def test_a_session_moves_to_no_bay_that_is_out_of_service_kept_or_booked(
+    closed_house: House, context: BrowserContext
+) -> None:
+    closed_house.rules |= dict.fromkeys(("111", "112", "113"), closed_house.rules["110"])
+    async with closed_house.open() as house:
+        await house.play()
+        await house.press("service/stop", {"reason": "the mat is torn"}, token=STAFF, bay="110")
+        await house.press("hold", {"reason": "a lesson"}, token=STAFF, bay="112")
+        await house.book("113", "9")
+        page = await sign_in(house, context)
+        await page.get_by_test_id("open-109").click()
+        await page.get_by_test_id("do-move").click()
+        offered = page.get_by_test_id("field-to").locator("option")
+        assert await offered.all_inner_texts() == ["111"]
+        await page.get_by_test_id("back").click()
+        await house.press("service/stop", {"reason": "no net"}, token=STAFF, bay="111")
+        await page.get_by_test_id("open-109").click()
+        await expect(page.get_by_test_id("phase-111")).to_have_text("Out of service")
+        await page.get_by_test_id("do-move").click()
+        await expect(page.get_by_test_id("hindered")).to_have_text("No bay is free.")
+
+
+async def test_a_session_that_ends_before_the_next_picture_is_no_defect(
+    house: House, context: BrowserContext
+) -> None:
+    """A tab in the background draws no pictures, and its clocks go on: a script that fails is a complaint."""
+    await house.play()
+    page = await context.new_page()
+    await states.sign_in(house, context)
+    await page.clock.install()
+    await page.goto(house.url("/"))
+    await expect(page.get_by_test_id("left-109")).to_be_visible()
+    await page.evaluate("window.requestAnimationFrame = (draw) => { window.toDraw = draw; }")
+    await house.press("end", {"reason": "lightning"}, token=STAFF)
+    await page.wait_for_function("window.toDraw !== undefined")
+    await page.clock.run_for(2_000)
+    await page.evaluate("window.toDraw()")
+    await expect(page.get_by_test_id("left-109")).to_have_count(0)
 
 
 async def test_an_end_needs_its_reason_and_stands_in_the_audit(house: House, context: BrowserContext) -> None:
@@ -522,6 +583,25 @@ async def test_the_board_is_worked_by_keyboard(house: House, context: BrowserCon
     await house.press("help")
     await expect(page.get_by_test_id("call-help-109")).to_be_visible()
     await expect(page.get_by_test_id("help/acknowledge-110")).to_be_focused()
+
+
+async def test_who_works_by_keyboard_keeps_a_place_where_something_vanishes(
+    house: House, context: BrowserContext
+) -> None:
+    await house.press("help")
+    await house.press("help", token=STAFF, bay="110")
+    page = await sign_in(house, context)
+    await page.get_by_test_id("help/acknowledge-110").focus()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_test_id("call-help-110")).to_have_count(0)
+    await expect(page.locator("#calls")).to_be_focused()  # not the next call: a second Enter means nothing
+    await page.get_by_test_id("open-109").focus()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_test_id("dialog")).to_be_visible()
+    await house.bays.submit("109", DeviceReported("reader", DeviceState.LOST, "no answer"))
+    await expect(page.locator("#bay-109")).to_contain_text("no answer")  # its row is another one now
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_test_id("open-109")).to_be_focused()
 
 
 async def test_the_device_page_shows_what_readers_do(house: House, context: BrowserContext) -> None:

@@ -1,5 +1,7 @@
 """More time: what the screen offers, what staff make of a request, and what is owed for it."""
 
+from dataclasses import replace
+
 import pytest
 
 from bayd.core import events as e
@@ -151,6 +153,18 @@ def test_the_servers_lengths_and_prices_come_before_the_configured_ones() -> Non
     assert offers(book.bay, book.rules) == (Offer(20, 334, True), Offer(60, 1000, True))
     book.when(press(15)).refused("minutes_not_offered")
     book.when(press(20)).then(seen(e.SessionExtended, amount=334))
+
+
+@pytest.mark.parametrize("rules", [ON_ACCOUNT, PRICED], ids=["on-account", "asked"])
+def test_a_price_that_the_screen_does_not_show_any_more_is_nobodys(rules: Rules) -> None:
+    book = playing(60, rules=rules)
+    shown = offers(book.bay, book.rules)[0]
+    book.when(i.PricesSeen(Tariff(intervals=(15,), amount=1000, per_minutes=15)))
+    book.when(replace(press(15), shown_amount=shown.amount)).refused("price_changed")
+    book.when(replace(press(15), shown_amount=1000))
+    (taken,) = book.decision.events
+    assert isinstance(taken, e.SessionExtended | e.ExtensionAsked)
+    assert taken.amount == 1000
 
 
 def test_the_screen_offers_nothing_where_staff_alone_give_time() -> None:

@@ -1,5 +1,6 @@
 """More time over the API: offers, requests, what staff answer, dues."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from bayd.core.rules import ExtensionPolicy, Rules
@@ -76,3 +77,18 @@ async def test_the_screen_books_a_due_and_has_no_say_in_money(house: House) -> N
     given = (await house.press("extend", {"minutes": 15})).json
     assert given["dues"][0]["amount"] == 150
     assert [offer["at_once"] for offer in given["extension"]["offers"]] == [False, False]
+
+
+async def test_a_press_for_a_price_that_holds_no_more_is_refused_and_changes_nothing(tmp_path: Path) -> None:
+    house = House(tmp_path / "journal.db")
+    house.rules["109"] = ON_ACCOUNT
+    async with house.open():
+        await house.play()
+        task = house.bays.bays["109"]
+        task.change_rules(replace(task.rules, extension_price=20))
+        before = await house.state()
+        late = await house.press("extend", {"minutes": 15, "shown_amount": 150})
+        assert (late.status, late.code) == (409, "price_changed")
+        assert await house.state() == before
+        given = (await house.press("extend", {"minutes": 15, "shown_amount": 300})).json
+        assert [due["amount"] for due in given["dues"]] == [300]

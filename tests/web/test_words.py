@@ -66,7 +66,7 @@ def _asked() -> frozenset[str]:
     names = {
         field.name for one in _people_act() for field in fields(one) if not one.__name__.endswith("Seen")
     }
-    known_otherwise = {"actor", "reason", "conflict", "session_user_id"}
+    known_otherwise = {"actor", "reason", "shown_amount", "conflict", "session_user_id"}
     return frozenset(
         {name for name in names - known_otherwise if not name.endswith("_id")} | {"name", "role"}
     )
@@ -79,7 +79,7 @@ _GUESTS_REFUSALS = frozenset(
         "already_asked", "already_playing", "cap_reached", "closed", "dispenser_fault", "limit_passed",
         "limit_reached", "next_booking", "no_booking", "outcome_unknown", "paused", "pauses_used",
         "payout_running", "pin_unavailable", "session_over", "too_early", "too_many_requests", "unknown_game",
-        "unreachable", "wrong_bay", "other",
+        "price_changed", "unreachable", "wrong_bay", "other",
     )
 )  # fmt: skip
 
@@ -95,7 +95,7 @@ _NOT_FOR_STAFF = frozenset(
         "payout_size", "pin_unavailable", "playing", "secret_in_url", "sighted_already", "staff_only",
         "stopping", "too_early", "too_large", "too_many_codes", "too_many_streams", "too_many_watch",
         "too_slow", "trivial_pin", "unavailable", "unknown_item", "unknown_name", "unsupported_body",
-        "user_refused",
+        "price_changed", "user_refused",
     )
 )  # fmt: skip
 

@@ -27,6 +27,7 @@ class Extend:
     reason: str
     session_id: str | None = None  # the one that was meant; None: whichever plays
     payment: Payment = Payment.DESK  # of what staff give; the screen has no say in it
+    shown_amount: int | None = None  # the price that the screen showed; None: it does not say
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,11 @@ export class Buttons {
     return changed;
   }
 
+  /** Tells whether it could have it. */
   focus(id) {
-    this.buttons.get(id)?.root.focus({ preventScroll: true, focusVisible: false });
+    const button = this.buttons.get(id)?.root;
+    if (button === undefined || button.disabled) return false;
+    button.focus({ preventScroll: true, focusVisible: false });
+    return true;
   }
 }

@@ -1,7 +1,7 @@
 // What the lower half shows when something was chosen: sizes, lengths, players, games, a question.
 
 import { Press } from "../lib/calls.js";
-import { h, setText, show } from "../lib/dom.js";
+import { h, keepFocus, setText, show } from "../lib/dom.js";
 import { Buttons } from "./buttons.js";
 
 const USUAL_SIZES = [10, 25, 50];
@@ -47,7 +47,8 @@ class Panel {
     const offered = this.offered();
     this.said = JSON.stringify(offered.map(({ id, label, hint }) => [id, label, hint]));
     const disabled = this.busy || !this.screen.fresh;
-    this.buttons.draw(offered.map(({ body, ...one }) => ({ style: "choice", disabled, press: () => this.send(body), ...one })));
+    keepFocus(this.root, () => this.root, () =>
+      this.buttons.draw(offered.map(({ body, ...one }) => ({ style: "choice", disabled, press: () => this.send(body), ...one }))));
     show(this.choices, offered.length > 0);
     show(this.none, offered.length === 0);
     setText(this.none, offered.length > 0 ? "" : this.whyNone());
@@ -109,7 +110,7 @@ export class TimePanel extends Panel {
         id: `time-${minutes}`,
         label: words.say("time.plus", { count: minutes }),
         hint: atOnce ? words.say("time.on_account", { price }) : price,
-        body: { minutes },
+        body: { minutes, shown_amount: amount },
       };
     });
   }
@@ -145,8 +146,9 @@ export class GamesPanel extends Panel {
   }
 
   update(bay) {
-    if (bay.games.length === 0) this.close(); // the desk has chosen
-    else super.update(bay);
+    if (bay.games.length > 0) return super.update(bay);
+    this.close(); // the desk has chosen
+    return true;
   }
 
   offered() {

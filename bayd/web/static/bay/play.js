@@ -1,6 +1,6 @@
 // Somebody plays: the time above all, then balls, and below them what can be done, one thing at a time.
 
-import { h, icon, rebuild, setText, show } from "../lib/dom.js";
+import { focusOn, h, icon, keepFocus, rebuild, setText, show } from "../lib/dom.js";
 import { Buttons } from "./buttons.js";
 import { clockText, Countdown } from "./clock.js";
 import { Pad } from "./pad.js";
@@ -135,7 +135,7 @@ export class PlayScene {
     this.lower.replaceChildren(this.tiles.root, this.note);
     this.settle();
     if (this.bay !== undefined) this.drawActions();
-    if (focused) this.tiles.focus(this.opened);
+    if (focused && !this.tiles.focus(this.opened)) focusOn(this.label);
   }
 
   drawActions() {
@@ -160,7 +160,7 @@ export class PlayScene {
     if (mayResume) tile("go_on", "play", "act.resume", { main: true, closed: this.turning });
     else if (session.paused) tile("resume", "play", "act.resume", { main: true, hint: words.say("act.resume_hint") });
     tile("end", "stop", "act.end");
-    if (this.tiles.draw(tiles)) this.settle();
+    if (keepFocus(this.lower, () => this.label, () => this.tiles.draw(tiles))) this.settle();
     setText(this.note, this.noteText());
   }
 

@@ -2,7 +2,7 @@
 
 import { press } from "../lib/calls.js";
 import { allowSound, chime } from "../lib/chime.js";
-import { h, icon, rebuild, setText, show } from "../lib/dom.js";
+import { h, icon, keepFocus, rebuild, setText, show } from "../lib/dom.js";
 import { Live } from "../lib/live.js";
 import { isOutdated } from "../lib/release.js";
 import { PlayScene } from "./play.js";
@@ -174,6 +174,10 @@ export class BayScreen {
   }
 
   draw() {
+    keepFocus(this.root, () => this.scene.root.querySelector("h1"), () => this.drawScene());
+  }
+
+  drawScene() {
     const Scene = SCENES[this.bay.phase];
     if (!(this.scene instanceof Scene)) {
       this.scene?.close();

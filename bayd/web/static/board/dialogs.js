@@ -1,7 +1,7 @@
 // Dialogs over the board: one bay with all that can be done there, one act with its reason, the screens.
 
 import { get, post, Press } from "../lib/calls.js";
-import { h, icon, rebuild, setText, show } from "../lib/dom.js";
+import { focusOn, h, icon, rebuild, setText, show } from "../lib/dom.js";
 import { ACTS, actsOf } from "./acts.js";
 import { refusalText } from "./refusals.js";
 
@@ -17,8 +17,9 @@ class Dialog {
     this.busy = false;
   }
 
-  /** A modal one: the browser keeps the focus inside and gives it back at the end. */
+  /** A modal one: the browser keeps the focus inside and gives it back at the end, if what had it is still there. */
   show(title, ...children) {
+    const before = document.activeElement.dataset.testid;
     this.away = h("p.refused", { hidden: true, role: "alert", "data-testid": "dialog-stale" }, this.words.say("stale.title"));
     this.root = h("dialog", { "aria-labelledby": this.id, "data-testid": "dialog" },
       h("div.dialog-head", {}, h("h2", { id: this.id }, title),
@@ -28,6 +29,8 @@ class Dialog {
     this.root.addEventListener("close", () => {
       this.root.remove();
       if (this.board.dialog === this) this.board.dialog = null;
+      if (document.activeElement !== document.body || before === undefined) return;
+      focusOn(document.querySelector(`[data-testid="${CSS.escape(before)}"]`) ?? this.board.body);
     });
     document.body.append(this.root);
     this.root.showModal();

@@ -23,14 +23,36 @@ export function show(element, visible) {
   if (element.hidden === visible) element.hidden = !visible;
 }
 
-/** Rebuild the children when `key` says that they are other ones. The focus stays on what has the same name. */
+/**
+ * Where `draw` removes or disables what had the focus, `place()` gets it: never another button, which a second
+ * press of the same key would not mean.
+ */
+export function keepFocus(element, place, draw) {
+  const had = element.contains(document.activeElement);
+  const drawn = draw();
+  const { activeElement } = document;
+  if (had && (activeElement === document.body || activeElement.disabled)) focusOn(place());
+  return drawn;
+}
+
+export function focusOn(element) {
+  if (!element.hasAttribute("tabindex") && element.tabIndex < 0) element.tabIndex = -1;
+  element.focus({ preventScroll: true });
+}
+
+/**
+ * Rebuild the children when `key` says that they are other ones. The focus stays on what has the same name, or
+ * with the element.
+ */
 export function rebuild(element, key, make) {
   const text = JSON.stringify(key);
   if (element.dataset.key === text) return;
   element.dataset.key = text;
-  const focused = element.contains(document.activeElement) && element !== document.activeElement ? document.activeElement.dataset.testid : undefined;
-  element.replaceChildren(...make());
-  if (focused !== undefined) element.querySelector(`[data-testid="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+  keepFocus(element, () => element, () => {
+    const name = element.contains(document.activeElement) ? document.activeElement.dataset.testid : undefined;
+    element.replaceChildren(...make());
+    if (name !== undefined) element.querySelector(`[data-testid="${CSS.escape(name)}"]`)?.focus({ preventScroll: true });
+  });
 }
 
 const SVG = "http://www.w3.org/2000/svg";
