@@ -36,7 +36,10 @@ class MoveDecision:
 def decide_move(
     source: Bay, target: Bay | None, request: i.Move, now: Instant, source_rules: Rules, target_rules: Rules
 ) -> MoveDecision:
-    """What the clock has brought about at either bay comes first. `target` None: there is no such bay."""
+    """What the clock has brought about at either bay comes first; what the move makes due, each sees by itself.
+
+    `target` None: there is no such bay.
+    """
     due_here = decide(source, i.TimeCame(), now, source_rules).events
     if target is None:
         return MoveDecision(Decision(due_here, UNKNOWN_TARGET), Decision())
@@ -47,11 +50,7 @@ def decide_move(
         return MoveDecision(Decision(due_here, refusal), Decision(due_there))
     leaving = _leave(source, target, request, now, source_rules)
     coming = _come(evolve_all(source, leaving[:-1]), target, request, now)
-    gone, come = evolve_all(source, leaving), evolve_all(target, coming)
     leaving += after_end(source, now.boot_ms, now, source_rules)
-    gone = evolve_all(source, leaving)
-    leaving += decide(gone, i.TimeCame(), now, source_rules).events
-    coming += decide(come, i.TimeCame(), now, target_rules).events
     return MoveDecision(Decision(due_here + leaving), Decision(due_there + coming))
 
 

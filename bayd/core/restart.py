@@ -15,7 +15,6 @@ from bayd.core.decision import Verdict
 from bayd.core.evolve.bay import has_instants
 from bayd.core.instant import AliveMark, Instant
 from bayd.core.model import Bay, Phase
-from bayd.core.qos_lease import Idle
 from bayd.core.rules import DowntimePolicy, Rules
 
 _IMPLAUSIBLE_MS = 30 * 24 * 3_600_000  # a clock that jumped by a month was wrong at one end
@@ -23,15 +22,13 @@ _IMPLAUSIBLE_MS = 30 * 24 * 3_600_000  # a clock that jumped by a month was wron
 
 def left_out(bay: Bay, last_served: AliveMark) -> tuple[e.BayLeftOut, ...]:
     """The daemon starts without the bay."""
-    if bay.left is not None or (not _is_under_way(bay) and bay.qos == Idle()):
-        return ()
-    return (e.BayLeftOut(last_served),)
+    return () if bay.left is not None or not _is_under_way(bay) else (e.BayLeftOut(last_served),)
 
 
 def restarted(bay: Bay, report: i.Restarted, now: Instant, rules: Rules) -> Verdict:
     outage_ms = _outage_ms(report, now)
     qos = qos_book.rebooted(bay, report, outage_ms, now)
-    if bay.left is None and not _is_under_way(bay):
+    if not _is_under_way(bay):
         return qos
     onto_this_clock = now.boot_ms - report.mark_boot_ms  # moves an instant so that its rest stays
     short = outage_ms is not None and outage_ms <= rules.outage_as_play_ms

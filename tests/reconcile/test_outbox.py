@@ -974,6 +974,25 @@ async def test_a_server_that_shows_no_pin_cannot_be_told_of_a_start(quick_path: 
         assert "no PIN" in (await world.parked())[0]
 
 
+@pytest.mark.parametrize("fault", ["status", "lost"])
+async def test_a_start_whose_verify_gets_no_answer_is_told_until_it_does(
+    quick_path: Path, fault: str
+) -> None:
+    """The page can be read all the while: nothing there says that the server was told."""
+    async with central_world(quick_path) as world, world.up():
+        session = await world.book()
+        await world.knows(session)
+        world.wire.order(fault, "/session/verify", times=3)
+        await world.submit(i.StartPlay(STAFF, "the screen is broken"))
+        await world.until(lambda: len(world.wire.sent("POST", "/session/verify")) == 1)
+        await asyncio.sleep(0.5)
+        assert world.parts.outbox.view().waiting == 1
+        await world.delivered()
+        assert (await world.page(session["id"]))["active"] is True
+        assert len(world.wire.sent("POST", "/session/verify")) == 4
+        assert await world.parked() == []
+
+
 async def test_a_yes_that_makes_nothing_active_is_asked_again(quick_path: Path) -> None:
     async with central_world(quick_path) as world, world.up():
         session = await world.book()
