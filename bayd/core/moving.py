@@ -36,7 +36,7 @@ class MoveDecision:
 def decide_move(
     source: Bay, target: Bay | None, request: i.Move, now: Instant, source_rules: Rules, target_rules: Rules
 ) -> MoveDecision:
-    """What the clock has brought about at either bay comes first; what the move makes due, each sees by itself.
+    """What the clock has brought about at either bay comes first; what this makes due each sees by itself.
 
     `target` None: there is no such bay.
     """
