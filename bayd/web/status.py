@@ -12,6 +12,7 @@ from bayd.runtime.range import Range
 from bayd.web.access import Caller
 from bayd.web.answers import answer
 from bayd.web.documents import (
+    BayDocument,
     CentralSection,
     DevicesSection,
     LivenessDocument,
@@ -162,6 +163,10 @@ class StatusPages:
             qod=QodSection.model_validate(self._sections["qod"]()),
             warnings=warnings,
         )
+
+    def retired(self, *, names: bool) -> list[BayDocument]:
+        """The bays that are configured no more, as `document` shows the others."""
+        return [self._views.show(task.bay, names=names) for task in self._bays.retired.values()]
 
     async def healthz(self, _request: web.Request, _caller: Caller) -> web.StreamResponse:
         """The loop turns, or nobody would answer."""

@@ -253,7 +253,7 @@ class WebParts:
             DayPage(frame, self._bays, self._journal.plays, self._journal.audit, self._clock),
             HandoverPage(
                 frame,
-                self.status.document,
+                self.status,
                 self._driven.central.outbox.items,
                 self._journal.payments,
                 self._clock,

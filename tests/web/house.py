@@ -485,7 +485,7 @@ class House:
         )
         devices_page = DevicesPage(frame, files, figures.document)
         day = DayPage(frame, self.bays, self.journal.plays, self.journal.audit, self.clock)
-        handover = HandoverPage(frame, status.document, self.list_outbox, self.journal.payments, self.clock)
+        handover = HandoverPage(frame, status, self.list_outbox, self.journal.payments, self.clock)
         self.tools = Tools()
         audit_book = AuditBook(self.journal, self.clock, self.randomness)
         readers = ReaderPages(self.tools, audit_book.record, self.log)

@@ -70,6 +70,12 @@ async def test_everybody_who_is_to_know_is_told(house: House) -> None:
         assert "Bay 110: 1000 were not told. This bay is not in the configuration any more" in text
 
 
+async def test_the_handover_counts_it_with_all_else(house: House) -> None:
+    text = (await house.ask("GET", "/handover", token=STAFF, described=False)).text
+    for wanted in ("Dues (1)", "Bay 110: ₹600, session 8", "Balls to settle (1)"):
+        assert wanted in text, wanted
+
+
 async def test_staff_settle_each_once(house: House) -> None:
     for act, (body, event) in SETTLED.items():
         for token in (OTHER_SCREEN, TECHNICIAN):

@@ -29,7 +29,11 @@ FindPayments = Callable[[int, int], Awaitable[Sequence[Recorded[e.Event]]]]
 class Status(Protocol):
     """The range as it is now."""
 
-    def __call__(self, *, names: bool) -> StatusDocument: ...
+    def document(self, *, names: bool) -> StatusDocument: ...
+
+    def retired(self, *, names: bool) -> list[BayDocument]:
+        """The bays that are configured no more."""
+        ...
 
 
 class HandoverPage:
@@ -57,12 +61,13 @@ class HandoverPage:
         if (other := elsewhere(caller, "handover")) is not None:
             return other
         said = self._frame.words
-        status = self._status(names=caller.sees_names)
+        status = self._status.document(names=caller.sees_names)
         now = datetime.fromtimestamp(self._clock.now().wall_ms / 1000, self._frame.zone)
         made = said.say(
             "handover.made", site=self._frame.site_name, time=f"{now:%Y-%m-%d %H:%M}", name=caller.known.name
         )
         bays = list(status.bays.values())
+        every = [*bays, *self._status.retired(names=caller.sees_names)]
         body = el(
             "main",
             el("h1", said.say("handover.title")),
@@ -74,8 +79,8 @@ class HandoverPage:
             ),
             self._section("calls", [text for bay in bays for text in self._calls(bay)]),
             self._section("taken", await self._taken(now)),
-            self._section("dues", [text for bay in bays for text in self._dues(bay)]),
-            self._section("unknown", [text for bay in bays for text in self._unknown(bay)]),
+            self._section("dues", [text for bay in every for text in self._dues(bay)]),
+            self._section("unknown", [text for bay in every for text in self._unknown(bay)]),
             self._section("parked", await self._parked()),
             self._section("closed", [self._closed(bay) for bay in bays if bay.phase in _CLOSED]),
             self._section(
