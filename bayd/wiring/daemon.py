@@ -103,6 +103,7 @@ class Daemon:
                 stack,
                 state.dir,
                 self._clock,
+                self._log,
                 copy_first=not on_trial,  # then there is one
                 retry=None if on_trial else room.say,
             )

@@ -11,16 +11,19 @@ from bayd.core.deferrable import is_deferrable
 from bayd.journal import Journal, JournalUnavailableError, ThreadJournalExecutor
 from bayd.journal.disk import JOURNAL
 from bayd.journal.event_codec import BayEventCodec
-from bayd.ports import Clock, JournalExecutor
+from bayd.ports import Clock, JournalExecutor, Log
+from bayd.runtime.closing import to_the_end
 from bayd.wiring.waiting_room import disk_may_come_back
 
 _RETRY_S = 1.0
+_CLOSE_S = 4.0  # of the ten seconds that a stop has
 
 
 async def open_journal(
     stack: AsyncExitStack,
     directory: Path,
     clock: Clock,
+    log: Log,
     *,
     copy_first: bool,
     retry: Callable[[str], None] | None,
@@ -41,8 +44,21 @@ async def open_journal(
             retry(str(error))
             await asyncio.sleep(_RETRY_S)
         else:
-            stack.push_async_callback(journal.aclose)
+            stack.push_async_callback(_close, journal, log)
             return journal
+
+
+async def _close(journal: Journal[e.Event], log: Log) -> None:
+    await to_the_end(_close_in_time(journal, log))
+
+
+async def _close_in_time(journal: Journal[e.Event], log: Log) -> None:
+    """A disk that hangs holds no stop. What waits for it was acknowledged to nobody: as after a crash."""
+    try:
+        async with asyncio.timeout(_CLOSE_S):
+            await journal.aclose()
+    except TimeoutError:
+        log.warning("journal_not_closed")
 
 
 async def _try(

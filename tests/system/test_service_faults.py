@@ -18,6 +18,7 @@ from tests.system.bay_pc import (
     BAY,
     CENTRAL_PORT,
     DEFAULTS,
+    LONG_PAYOUT,
     MINUTE_S,
     PORT,
     READER,
@@ -222,6 +223,26 @@ def test_a_disk_that_hangs_past_the_limit_gets_the_daemon_killed(pc: BayPc) -> N
     said = pc.log().rpartition("Watchdog timeout")[0]
     assert "event=journal_stuck" in said
     assert pc.until_bay(lambda bay: bay["phase"] == "playing")["session"]["id"] == session
+
+
+def test_a_disk_that_hangs_does_not_hold_a_stop(pc: BayPc) -> None:
+    session, out = pc.play(), pc.balls_out()
+    assert pc.dispense(LONG_PAYOUT)[0] == 200
+    pc.machine.until(lambda: pc.balls_out() > out, "for the motor")
+    leader = Path(f"/proc/{pc.machine.pid_outside(pc.pid)}/status")
+    with hung_disk(pc):
+        assert pc.press("extend", EXTENSION, staff=True)[0] == 503
+        pc.systemctl("stop", "--no-block", UNIT)
+        # It has ended; only the thread that is traced is not gone before its tracer is.
+        pc.machine.until(lambda: "State:\tZ" in leader.read_text(), "for its end")
+        assert not pc.motor_runs()
+    pc.machine.until(lambda: pc.shown("ActiveState") in ("inactive", "failed"), "for the end of the unit")
+    # Not killed: after TimeoutStopSec the result would be `timeout`.
+    assert pc.shown("Result") == "success"
+    assert "event=journal_not_closed" in pc.log()
+    assert pc.balls_out() < out + LONG_PAYOUT
+    pc.systemctl("start", UNIT)
+    assert pc.until_bay(lambda bay: bay["session"] is not None)["session"]["id"] == session
 
 
 # A full disk.
