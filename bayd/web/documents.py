@@ -196,7 +196,10 @@ class LowLatencyView(_Document):
 class WarningView(_Document):
     code: str
     since: Time | None
-    text: str
+    text: str = Field(description="In English, for the log and for tools.")
+    facts: dict[str, str | int] = Field(
+        default_factory=dict, description="What `text` names, for whoever says it in other words."
+    )
     conflict: str | None = Field(
         None, description="What the central server and the bay disagree about; `conflicts/settle` takes it."
     )

@@ -1,9 +1,10 @@
 """A bay as the API shows it."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from bayd.core.dispensing import choices
@@ -239,7 +240,9 @@ def flags_of(bay: Bay) -> list[WarningView]:
     flags = [_warning(c.code, c.wall_ms, c.text, c.name) for c in bay.conflicts]
     for flag in bay.unsettled:
         text = f"{flag.balls} balls may or may not have been paid out ({flag.text}): settle them."
-        flags.append(_warning("balls_unknown", flag.wall_ms, text))
+        flags.append(
+            _warning("balls_unknown", flag.wall_ms, text, facts={"balls": flag.balls, "reason": flag.text})
+        )
     return flags
 
 
@@ -250,7 +253,7 @@ def _forgotten(bay: Bay) -> list[WarningView]:
             text = "The bay is on hold for long: release it, if it need not be."
             return [_warning("held_long", waiting.overran_wall_ms, text)]
         text = f"Nobody has come for session {waiting.session_id} for long."
-        return [_warning("no_show", waiting.overran_wall_ms, text)]
+        return [_warning("no_show", waiting.overran_wall_ms, text, facts={"session": waiting.session_id})]
     if session is not None and session.overran_wall_ms is not None:
         text = "The session is paused for long: resume it, or end it."
         return [_warning("paused_long", session.overran_wall_ms, text)]
@@ -392,8 +395,14 @@ def _balls(bay: Bay, rules: Rules, queue_place: int) -> BallsView:
     )
 
 
-def _warning(code: str, wall_ms: int, text: str, conflict: str | None = None) -> WarningView:
-    return WarningView(code=code, since=rfc3339(wall_ms), text=text, conflict=conflict)
+def _warning(
+    code: str,
+    wall_ms: int,
+    text: str,
+    conflict: str | None = None,
+    facts: Mapping[str, str | int] = MappingProxyType({}),
+) -> WarningView:
+    return WarningView(code=code, since=rfc3339(wall_ms), text=text, facts=dict(facts), conflict=conflict)
 
 
 def _game(game: Game) -> GameView:

@@ -223,13 +223,22 @@ class CentralParts:
             found.append({"code": "central_credentials", "since": None, "text": outbox.alarm})
         if outbox.parked:
             text = f"{outbox.parked} items could not be delivered to the central server."
-            found.append({"code": "outbox_parked", "since": None, "text": text})
+            found.append(
+                {"code": "outbox_parked", "since": None, "text": text, "facts": {"items": outbox.parked}}
+            )
         for user in (self.status, self.state, *self._listings.values()):
             if user is not None and user.missing:
                 text = f"The central server does not have the call {user.missing}: it is done without."
-                found.append({"code": "central_capability_missing", "since": None, "text": text})
+                found.append(
+                    {
+                        "code": "central_capability_missing",
+                        "since": None,
+                        "text": text,
+                        "facts": {"call": user.missing},
+                    }
+                )
         wanted = {name for number in self._bays.bays for name in self._bays.rules(number).games}
         for name in self.games.unknown(wanted):
             text = f"The central server has no game {name!r}: no screen offers it. See play.games."
-            found.append({"code": "game_unknown", "since": None, "text": text})
+            found.append({"code": "game_unknown", "since": None, "text": text, "facts": {"game": name}})
         return found + open_matters(self._bays)

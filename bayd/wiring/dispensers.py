@@ -69,10 +69,22 @@ class DispenserParts:
         for name, view in ((name, one.view()) for name, one in self.reconcilers.items()):
             if view.level is Level.EMPTY:
                 text = f"Dispenser {name} is empty."
-                warnings.append({"code": "dispenser_empty", "since": None, "text": text})
+                warnings.append(
+                    {"code": "dispenser_empty", "since": None, "text": text, "facts": {"dispenser": name}}
+                )
             elif view.level is Level.LOW:
                 text = f"Dispenser {name} is low{_rest(view)}."
-                warnings.append({"code": "dispenser_low", "since": None, "text": text})
+                warnings.append(
+                    {
+                        "code": "dispenser_low",
+                        "since": None,
+                        "text": text,
+                        "facts": {
+                            "dispenser": name,
+                            "stock": "?" if view.stock is None else max(0, view.stock),
+                        },
+                    }
+                )
         return warnings
 
 

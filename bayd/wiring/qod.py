@@ -153,8 +153,8 @@ class QodParts:
         view = self._reconciler.view()
         warnings = [_warning_of(trouble) for trouble in view.troubles]
         for number in view.not_ended:
-            text = f"Bay {number}: its session runs on at the operator, which does not end it."
-            warnings.append(_warning("qod_not_ended", text))
+            text = "its session runs on at the operator, which does not end it."
+            warnings.append(_warning("qod_not_ended", text, number))
         if view.circuit != "closed":
             text = "The mobile operator does not answer: screens that begin now get no low latency."
             warnings.append(_warning("qod_operator_away", text))
@@ -257,21 +257,22 @@ def _left_s(trouble: BayTrouble, now: Instant) -> float:
 
 
 def _warning_of(trouble: BayTrouble) -> dict[str, Any]:
-    text = f"Bay {trouble.bay}: {trouble.text}"
+    bay, text = trouble.bay, trouble.text
     match trouble.trouble:
         case Trouble.ORPHAN:
-            return _warning("qod_orphan", text)
+            return _warning("qod_orphan", text, bay)
         case Trouble.CONFLICT:
-            return _warning("qod_conflict", text)
+            return _warning("qod_conflict", text, bay)
         case Trouble.CREDENTIALS:
-            return _warning("qod_credentials", text)
+            return _warning("qod_credentials", text, bay)
         case Trouble.COST_CAP:
-            return _warning("qod_cost_cap", text)
+            return _warning("qod_cost_cap", text, bay)
         case Trouble.REFUSED:
-            return _warning("qod_refused", text)
+            return _warning("qod_refused", text, bay)
         case Trouble.TERMINATED_TOO_OFTEN | Trouble.STUCK_TOO_OFTEN:
-            return _warning("qod_unstable", text)
+            return _warning("qod_unstable", text, bay)
 
 
-def _warning(code: str, text: str) -> dict[str, Any]:
-    return {"code": code, "since": None, "text": text}
+def _warning(code: str, text: str, bay: str = "") -> dict[str, Any]:
+    shown = f"Bay {bay}: {text}" if bay else text
+    return {"code": code, "since": None, "text": shown, "facts": {"bay": bay, "reason": text}}

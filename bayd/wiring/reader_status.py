@@ -41,16 +41,35 @@ def reader_warnings(name: str, view: ReaderView, settings: Reader) -> list[dict[
     if view.state is DeviceState.LOST and view.lost_ms >= settings.fault_after_s * 1000:
         since = None if view.since_wall_ms is None else rfc3339(view.since_wall_ms)
         warnings.append(
-            {"code": "reader_away", "since": since, "text": f"Reader {name} is away: {view.reason}"}
+            {
+                "code": "reader_away",
+                "since": since,
+                "text": f"Reader {name} is away: {view.reason}",
+                "facts": {"reader": name, "reason": view.reason},
+            }
         )
     for port, shown in view.ports.items():
         where = f"port {port} ({told(shown.place)}) of reader {name}"
         if shown.power_refused:
             text = f"The power of {where} was refused: {shown.power_refused}"
-            warnings.append({"code": "power_refused", "since": None, "text": text})
+            warnings.append(
+                {
+                    "code": "power_refused",
+                    "since": None,
+                    "text": text,
+                    "facts": {"reader": name, "port": port, "reason": shown.power_refused},
+                }
+            )
         if shown.antenna_missing is not None and not isinstance(shown.place, Tee):
             text = f"There is no antenna at {where}."  # that of a bay is a fact of the bay
-            warnings.append({"code": "antenna_missing", "since": None, "text": text})
+            warnings.append(
+                {
+                    "code": "antenna_missing",
+                    "since": None,
+                    "text": text,
+                    "facts": {"reader": name, "port": port, "place": told(shown.place)},
+                }
+            )
     return warnings
 
 

@@ -249,12 +249,20 @@ class ReaderParts:
         warnings += refusal_warnings(self._refused())
         if shed := self.antennas.mail.shed:
             text = f"{shed} credits of balls were lost: the journal could not take them in time."
-            warnings.append({"code": "credits_shed", "since": None, "text": text})
+            warnings.append({"code": "credits_shed", "since": None, "text": text, "facts": {"balls": shed}})
         for unread in () if registry_missing else self.unread.found():
             text = (
                 f"{unread.balls} balls were paid out and none was read: "
                 "look at the antenna, and whether these balls are registered."
             )
             since = rfc3339(unread.since_wall_ms)
-            warnings.append({"code": "balls_not_read", "since": since, "text": text, "bay": unread.bay})
+            warnings.append(
+                {
+                    "code": "balls_not_read",
+                    "since": since,
+                    "text": text,
+                    "facts": {"balls": unread.balls},
+                    "bay": unread.bay,
+                }
+            )
         return warnings

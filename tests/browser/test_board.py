@@ -659,6 +659,16 @@ async def test_every_page_can_be_read_by_everybody(house: House, context: Browse
             assert await violations_of(page) == [], (width, scheme)
 
 
+async def test_staff_are_warned_in_their_own_language(closed_house: House, context: BrowserContext) -> None:
+    closed_house.staff_settings = Staff(language="hi")
+    away = {"code": "reader_away", "since": None, "text": "Reader east is away: unplugged"}
+    async with closed_house.open() as house:
+        page = await sign_in(house, context)
+        await expect(page.get_by_test_id("no-calls")).to_be_visible()
+        house.range_warnings = [{**away, "facts": {"reader": "east", "reason": "unplugged"}}]
+        await expect(page.locator("#range")).to_contain_text("रीडर east से लंबे समय से संपर्क नहीं: “unplugged”")
+
+
 async def test_staff_are_refused_in_their_own_language(closed_house: House, context: BrowserContext) -> None:
     disk = FaultyDisk()
     closed_house.connect = disk.connect

@@ -188,6 +188,19 @@ async def test_what_is_set_aside_is_named_for_people_in_both_languages(closed_ho
         ]  # fmt: skip
 
 
+async def test_a_warning_is_said_in_hindi_with_what_it_names(closed_house: House) -> None:
+    closed_house.staff_settings = Staff(language="hi")
+    away = {"code": "reader_away", "since": None, "text": "Reader east is away: unplugged"}
+    closed_house.range_warnings = [{**away, "facts": {"reader": "east", "reason": "unplugged"}}]
+    async with closed_house.open() as house:
+        await house.bays.submit("109", i.DeviceReported("dispenser", DeviceState.FAULT, "jam"))
+        for path in ("/", "/handover"):
+            text = await page(house, path)
+            assert "रीडर east से लंबे समय से संपर्क नहीं: “unplugged”" in text
+            assert "गेंद मशीन रुक गई: “jam”" in text
+            assert "is away" not in text
+
+
 async def test_a_day_on_which_staff_did_nothing_says_so(house: House) -> None:
     said = "Staff have done nothing on this day."
     text = await page(house, "/day")

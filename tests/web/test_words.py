@@ -21,7 +21,7 @@ from bayd.reconcile.delivery import session_of
 from bayd.web.day import What
 from bayd.web.pages import board, devices
 from bayd.web.pages.files import DIRECTORY
-from tests.test_docs import warning_codes
+from tests.test_docs import calls, modules, texts_of, warning_codes
 
 _PACKAGE = Path(bayd.__file__).parent
 _WAITING_ROOM = _PACKAGE / "wiring/waiting_room.py"
@@ -250,3 +250,51 @@ def test_why_something_was_refused_is_said_in_hindi_and_no_code_is_forgotten() -
     hindi = json.loads((DIRECTORY / "i18n/board.hi.json").read_text())
     said = {code: hindi[f"refusal.{code}"] for code in _refusal_codes() - _NOT_FOR_STAFF}
     assert [code for code, text in said.items() if not re.search("[\u0900-\u097f]", text)] == []
+
+
+def _facts_of_warnings() -> dict[str, list[set[str]]]:
+    """Code -> what is said beside the text, of each place where the daemon warns of it."""
+    found: dict[str, list[set[str]]] = {}
+    for module in modules('"code"', "_warning("):
+        told = [call for name, call in calls(module) if name == "_warning"]
+        for call in told:
+            said = next((word.value for word in call.keywords if word.arg == "facts"), None)
+            for code in texts_of(call.args[0], module):
+                found.setdefault(code, []).append(_keys(said))
+        for made in (node for node in ast.walk(module) if isinstance(node, ast.Dict)):
+            parts = dict(zip(map(_text, made.keys), made.values, strict=True))
+            if "code" not in parts:
+                continue
+            facts = _keys(parts.get("facts"))
+            if isinstance(parts["code"], ast.Name):  # what the `_warning` of this module makes
+                found |= {code: [facts] for call in told for code in texts_of(call.args[0], module)}
+            for code in texts_of(parts["code"], module):
+                found.setdefault(code, []).append(facts)
+    return found
+
+
+def _text(node: ast.expr | None) -> str:
+    return str(node.value) if isinstance(node, ast.Constant) else ""
+
+
+def _keys(node: ast.expr | None) -> set[str]:
+    return set(map(_text, node.keys)) if isinstance(node, ast.Dict) else set()
+
+
+@pytest.mark.parametrize(("language", "many"), [("en", 0), ("hi", 10)])
+def test_a_warning_names_nothing_that_the_daemon_does_not_say(language: str, many: int) -> None:
+    texts = json.loads((DIRECTORY / f"i18n/board.{language}.json").read_text())
+    known = _facts_of_warnings()
+    assert known["reader_away"] == [{"reader", "reason"}]
+    assert known["qod_orphan"] == [{"bay", "reason"}]
+    assert known["no_show"] == [{"session"}]
+    wanted = {
+        code: set(re.findall(r"\{(\w+)\}", texts.get(f"warning.{code}", ""))) - {"text"}
+        for code in warning_codes()
+    }
+    assert sum(bool(names) for names in wanted.values()) >= many
+    assert {
+        code: names
+        for code, names in wanted.items()
+        if names and not all(names <= said for said in known.get(code, [set()]))
+    } == {}

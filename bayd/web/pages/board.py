@@ -145,7 +145,7 @@ class BoardFrame:
 
     def warning(self, warning: StatusWarning) -> str:
         """What is to be looked at, and where."""
-        text = self.words.warning(warning.code, warning.text)
+        text = self.words.warning(warning.code, warning.text, warning.facts)
         return text if warning.bay is None else self.words.say("range.at", bay=warning.bay, text=text)
 
     def central_away(self, central: CentralSection) -> list[str]:
@@ -323,7 +323,7 @@ class BoardPage:
 
     def _looks(self, bay: BayDocument) -> list[Html]:
         said = self._frame.words
-        found = [el("p", said.warning(one.code, one.text), class_="look") for one in bay.warnings]
+        found = [el("p", said.warning(one.code, one.text, one.facts), class_="look") for one in bay.warnings]
         if bay.pin.locked_for_s > 0:
             text = said.say("bay.pad", time=clock_text(bay.pin.locked_for_s))
             found.append(el("p", text, class_="look"))

@@ -148,7 +148,7 @@ class HandoverPage:
         """A machine or a reader that several bays share is one thing to see to."""
         bays: dict[str, list[str]] = {}
         for warning in warnings:
-            at = bays.setdefault(self._frame.words.warning(warning.code, warning.text), [])
+            at = bays.setdefault(self._frame.words.warning(warning.code, warning.text, warning.facts), [])
             at += [] if warning.bay is None else [warning.bay]
         said = self._frame.words
         return [

@@ -18,10 +18,10 @@ class Words:
     def has(self, key: str) -> bool:
         return key in self._texts
 
-    def warning(self, code: str, text: str) -> str:
-        """`text`, the daemon's own words, stands where the catalogue wants it, or alone."""
+    def warning(self, code: str, text: str, facts: Mapping[str, object]) -> str:
+        """`text`, the daemon's own words, and what they name stand where the catalogue wants them."""
         key = f"warning.{code}"
-        return self.say(key, text=text) if self.has(key) else text
+        return self.say(key, **facts, text=text) if self.has(key) else text
 
     def price(self, amount: int, currency: str) -> str:
         """As the scripts write it, by the rules of India: ₹1,20,000."""

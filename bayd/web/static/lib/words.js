@@ -51,9 +51,9 @@ export class Words {
     });
   }
 
-  /** `text`, the daemon's own words, stands where the catalogue wants it, or alone. */
-  warning({ code, text }) {
-    return this.has(`warning.${code}`) ? this.say(`warning.${code}`, { text }) : text;
+  /** `text`, the daemon's own words, and what they name stand where the catalogue wants them. */
+  warning({ code, text, facts }) {
+    return this.has(`warning.${code}`) ? this.say(`warning.${code}`, { ...facts, text }) : text;
   }
 
   /** Why the daemon refused, by its stable code. */
