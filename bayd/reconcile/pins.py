@@ -78,7 +78,7 @@ class PinDesk:
         key = bytes.fromhex(randomness.new_id())
         self._unsettled = UnsettledPins(key)
         self._counted = CountedPins(key)
-        self._silent_since: int | None = None  # by the pulse: when a PIN got no answer; None: none is owed
+        self._silent_since: int | None = None  # by the pulse: when a PIN got no answer
         self._randomness = randomness
         self._log = log
         self._being_checked: set[str] = set()
@@ -224,11 +224,8 @@ class PinDesk:
             return VerifyUnavailable("it is silent", Cause.NOT_REACHED, sent=False, seen=False)
         left_s = answer_by - asyncio.get_running_loop().time()
         verdict = await self._client.verify(number, pin, within_s=left_s)
-        match verdict:
-            case VerifyUnavailable(seen=True):
-                self._silent_since = self._pulse.beats
-            case VerifyAccepted() | VerifyRefused():
-                self._silent_since = None
+        if isinstance(verdict, VerifyUnavailable) and verdict.seen:
+            self._silent_since = self._pulse.beats
         return verdict
 
     async def _answers(self) -> bool:

@@ -256,6 +256,7 @@ class Disk:
         self.after = False
         self.dead = False
         self.refuses = 0  # so many of the next commits fail, certainly not done
+        self.unreadable = ""  # statements that begin so fail
         self.died = asyncio.Event()
         self.on_death: Callable[[], None] = lambda: None
 
@@ -279,6 +280,8 @@ class _Connection(sqlite3.Connection):
         disk = self.disk
         if disk.dead:
             raise sqlite3.OperationalError("the PC has crashed")
+        if disk.unreadable and sql.startswith(disk.unreadable):
+            raise sqlite3.OperationalError("disk I/O error")
         if sql != "COMMIT":
             return super().execute(sql, *args)
         if disk.refuses:

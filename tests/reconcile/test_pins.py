@@ -95,6 +95,7 @@ async def test_a_yes_whose_session_cannot_be_read_counts_no_try_and_can_be_repea
         world.wire.order("status", f"/session/{fresh['id']}", "GET")
         assert kinds(await world.type_pin(fresh["pin"])) == ["PinCheckFailed"]
         assert world.bay().pad.failures == 0
+        await world.until(lambda: world.bay().find_booking(str(fresh["id"])) is not None, 30)
         assert kinds(await world.type_pin(fresh["pin"])) == ["PinAccepted", "SessionStarted"]
 
 
@@ -263,6 +264,63 @@ async def test_a_lost_guess_opens_nothing_that_the_desk_starts_later(quick_path:
             await asyncio.sleep(300)
             await world.call("POST", "/session/verify", {"pin": session["pin"], "bayNumber": "101"})
             assert kinds(await world.type_pin(guess)) == ["PinRefused"]
+
+
+@pytest.mark.parametrize("fault", [{"kind": "refused"}, {"kind": "status", "status": 401}])
+async def test_a_pin_that_the_server_cannot_have_taken_opens_nothing_that_the_desk_has_started(
+    quick_path: Path, fault: Json
+) -> None:
+    async with central_world(quick_path) as world:
+        world.site_key = None
+        take_each_pin_once(world)
+        async with world.up():
+            session = await world.book()
+            await world.knows(session)
+            rewrite(world, f"/session/{session['id']}", lambda page: {**page, "pin": None})
+            guess = other(session["pin"])
+            world.wire.order(path="/session/verify", **fault)
+            assert kinds(await world.type_pin(guess)) == ["PinCheckFailed"]
+            await world.call("POST", "/session/verify", {"pin": session["pin"], "bayNumber": "101"})
+            await world.until(lambda: "active_not_started" in world.conflicts())
+            assert kinds(await world.type_pin(guess)) == ["PinCheckFailed"]
+            assert world.bay().phase is Phase.BOOKED
+
+
+async def test_a_paused_guests_lost_pin_opens_nothing_that_the_desk_starts_for_the_next(
+    quick_path: Path,
+) -> None:
+    async with central_world(quick_path) as world:
+        world.site_key = None
+        take_each_pin_once(world)
+        async with world.up():
+            session, following = await world.book(), await world.book()
+            await world.knows(following)
+            await world.type_pin(session["pin"])
+            await world.submit(i.Pause(STAFF, "lightning"))
+            for one in (session, following):
+                rewrite(world, f"/session/{one['id']}", lambda page: {**page, "pin": None})
+            world.wire.order("unanswered", "/session/verify")
+            assert kinds(await world.type_pin(session["pin"])) == ["PinCheckFailed"]
+            await world.call("POST", "/session/verify", {"pin": following["pin"], "bayNumber": "101"})
+            await world.type_pin(session["pin"])
+            assert world.bay().next_session_id is None
+
+
+async def test_a_lost_pin_that_opened_its_bay_since_opens_nothing_more(quick_path: Path) -> None:
+    async with central_world(quick_path, rules=Rules(next_pin_minutes=60)) as world:
+        world.site_key = None
+        take_each_pin_once(world)
+        async with world.up():
+            session, following = await world.book(), await world.book()
+            await world.knows(following)
+            world.wire.order("unanswered", "/session/verify")
+            await world.type_pin(session["pin"])
+            assert kinds(await world.type_pin(session["pin"])) == ["PinAccepted", "SessionStarted"]
+            for one in (session, following):
+                rewrite(world, f"/session/{one['id']}", lambda page: {**page, "pin": None})
+            await world.call("POST", "/session/verify", {"pin": following["pin"], "bayNumber": "101"})
+            await world.type_pin(session["pin"])
+            assert world.bay().next_session_id is None
 
 
 async def test_a_second_press_waits_for_the_first(quick_path: Path) -> None:
