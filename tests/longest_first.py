@@ -1,6 +1,7 @@
 """The files that take longest come first: of several workers none is left over with one at the end.
 
-By how long each was at work on two cores. What is not named here is short. `tests/conftest.py` hooks it in.
+Roughly by how long each was at work on two cores; those that wait for the package to be built stand apart.
+What is not named here is short. `tests/conftest.py` hooks it in.
 """
 
 from pathlib import Path
@@ -9,16 +10,16 @@ import pytest
 
 _LONGEST = (
     "browser/test_states.py",
-    "system/test_crash_doors.py",
     "system/test_upgrades.py",
-    "system/test_installed.py",
-    "browser/test_board.py",
+    "system/test_crash_doors.py",
     "browser/test_bay.py",
+    "browser/test_board_states.py",
+    "system/test_installed.py",
     "system/test_service_faults.py",
+    "browser/test_board.py",
     "system/test_reader_kills.py",
     "system/test_central_kills.py",
     "system/test_qod_kills.py",
-    "browser/test_board_states.py",
     "system/test_dispensing_kills.py",
     "system/test_install_page.py",
     "system/test_package_scripts.py",
