@@ -357,6 +357,23 @@ def test_a_short_outage_is_play() -> None:
     assert book.bay.session.ends_at_ms == 3_600_000
 
 
+@pytest.mark.parametrize(
+    ("outage_ms", "credited", "phase"),
+    [
+        (60_000, False, Phase.PLAYING),
+        (60_001, True, Phase.PLAYING),
+        (1_800_000, True, Phase.PLAYING),
+        (1_800_001, True, Phase.PAUSED),
+    ],
+)
+def test_play_and_credit_end_at_their_millisecond(outage_ms: int, credited: bool, phase: Phase) -> None:
+    book = playing(60)
+    book.at((100_000 + outage_ms) / 1000).when(i.Restarted(100_000, 0, same_boot=True, wall_trusted=False))
+    outage = book.decision.events[0]
+    assert isinstance(outage, e.OutageSeen)
+    assert (outage.outage_ms, outage.credited, phase_of(book)) == (outage_ms, credited, phase)
+
+
 def test_a_longer_outage_is_credited() -> None:
     book = playing(60)
     book.at(700).when(i.Restarted(100_000, 0, same_boot=True, wall_trusted=False)).then(

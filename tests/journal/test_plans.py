@@ -48,6 +48,7 @@ CALLS: dict[str, Callable[[Books], Any]] = {
     "load": lambda books: books.load("104", 1),
     "bays": lambda books: books.bays(),
     "read": lambda books: [books.read(3), books.read(3, bay="104")],
+    "holds": lambda books: books.holds(3, "104", ("Note", "Other")),
     "plays": lambda books: books.plays(0, NOW_MS),
     "payments": lambda books: books.payments(0, NOW_MS),
     "audit": lambda books: books.audit(0, NOW_MS),
