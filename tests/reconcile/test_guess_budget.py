@@ -453,6 +453,25 @@ async def test_a_pin_that_counted_is_another_guess_at_the_next_booking(quick_pat
             assert world.bay().pad.failures == failures
 
 
+@pytest.mark.parametrize(
+    ("enter", "fate"), [(booked, "a yes to nothing"), (paused, "answered")], ids=["a yes", "a no"]
+)
+async def test_what_a_page_that_is_not_shown_leaves_open_is_a_try(
+    quick_path: Path, enter: Any, fate: str
+) -> None:
+    async with central_world(quick_path, rules=RULES, poll_s=86_400) as world:
+        world.site_key = None
+        async with world.up():
+            fresh, server = guesses(await enter(world)), Server(world)
+            server.fate = FATES[fate]
+            page = "/session/1"
+            world.wire.order("status", page, "GET", times=1_000)
+            for failures, pin in enumerate(itertools.islice(fresh, 3), 1):
+                for _ in range(2):
+                    assert kinds(await world.type_pin(pin)) == ["PinCheckFailed"]
+                    assert world.bay().pad.failures == failures
+
+
 async def test_a_guess_that_broke_off_opens_nothing_that_an_unanswered_pin_has_started(
     quick_path: Path,
 ) -> None:

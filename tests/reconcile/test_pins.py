@@ -238,18 +238,24 @@ async def test_of_two_pins_without_an_answer_neither_opens_what_one_of_them_has_
             assert world.bay().phase is Phase.BOOKED
 
 
-async def test_a_lost_guess_is_a_wrong_pin_once_the_server_answers(quick_path: Path) -> None:
+@pytest.mark.parametrize("shows_pins", [True, False])
+async def test_a_lost_guess_is_a_wrong_pin_once_the_server_answers(
+    quick_path: Path, shows_pins: bool
+) -> None:
     async with central_world(quick_path) as world:
         world.site_key = None
         async with world.up():
             session = await world.book()
             await world.knows(session)
+            if not shows_pins:
+                rewrite(world, f"/session/{session['id']}", lambda page: {**page, "pin": None})
             guess = other(session["pin"])
             world.wire.order("unanswered", "/session/verify")
             assert kinds(await world.type_pin(guess)) == ["PinCheckFailed"]
             assert kinds(await world.type_pin(guess)) == ["PinRefused"]
             await world.call("POST", "/session/verify", {"pin": session["pin"], "bayNumber": "101"})
-            assert kinds(await world.type_pin(guess)) == ["PinRefused"], "forgotten with its answer"
+            assert "PinAccepted" not in kinds(await world.type_pin(guess)), "forgotten with its answer"
+            assert world.bay().phase is Phase.BOOKED
 
 
 async def test_a_lost_guess_opens_nothing_that_the_desk_starts_later(quick_path: Path) -> None:
@@ -304,6 +310,65 @@ async def test_a_paused_guests_lost_pin_opens_nothing_that_the_desk_starts_for_t
             await world.call("POST", "/session/verify", {"pin": following["pin"], "bayNumber": "101"})
             await world.type_pin(session["pin"])
             assert world.bay().next_session_id is None
+
+
+async def test_of_two_sessions_that_run_there_a_lost_pin_opens_neither_while_no_page_shows_whose_it_is(
+    quick_path: Path,
+) -> None:
+    async with central_world(quick_path) as world:
+        world.site_key = None
+        take_each_pin_once(world)
+        async with world.up():
+            session, following = await world.book(), await world.book()
+            await world.knows(following)
+            for one in (session, following):
+                rewrite(world, f"/session/{one['id']}", lambda page: {**page, "pin": None, "active": True})
+            world.wire.order("unanswered", "/session/verify")
+            for _ in range(2):
+                assert kinds(await world.type_pin(following["pin"])) == ["PinCheckFailed"]
+            assert world.bay().phase is Phase.BOOKED
+
+
+async def test_a_pin_that_the_server_has_taken_opens_beside_another_one_without_an_answer(
+    quick_path: Path,
+) -> None:
+    async with central_world(quick_path, poll_s=3600) as world:
+        world.site_key = None
+        take_each_pin_once(world)
+        async with world.up():
+            await world.knows(await world.book())
+            fresh = await world.book()
+            page = f"/session/{fresh['id']}"
+            rewrite(world, page, lambda shown: {**shown, "pin": None})
+            world.wire.order("status", page, "GET")
+            assert kinds(await world.type_pin(fresh["pin"])) == ["PinCheckFailed"]
+            world.wire.order("unanswered", "/session/verify")
+            assert kinds(await world.type_pin(other(fresh["pin"]))) == ["PinCheckFailed"]
+            assert kinds(await world.type_pin(fresh["pin"])) == ["PinAccepted", "SessionStarted"]
+            assert world.play().session_id == str(fresh["id"])
+
+
+async def test_a_paused_session_that_the_desk_has_cancelled_goes_on_by_no_pin(quick_path: Path) -> None:
+    async with central_world(quick_path, poll_s=3600) as world, world.up():
+        session = await world.book()
+        await world.knows(session)
+        await world.type_pin(session["pin"])
+        await world.submit(i.Pause(STAFF, "lightning"))
+        take_each_pin_once(world)
+        rewrite(world, f"/session/{session['id']}", lambda page: {**page, "cancel": True})
+        assert kinds(await world.type_pin(session["pin"])) == ["PinRefused"]
+        assert world.bay().phase is Phase.PAUSED
+
+
+async def test_a_guess_at_a_paused_bay_is_wrong_also_where_no_page_shows_a_pin(quick_path: Path) -> None:
+    async with central_world(quick_path) as world, world.up():
+        session = await world.book()
+        await world.knows(session)
+        await world.type_pin(session["pin"])
+        await world.submit(i.Pause(STAFF, "lightning"))
+        rewrite(world, f"/session/{session['id']}", lambda page: {**page, "pin": None})
+        assert kinds(await world.type_pin(other(session["pin"]))) == ["PinRefused"]
+        assert world.bay().pad.failures == 1
 
 
 async def test_a_lost_pin_that_opened_its_bay_since_opens_nothing_more(quick_path: Path) -> None:
