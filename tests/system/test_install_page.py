@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.system.bay_pc import CARRIED, CONFIG, ROOT, STATE, BayPc, Packages
+from tests.system.bay_pc import CARRIED, CONFIG, LONG_PAYOUT, ROOT, STATE, BayPc, Packages
 from tests.system.systemd_machine import SystemdMachine
 
 pytestmark = [pytest.mark.system, pytest.mark.package, pytest.mark.timeout(600)]
@@ -57,12 +57,13 @@ def test_whoever_types_what_the_page_says_has_a_service(pc: BayPc, packages: Pac
     pc.staff = pc.screen = desk
     # Removed in the midst of play.
     pc.play()
-    assert pc.dispense(20)[0] == 200
-    machine.until(pc.motor_runs, "for the motor")
     sessions = pc.events("SessionStarted")
+    out = pc.balls_out()
+    assert pc.dispense(LONG_PAYOUT)[0] == 200
+    machine.until(pc.motor_runs, "for the motor")
     machine.run("apt-get", "remove", "-y", "bayd")
     assert not pc.motor_runs()
-    assert pc.balls_out() < 20
+    assert pc.balls_out() < out + LONG_PAYOUT
     assert pc.shown("LoadState") == "not-found"
     assert not machine.path("/opt/bayd").exists()
     assert machine.path(CONFIG).exists()
