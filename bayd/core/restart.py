@@ -32,15 +32,15 @@ def restarted(bay: Bay, report: i.Restarted, now: Instant, rules: Rules) -> Verd
         return qos
     onto_this_clock = now.boot_ms - report.mark_boot_ms  # moves an instant so that its rest stays
     short = outage_ms is not None and outage_ms <= rules.outage_as_play_ms
-    counted = outage_ms is not None and (short or rules.downtime is DowntimePolicy.COUNTED)
-    shift_ms = onto_this_clock - outage_ms if counted and outage_ms is not None else onto_this_clock
-    too_long = not counted and outage_ms is not None and outage_ms > rules.max_credit_ms
+    counted_ms = outage_ms if short or rules.downtime is DowntimePolicy.COUNTED else None
+    shift_ms = onto_this_clock - (counted_ms or 0)
+    too_long = counted_ms is None and outage_ms is not None and outage_ms > rules.max_credit_ms
     pause = too_long and bay.phase is Phase.PLAYING
     hold_shift_ms = 0 if report.same_boot and short else onto_this_clock
     events: tuple[e.Event, ...] = (
         e.OutageSeen(
             outage_ms=outage_ms,
-            credited=not counted,
+            credited=counted_ms is None,
             flagged=outage_ms is None,
             shift_ms=shift_ms,
             hold_shift_ms=hold_shift_ms,
