@@ -458,6 +458,29 @@ def test_out_of_service_there_is_no_grace() -> None:
     assert (kept.phase, kept.grace_until_ms) == (Phase.OUT_OF_SERVICE, None)
 
 
+@pytest.mark.parametrize(
+    ("same_boot", "outage_s", "rest_s"),
+    [
+        (True, 20, 30),  # the lock ran on, as everything did
+        (True, 90, 50),  # too long for that: as everything has, it has the rest that it had
+        (False, 20, 50),
+        (False, 90, 50),
+    ],
+)
+def test_a_lock_out_runs_on_through_a_short_restart_alone(
+    same_boot: bool, outage_s: int, rest_s: int
+) -> None:
+    book = Playbook(Rules(pin_tries=1))
+    book.when(booked("7", 60)).at(100).when(i.PinEntered("a", None)).when(i.PinWasWrong("a"))
+    assert book.bay.pad.locked_until_ms == 160_000
+    mark_wall_ms = book.at(110).now.wall_ms
+    book.at(110 + outage_s if same_boot else 5)
+    now = replace(book.now, wall_ms=mark_wall_ms + outage_s * 1000)
+    restarted = i.Restarted(110_000, mark_wall_ms, same_boot=same_boot, wall_trusted=True)
+    bay = evolve_all(book.bay, decide(book.bay, restarted, now, book.rules).events)
+    assert bay.pad.locked_until_ms == now.boot_ms + rest_s * 1000
+
+
 def test_a_reboot_never_shortens_a_lock_out() -> None:
     book = Playbook(Rules(pin_tries=1))
     book.when(booked("7", 60)).at(100).when(i.PinEntered("a", None)).when(i.PinWasWrong("a"))
