@@ -142,6 +142,15 @@ def test_a_check_that_could_not_tell_but_compared_is_a_try() -> None:
     book.then(seen(e.PinCheckFailed, failures=5, counted=False))
 
 
+def test_of_the_tries_that_nobody_called_wrong_the_newest_are_remembered() -> None:
+    book = Playbook(Rules(pin_tries=100))
+    book.when(booked("7", 60))
+    for number in range(12):
+        book.when(i.PinEntered(f"{number}", None)).when(i.PinNotChecked(f"{number}", "away", counts=True))
+    assert book.bay.pad.unproven == tuple(f"{number}" for number in range(4, 12))
+    assert book.bay.pad.failures == 12
+
+
 def test_a_second_pin_waits_for_the_first() -> None:
     book = Playbook()
     book.when(booked("7", 60)).when(i.PinEntered("a", None))

@@ -16,12 +16,15 @@ from typing import Any
 
 import pytest
 
+from bayd.clients.central import Secret
 from bayd.core import inputs as i
-from bayd.core.model import Mode, Phase
+from bayd.core.model import Bay, Mode, Phase
 from bayd.core.rules import Rules
 from bayd.ports import HttpResponse
+from bayd.reconcile.counted_pins import CountedPins
 from bayd.reconcile.telling import NOT_TAKEN
 from bayd.runtime.bay import Outcome
+from tests.core import playbook
 from tests.reconcile.central_world import ADMIN_PASSWORD, STAFF, CentralWorld, Fault, central_world
 
 pytestmark = pytest.mark.virtual_time
@@ -451,6 +454,18 @@ async def test_a_pin_that_counted_is_another_guess_at_the_next_booking(quick_pat
         for failures in (2, 2):
             await world.type_pin(guess)
             assert world.bay().pad.failures == failures
+
+
+def test_of_the_pins_that_counted_the_newest_are_kept_each_for_its_own_bay_and_who_was_there() -> None:
+    counted, bay = CountedPins(bytes(32)), Bay("101")
+    played = replace(playbook.playing().bay, number="101")
+    pins = [Secret(pin) for pin in itertools.islice(guesses(), 9)]
+    for number, pin in enumerate(pins):
+        counted.remember(bay, pin, f"attempt{number}")
+    assert [counted.is_counted(bay, pin) for pin in pins] == [False] + [True] * 8
+    assert not counted.is_counted(Bay("102"), pins[8])
+    assert not counted.is_counted(played, pins[8]), "somebody was moved there: his PIN may be this one"
+    assert (counted.settle(bay, pins[8]), counted.settle(bay, pins[8])) == ("attempt8", None)
 
 
 @pytest.mark.parametrize(
