@@ -21,6 +21,7 @@ _LONGEST = (
     "system/test_central_kills.py",
     "system/test_qod_kills.py",
     "system/test_dispensing_kills.py",
+    "browser/test_failures_around.py",
     "system/test_install_page.py",
     "system/test_package_scripts.py",
     "browser/test_failures.py",
