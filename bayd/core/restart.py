@@ -60,7 +60,7 @@ def restarted(bay: Bay, report: i.Restarted, now: Instant, rules: Rules) -> Verd
 def _outage_ms(report: i.Restarted, now: Instant) -> int | None:
     """None: nobody can tell."""
     if report.same_boot:
-        return max(0, now.boot_ms - report.mark_boot_ms)
+        return now.boot_ms - report.mark_boot_ms
     gap_ms = now.wall_ms - report.mark_wall_ms
     if not report.wall_trusted or not 0 <= gap_ms <= _IMPLAUSIBLE_MS:
         return None

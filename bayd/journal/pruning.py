@@ -52,7 +52,7 @@ def old_events_end(conn: sqlite3.Connection, now: Instant, boot_id: str, keep_ms
     old = conn.execute(
         "SELECT seq FROM events WHERE seq >= ? AND seq < ? AND synchronised AND wall_ms < ?"
         " ORDER BY seq DESC LIMIT 1",
-        (begin, young[0] if young else last + 1, cutoff_wall_ms),
+        (begin, young[0] if young else last, cutoff_wall_ms),
     ).fetchone()
     end = old[0] + 1 if old else begin
     _keep(conn, name, (end, cutoff_wall_ms))

@@ -163,6 +163,15 @@ def test_a_limit_of_0_is_none() -> None:
     assert book.bay.session.balls_left is None
 
 
+def test_after_an_outage_of_unknown_length_no_motor_starts_by_itself() -> None:
+    book = playing(60)
+    book.when(i.Dispense("p1", 10, SCREEN)).then(e.PayoutRequested)
+    book.at(5).when(i.Restarted(0, 0, same_boot=False, wall_trusted=False))
+    interrupted = next(event for event in book.decision.events if isinstance(event, e.PayoutInterrupted))
+    assert interrupted.interrupted_ms == book.rules.resume_payout_ms
+    assert not desired(book.bay, book.rules).payout_may_start
+
+
 def test_the_cap_goes_on_over_an_outage() -> None:
     book = playing(240, rules=Rules(dispenser="east", cap_balls=20, cap_minutes=10))
     book.at(100)

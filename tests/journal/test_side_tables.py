@@ -211,6 +211,13 @@ async def test_a_guessed_time_tells_no_age(journal: Journal[str]) -> None:
     assert await left(journal) == [3, 4]
 
 
+async def test_what_follows_a_young_event_is_young_whatever_its_clock_said(journal: Journal[str]) -> None:
+    await history(journal, ("104", OLD, True), ("104", NOW, True), ("104", OLD, True), ("104", NOW, True))
+    await journal.save_snapshot("104", 4, 1, "{}")
+    await journal.prune(Instant(0, NOW), open_sessions=(), sinks=())
+    assert await left(journal) == [2, 3, 4]
+
+
 async def test_a_clock_that_was_ahead_makes_nothing_old_for_good(journal: Journal[str]) -> None:
     await history(journal, ("104", OLD, True), ("104", NOW, True), ("104", NOW, True))
     await journal.prune(Instant(0, NOW + 200 * DAY_MS), open_sessions=(), sinks=())  # no snapshot yet
