@@ -80,8 +80,6 @@ def _end_by_running_time(conn: sqlite3.Connection, boot_ms: int, boot_id: str, k
                 until_ms = boot_ms
             else:
                 ran_ms = boot_ms  # of this boot there is no event yet
-        if ran_ms >= keep_ms:
-            return int(last) + 1
         if ran_ms + until_ms >= keep_ms:
             return _first_event(conn, last, boot, until_ms - (keep_ms - ran_ms))
         end = _first_event(conn, last, boot, 0)
