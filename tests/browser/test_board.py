@@ -717,3 +717,35 @@ async def test_staff_settle_what_a_bay_left_open_that_is_gone(
         await expect(page.get_by_test_id("retired-110")).to_have_count(0)
         bay = house.bays.get("110")
         assert (bay.conflicts, bay.unsettled, bay.dues) == ((), (), ())
+
+
+async def test_a_double_click_opens_what_a_bay_left_once(context: BrowserContext, tmp_path: Path) -> None:
+    house = await left_open(tmp_path)
+    prepare(house)
+    del house.rules["110"]
+    async with house.open():
+        page = await sign_in(house, context)
+        await page.get_by_test_id("retired-110").first.dblclick()
+        await expect(page.get_by_test_id("do-dues/settle")).to_be_visible()
+        await expect(page.get_by_test_id("dialog")).to_have_count(1)
+        await page.keyboard.press("Escape")
+        await expect(page.get_by_test_id("dialog")).to_have_count(0)
+
+
+async def test_what_a_bay_left_that_nobody_can_read_is_not_offered_to_be_opened(
+    house: House, context: BrowserContext
+) -> None:
+    text = "This bay is not in the configuration any more, and what it left cannot be read."
+    house.range_warnings = [{"code": "retired_bay_unreadable", "since": None, "text": text, "bay": "111"}]
+    page = await sign_in(house, context)
+    await expect(page.locator("#range svg")).to_be_visible()  # the script has drawn it
+    await expect(page.locator("#range")).to_contain_text(text)
+    await expect(page.get_by_test_id("retired-111")).to_have_count(0)
+
+
+async def test_what_is_wrong_in_the_range_says_since_when(house: House, context: BrowserContext) -> None:
+    at = "2026-11-22T09:05:00+05:30"
+    house.range_warnings = [{"code": "reader_away", "since": at, "text": "Reader east is away: unplugged"}]
+    page = await sign_in(house, context)
+    await expect(page.locator("#range svg")).to_be_visible()  # the script has drawn it
+    await expect(page.locator("#range")).to_contain_text(re.compile(r"unplugged since .*09:05"))

@@ -166,6 +166,12 @@ def test_prices_are_written_as_the_scripts_write_them(amount: int, currency: str
         assert Words("board", language).price(amount, currency) == text
 
 
+def test_numbers_are_written_as_the_scripts_write_them() -> None:
+    said = Words("board", "hi").warning("retired_bay_due", "", {"amount": 120_300, "session": "7001"})
+    assert "1,20,300" in said
+    assert "7001" in said
+
+
 async def test_a_bay_that_is_not_there_is_told_in_the_language_of_the_site(house: House) -> None:
     reply = await house.ask("GET", "/bay/999", described=False)
     assert reply.status == 404

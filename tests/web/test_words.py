@@ -266,7 +266,7 @@ def _facts_of_warnings() -> dict[str, list[set[str]]]:
             if "code" not in parts:
                 continue
             facts = _keys(parts.get("facts"))
-            if isinstance(parts["code"], ast.Name):  # what the `_warning` of this module makes
+            if isinstance(parts["code"], ast.Name) and facts:  # `_warning` of this module makes them itself
                 found |= {code: [facts] for call in told for code in texts_of(call.args[0], module)}
             for code in texts_of(parts["code"], module):
                 found.setdefault(code, []).append(facts)
@@ -288,6 +288,7 @@ def test_a_warning_names_nothing_that_the_daemon_does_not_say(language: str, man
     assert known["reader_away"] == [{"reader", "reason"}]
     assert known["qod_orphan"] == [{"bay", "reason"}]
     assert known["no_show"] == [{"session"}]
+    assert known["retired_bay_due"] == [{"amount", "session"}]
     wanted = {
         code: set(re.findall(r"\{(\w+)\}", texts.get(f"warning.{code}", ""))) - {"text"}
         for code in warning_codes()

@@ -243,11 +243,11 @@ class BoardPage:
     def _range_part(self, now: RangeDocument) -> Html:
         """What concerns all bays; the script draws the same."""
         said = self._frame.words
-        texts = self._frame.central_away(now.central)
-        texts += [self._frame.warning(warning) for warning in now.warnings]
+        lines: list[tuple[str, str | None]] = [(text, None) for text in self._frame.central_away(now.central)]
+        lines += [(self._frame.warning(warning), warning.since) for warning in now.warnings]
         return el(
             "section",
-            *(el("p", text, class_="look") for text in texts),
+            *(self._look(*line) for line in lines),
             id="range",
             class_="range",
             aria_label=said.say("range.title"),
@@ -321,9 +321,16 @@ class BoardPage:
             return self._frame.words.say("bay.queued", count=balls.queue_place)
         return self._frame.words.say("bay.paying", count=balls.paying)
 
+    def _look(self, text: str, since: str | None) -> Html:
+        when = ""
+        if since is not None:
+            time = self._frame.moment(since, self._clock.now().wall_ms)
+            when = f" {self._frame.words.say('bay.since', time=time)}"
+        return el("p", el("span", text, quiet(when)), class_="look")
+
     def _looks(self, bay: BayDocument) -> list[Html]:
         said = self._frame.words
-        found = [el("p", said.warning(one.code, one.text, one.facts), class_="look") for one in bay.warnings]
+        found = [self._look(said.warning(one.code, one.text, one.facts), one.since) for one in bay.warnings]
         if bay.pin.locked_for_s > 0:
             text = said.say("bay.pad", time=clock_text(bay.pin.locked_for_s))
             found.append(el("p", text, class_="look"))

@@ -32,12 +32,13 @@ class Words:
         return f"{'-' if amount < 0 else ''}{sign}{','.join([*reversed(pairs), rest])}"
 
     def say(self, key: str, **values: object) -> str:
-        """With `count` there are two texts, as in the scripts."""
+        """With `count` there are two texts; numbers are grouped. Both as in the scripts."""
         if "count" in values:
             # CLDR plural rules: "one" is 1 in English, 0 and 1 in Hindi.
             one = values["count"] == 1 or (self.language == "hi" and values["count"] == 0)
             key = f"{key}.{'one' if one else 'other'}"
         text = self._texts[key]
         for name, value in values.items():
-            text = text.replace(f"{{{name}}}", str(value))
+            shown = self.price(value, "") if isinstance(value, int) else str(value)
+            text = text.replace(f"{{{name}}}", shown)
         return text

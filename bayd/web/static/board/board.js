@@ -35,7 +35,7 @@ export class Board {
     setInterval(() => this.tick(), TICK_MS);
     this.live = new Live({
       changed: (bay, state) => this.changed(bay, state),
-      range: (news) => this.drawRange(news),
+      range: (news) => { this.news = news; this.drawRange(); },
       now: (text) => this.isNow(text),
       linked: (fresh) => this.linked(fresh),
       refused: (status) => status === 401 && this.putOut(),
@@ -123,20 +123,25 @@ export class Board {
     this.draw();
   }
 
-  drawRange({ central, warnings }) {
-    const { words } = this;
-    const lines = central.online ? [] : [{ text: words.say("range.central_away", { count: central.outbox }) }];
+  drawRange() {
+    if (this.news === undefined) return;
+    const { words, news: { central, warnings } } = this;
+    const lines = central.online ? [] : [[words.say("range.central_away", { count: central.outbox }), null, null]];
     for (const warning of warnings) {
+      const { bay, since } = warning;
       const said = words.warning(warning);
-      lines.push(warning.bay === null ? { text: said } : { text: words.say("range.at", { bay: warning.bay, text: said }), bay: warning.bay });
+      lines.push([bay === null ? said : words.say("range.at", { bay, text: said }), since && this.moment(since), this.leftOpen(warning) ? bay : null]);
     }
-    const settles = (bay) => bay !== undefined && !this.rows.has(bay) && this.page.me.role === "staff";
-    const drawn = lines.map(({ text, bay }) => [text, settles(bay) ? bay : null]);
-    rebuild(this.range, drawn, () => drawn.map(([text, retired]) => {
-      const look = this.look(text);
+    rebuild(this.range, lines, () => lines.map(([text, since, retired]) => {
+      const look = this.look(text, since);
       if (retired !== null) look.append(this.retiredButton(retired));
       return look;
     }));
+  }
+
+  /** Whether staff settle it at a bay that has no row. */
+  leftOpen({ bay, code }) {
+    return bay !== null && !this.rows.has(bay) && code !== "retired_bay_unreadable" && this.page.me.role === "staff";
   }
 
   // Bays that are configured no more: there is what they left open, and nothing else
@@ -150,7 +155,11 @@ export class Board {
   }
 
   async openRetired(number) {
+    if (this.opening) return;
+    this.opening = true;
     const answer = await get(`/api/v1/bays/${encodeURIComponent(number)}`);
+    this.opening = false;
+    if (this.dialog) return; // opened meanwhile
     if (!answer.ok) {
       this.tell(refusalText(this.words, answer), "warning");
       return;
@@ -175,6 +184,7 @@ export class Board {
     if (this.rows.size === 0) return; // nothing is known yet: what was drawn with the page stays
     const rows = [...this.rows.values()].sort((a, b) => b.urgency - a.urgency || a.number.localeCompare(b.number, "en", { numeric: true }));
     for (const row of rows) row.draw();
+    this.drawRange();
     const shown = this.body.children;
     if (shown.length !== rows.length || rows.some((row, place) => shown[place] !== row.element)) {
       const focused = document.activeElement;
@@ -196,7 +206,7 @@ export class Board {
   }
 
   look(text, since = null) {
-    const when = since === null ? null : h("span.quiet", {}, ` ${this.words.say("bay.since", { time: this.moment(since) })}`);
+    const when = since === null ? null : h("span.quiet", {}, ` ${this.words.say("bay.since", { time: since })}`);
     return h("p.look", {}, icon("warning"), h("span", {}, text, when));
   }
 

@@ -147,7 +147,7 @@ export class Row {
   looks() {
     const { state, board } = this;
     const { words } = board;
-    const found = state.warnings.map((one) => board.look(words.warning(one), one.since));
+    const found = state.warnings.map((one) => board.look(words.warning(one), one.since && board.moment(one.since)));
     if (this.drawnLocked) found.push(h("p.look", {}, icon("lock"), h("span.pad-left", {})));
     const due = state.dues.reduce((sum, one) => sum + one.amount, 0);
     if (state.dues.length > 0) found.push(h("p.due", {}, words.say("bay.due", { price: words.price(due, board.page.currency) })));
