@@ -1,10 +1,10 @@
 """A session goes to another bay of the same PC: one decision about two bays.
 
 Its time, balls, players, game and money go as they are, and so do the balls that it has in the air; the clock
-of both bays is one. What this gives is recorded in one transaction over both bays, so the session is never in
-two, nor in none. The open payout closes first: one that was not begun never starts; while a motor runs nobody
-moves; of one that a lost or faulty machine cannot tell of, the balls are unknown and go along, for staff to
-settle.
+of both bays is one, but where the old one is configured no more: there it stands still. What this gives is
+recorded in one transaction over both bays, so the session is never in two, nor in none. The open payout
+closes first: one that was not begun never starts; while a motor runs nobody moves; of one that a lost or
+faulty machine cannot tell of, the balls are unknown and go along, for staff to settle.
 """
 
 from dataclasses import dataclass, replace
@@ -20,6 +20,7 @@ from bayd.core.extensions import NOT_PLAYING
 from bayd.core.instant import Instant
 from bayd.core.model import DISPENSER, READER, Bay, DeviceFact, DeviceState, PayoutEnd, Phase, PlaySession
 from bayd.core.play import after_end, spoken
+from bayd.core.restart import taken_along
 from bayd.core.rules import Rules
 
 UNKNOWN_TARGET = Refusal(
@@ -40,7 +41,9 @@ def decide_move(
 
     `target` None: there is no such bay.
     """
-    due_here = decide(source, i.TimeCame(), now, source_rules).events
+    # Where it stands still it is as late as when the bay was served last.
+    here = now if source.left is None else replace(now, boot_ms=source.left.boot_ms)
+    due_here = decide(source, i.TimeCame(), here, source_rules).events
     if target is None:
         return MoveDecision(Decision(due_here, UNKNOWN_TARGET), Decision())
     due_there = decide(target, i.TimeCame(), now, target_rules).events
@@ -48,9 +51,9 @@ def decide_move(
     refusal = _why_not(source, target, request)
     if refusal is not None:
         return MoveDecision(Decision(due_here, refusal), Decision(due_there))
-    leaving = _leave(source, target, request, now, source_rules)
-    coming = _come(evolve_all(source, leaving[:-1]), target, request, now)
-    leaving += after_end(source, now.boot_ms, now, source_rules)
+    leaving = _leave(source, target, request, here, source_rules)
+    coming = _come(taken_along(evolve_all(source, leaving[:-1]), now), target, request, now)
+    leaving += after_end(source, here.boot_ms, here, source_rules)
     return MoveDecision(Decision(due_here + leaving), Decision(due_there + coming))
 
 

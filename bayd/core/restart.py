@@ -12,7 +12,7 @@ from bayd.core import events as e
 from bayd.core import inputs as i
 from bayd.core import qos_book
 from bayd.core.decision import Verdict
-from bayd.core.evolve.bay import has_instants
+from bayd.core.evolve.bay import evolve_bay, has_instants
 from bayd.core.instant import AliveMark, Instant
 from bayd.core.model import Bay, Phase
 from bayd.core.rules import DowntimePolicy, Rules
@@ -25,10 +25,19 @@ def left_out(bay: Bay, last_served: AliveMark) -> tuple[e.BayLeftOut, ...]:
     return () if bay.left is not None or not _is_under_way(bay) else (e.BayLeftOut(last_served),)
 
 
+def taken_along(bay: Bay, now: Instant) -> Bay:
+    """A bay that stands still, as it is for whoever leaves it now: with the time that was left to him."""
+    if bay.left is None:
+        return bay
+    shift_ms = now.boot_ms - bay.left.boot_ms
+    nobody_can_tell = e.OutageSeen(None, True, True, shift_ms, shift_ms, False, now.boot_ms, alone=True)
+    return evolve_bay(bay, nobody_can_tell)
+
+
 def restarted(bay: Bay, report: i.Restarted, now: Instant, rules: Rules) -> Verdict:
     outage_ms = _outage_ms(report, now)
     qos = qos_book.rebooted(bay, report, outage_ms, now)
-    if not _is_under_way(bay):
+    if not _is_under_way(bay) and bay.left is None:
         return qos
     onto_this_clock = now.boot_ms - report.mark_boot_ms  # moves an instant so that its rest stays
     short = outage_ms is not None and outage_ms <= rules.outage_as_play_ms

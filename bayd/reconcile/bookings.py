@@ -25,7 +25,7 @@ from bayd.clients.central import (
 )
 from bayd.core import inputs as i
 from bayd.ports import Clock, Log, Randomness
-from bayd.reconcile.live_sessions import Live, all_live, find_live, is_over_here
+from bayd.reconcile.live_sessions import Live, all_live, find_left, find_live, is_over_here
 from bayd.reconcile.session_news import SessionNews, is_over
 from bayd.reconcile.shown_moves import ShownMoves
 from bayd.reconcile.telling import tell
@@ -134,7 +134,11 @@ class BookingPoller:
             if live is not None:
                 await self._tell_live(live, row)
             elif not self._news.is_settled(row):
-                await self._tell_new(row)
+                left = find_left(self._bays, server_id)
+                if left is None:
+                    await self._tell_new(row)
+                else:  # the desk has moved it on from there: it is no booking
+                    await self._moves.place(left, row.bay_number)
         for server_id in before.keys() - rows.keys():
             live = find_live(self._bays, server_id)
             if live is not None:

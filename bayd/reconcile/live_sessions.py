@@ -41,6 +41,15 @@ def find_live(bays: Range, server_id: str) -> Live | None:
     return max(found, key=lambda live: live.plays, default=None)
 
 
+def find_left(bays: Range, server_id: str) -> Live | None:
+    """Where it plays and stands still: at a bay that is configured no more."""
+    for number, retired in bays.retired.items():
+        session = retired.bay.session
+        if session is not None and str(server_id_of(retired.bay.numbers, session.session_id)) == server_id:
+            return Live(number, session.session_id, plays=True)
+    return None
+
+
 def is_over_here(bays: Range, row: ServerSession) -> bool:
     """Of another session the time is later; one that is earlier is the same time, written otherwise."""
     return any(row.created_at_ms - created_ms <= _SAME_TIME_MS for created_ms in _ended(bays, row))

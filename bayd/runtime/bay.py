@@ -194,9 +194,7 @@ class BayTask:
         self._wish = desired(after, self.rules)
         self._settle_wish()
         self._since_snapshot += len(events)
-        if self._since_snapshot >= _SNAPSHOT_EVERY:
-            self._since_snapshot = 0
-            self._tasks.create_task(self._save_snapshot(self.last_seq, after), name=f"snapshot-{self.number}")
+        self._snapshot_if_due()
 
     def change_rules(self, rules: Rules) -> None:
         """Other rules from the next input on; what has begun keeps the numbers that its events carry."""
@@ -208,6 +206,7 @@ class BayTask:
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as self._tasks:
+            self._snapshot_if_due()  # else a bay where nothing happens is read from its begin at every start
             while True:
                 request = await self._next()
                 if isinstance(request, Turn):
@@ -381,6 +380,12 @@ class BayTask:
                 continue
             self.take(evolve(self.bay, event), (event,), seqs)
             return
+
+    def _snapshot_if_due(self) -> None:
+        if self._since_snapshot >= _SNAPSHOT_EVERY:
+            self._since_snapshot = 0
+            saving = self._save_snapshot(self.last_seq, self.bay)
+            self._tasks.create_task(saving, name=f"snapshot-{self.number}")
 
     async def _save_snapshot(self, seq: int, bay: Bay) -> None:
         try:

@@ -332,6 +332,67 @@ async def test_no_time_passes_there(quick_path: Path) -> None:
             assert ("bay_left_out", None) in flags(world)
 
 
+async def desk_moves(world: CentralWorld, old: str, new: str) -> None:
+    body = {"currentBay": old, "newBay": new, "adminPassword": ADMIN_PASSWORD, "newDuration": "60"}
+    await world.call("POST", "/bay/sessionBayChange", body)
+
+
+async def left_after_50_minutes(world: CentralWorld, *, reboot: bool) -> str:
+    async with world.up():
+        session = await playing(world, "102")
+        await world.delivered()
+        world.pass_by(3_000)
+        await asyncio.sleep(11)
+    world.bays = ("101",)
+    world.pass_by(600)
+    if reboot:
+        world.clock.reboot()
+    return str(session["id"])
+
+
+@pytest.mark.parametrize("reboot", [False, True])
+async def test_the_desk_moves_a_guest_away_from_there_with_what_was_left(
+    quick_path: Path, reboot: bool
+) -> None:
+    """As a booking he would get the whole hour again, and play at two bays once the other one is back."""
+    async with central_world(quick_path) as world:
+        session_id = await left_after_50_minutes(world, reboot=reboot)
+        async with world.up():
+            await asyncio.sleep(30)
+            await desk_moves(world, "102", "101")
+            await world.until(lambda: world.bay("101").session is not None, 30)
+            left_ms = world.play("101").remaining_ms(world.clock.now().boot_ms)
+            assert left_ms == pytest.approx(600_000, abs=20_000)
+            assert world.play("101").session_id == session_id
+            assert (world.bay("102").session, flags(world)) == (None, [])
+            await world.delivered()
+        world.bays = ("101", "102")
+        async with world.up():
+            await asyncio.sleep(30)
+            assert world.bay("102").session is None
+            assert world.bay("102").left is None
+            assert world.bay("101").session is not None
+            await end(world)
+            await world.delivered()
+        assert is_ended(await world.row(session_id))
+
+
+async def test_where_the_desk_moves_him_to_a_bay_that_is_kept_he_is_no_booking_there(
+    quick_path: Path,
+) -> None:
+    async with central_world(quick_path) as world:
+        session_id = await left_after_50_minutes(world, reboot=False)
+        async with world.up():
+            await world.submit(i.Hold(STAFF, "torn net"))
+            await desk_moves(world, "102", "101")
+            await world.until(lambda: len(flags(world)) > 1, 30)
+            assert ("moved_at_server", f"moved_at_server/{session_id}/") in flags(world)
+            assert world.bay("101").bookings == ()
+            await world.submit(i.Release(STAFF))
+            await world.until(lambda: world.bay("101").session is not None, 30)
+            assert flags(world) == []
+
+
 async def test_a_walk_in_of_another_pc_at_that_bay_is_not_taken_for_its_own(quick_path: Path) -> None:
     async with central_world(quick_path) as world:
         async with world.up():

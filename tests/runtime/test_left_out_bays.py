@@ -10,10 +10,13 @@ import pytest
 
 from bayd.core import events as e
 from bayd.core import inputs as i
+from bayd.core.evolve import REDUCER_VERSION
 from bayd.core.model import EndReason, Phase, PlaySession
 from bayd.core.qos_lease import Idle
 from bayd.core.rules import DowntimePolicy, Rules
 from bayd.journal import InlineJournalExecutor, Journal
+from bayd.journal.event_codec import encode_bay
+from bayd.journal.records import Loaded
 from tests.simulation.world import CODEC, World
 
 pytestmark = pytest.mark.virtual_time
@@ -268,6 +271,42 @@ async def test_a_lock_gets_no_shorter(world: World) -> None:
         locked_ms = bays.get("102").pad.locked_until_ms
         assert locked_ms is not None
         assert locked_ms - world.clock.now().boot_ms >= rest_ms
+
+
+async def test_an_old_absence_is_not_a_later_outage(world: World) -> None:
+    """Where nothing was under way any more when the bay came back."""
+    async with world.up() as bays:
+        await bays.submit("102", i.CallHelp(i.Actor(i.Role.SCREEN, "screen")))
+    world.rules = WITHOUT
+    async with world.up() as bays:
+        await bays.submit("102", i.AcknowledgeHelp(STAFF))
+        await pass_by(world, 2 * HOUR_S)
+    world.rules = BOTH
+    await played(world)
+    async with world.up() as bays:
+        assert bays.get("102").phase is Phase.PLAYING
+        assert left_ms(world) == pytest.approx(3_000_000, abs=MARK_MS)
+
+
+async def test_a_bay_where_nothing_happens_is_not_read_from_its_begin_at_every_start(world: World) -> None:
+    """After a release that reads events otherwise no snapshot counts, and nothing here makes a new one."""
+    async with world.up() as bays:
+        for _ in range(110):
+            await bays.submit("102", i.Hold(STAFF, "torn net"))
+            await bays.submit("102", i.Release(STAFF))
+        state = encode_bay(bays.get("102"))
+        await world.journal.save_snapshot("102", bays.last_seq("102"), REDUCER_VERSION - 1, state)
+    await run_without(world, 60)
+    loaded = await read_journal(world)
+    assert (loaded.reducer_version, loaded.events) == (REDUCER_VERSION, [])
+
+
+async def read_journal(world: World) -> Loaded[e.Event]:
+    journal = await Journal.open(world.path, InlineJournalExecutor(), CODEC, clock=world.clock)
+    try:
+        return await journal.load("102", REDUCER_VERSION)
+    finally:
+        await journal.aclose()
 
 
 async def test_a_bay_where_no_clock_runs_is_left_in_peace(world: World) -> None:
