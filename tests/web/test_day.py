@@ -1,7 +1,10 @@
 """A day at the bays and the handover: what the pages tell, and to whom."""
 
 import re
+import sqlite3
+from contextlib import closing
 from dataclasses import fields
+from pathlib import Path
 from typing import get_args
 
 from bayd.core import events as e
@@ -170,6 +173,25 @@ async def test_the_handover_sums_what_was_taken_at_the_bays_today_by_payment_and
     sale = i.WalkIn("s9", 30, 500, i.Actor(Role.STAFF, "bo"), "walked in", payment=Payment.CASH)
     await house.bays.submit("109", sale)
     assert section(await page(house, "/handover"), "taken") == ["Cash, at the bay: ₹500 (bo ₹500)"]
+
+
+async def test_a_payment_that_cannot_be_read_leaves_no_sum_and_the_handover_stands(tmp_path: Path) -> None:
+    house = House(tmp_path / "journal.db")
+    async with house.open():
+        await house.play()
+        await take(house, "anna", "cash", 300)
+        await house.play("110", "8")
+        sold = i.Extend("op", 15, 600, i.Actor(Role.STAFF, "bo"), "asked for", payment=Payment.CASH)
+        await house.bays.submit("110", sold)
+    with closing(sqlite3.connect(house.path)) as journal, journal:
+        journal.execute("UPDATE events SET version = 99 WHERE bay = '110'")
+        journal.execute("DELETE FROM snapshots WHERE bay = '110'")
+    del house.rules["110"]
+    async with house.open():
+        assert house.bays.unreadable == {"110"}
+        assert section(await page(house, "/handover"), "taken") == ["The journal cannot be read now."]
+        day = await house.ask("GET", "/day", token=STAFF, described=False)
+        assert (day.status, day.code) == (503, "unavailable")
 
 
 async def test_what_is_set_aside_is_named_for_people_in_both_languages(closed_house: House) -> None:

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from bayd.core import events as e
 from bayd.core.inputs import Role
-from bayd.journal import AuditRow, JournalUnavailableError, Recorded
+from bayd.journal import AuditRow, JournalUnavailableError, Recorded, UnreadableEventError
 from bayd.ports import Clock
 from bayd.runtime.range import Range
 from bayd.web.access import Caller
@@ -61,7 +61,7 @@ class DayPage:
         try:
             happened = await self._find_plays(begin_ms, end_ms)
             acts = await self._find_acts(begin_ms, end_ms)
-        except JournalUnavailableError:
+        except (JournalUnavailableError, UnreadableEventError):
             text = "The journal cannot be read now."
             raise ProblemError(Problem(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", text)) from None
         by_bay: dict[str, list[Recorded[e.Event]]] = defaultdict(list)

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from bayd.core import events as e
 from bayd.core.model import Phase
-from bayd.journal import JournalUnavailableError, Recorded
+from bayd.journal import JournalUnavailableError, Recorded, UnreadableEventError
 from bayd.ports import Clock
 from bayd.web.access import Caller
 from bayd.web.audit import day_bounds_ms
@@ -37,7 +37,7 @@ class Status(Protocol):
 
 
 class HandoverPage:
-    """`items` and `find_payments` raise JournalUnavailableError."""
+    """`items` and `find_payments` raise JournalUnavailableError, the latter UnreadableEventError too."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class HandoverPage:
         said = self._frame.words
         try:
             happened = await self._find_payments(*day_bounds_ms(now.date(), self._frame.zone))
-        except JournalUnavailableError:
+        except (JournalUnavailableError, UnreadableEventError):
             return [said.say("handover.taken_unread")]
         return [
             said.say(
