@@ -163,8 +163,11 @@ def remove_rest(conn: sqlite3.Connection, now_wall_ms: int) -> tuple[int, int, i
         ("DELETE FROM calls WHERE state IN ('done', 'refused')"
          " AND coalesce(last_sent_wall_ms, 0) < ? AND seq NOT IN (SELECT seq FROM parked)", old),
     )  # fmt: skip
+    # What follows a young act is young, whatever clock of the past was believed for a moment.
     conn.execute(
-        "DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit WHERE synchronised AND wall_ms < ?)",
+        "DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit WHERE synchronised AND wall_ms < ?1 AND id <"
+        " coalesce((SELECT id FROM audit WHERE id > 0 AND synchronised AND +wall_ms >= ?1 ORDER BY id LIMIT 1),"
+        " 9223372036854775807))",
         (now_wall_ms - KEEP_AUDIT_MS,),
     )
     answers, pins, calls = (conn.execute(sql, (value,)).rowcount for sql, value in statements)

@@ -341,6 +341,18 @@ async def test_an_act_stays_for_400_days_also_one_whose_time_was_guessed(journal
     assert await acts(journal) == ["of the last boot without a clock", "young"]
 
 
+async def test_a_clock_that_was_years_behind_for_a_moment_forgets_no_act_before_it(
+    journal: Journal[str],
+) -> None:
+    """A time server that counts its weeks from the wrong begin keeps a clock, too."""
+    await act(journal, "old", NOW - 500 * DAY_MS)
+    await act(journal, "young", NOW - 2 * DAY_MS)
+    await act(journal, "1024 weeks ago, it said", NOW - 7_168 * DAY_MS)
+    await act(journal, "of today")
+    await journal.prune(Instant(0, NOW), open_sessions=(), sinks=())
+    assert await acts(journal) == ["young", "1024 weeks ago, it said", "of today"]
+
+
 async def test_the_answer_to_a_press_whose_time_was_guessed_is_not_forgotten_by_the_first_clock(
     journal: Journal[str],
 ) -> None:
