@@ -4,7 +4,8 @@ An event goes when all of this holds: it is older than 90 days; its bay has a sn
 belongs to no open session; every sink that counts has it behind its cursor (a sink without a cursor for the
 bay has delivered nothing of it), and nothing earlier is parked. What has gone lies in the snapshot alone,
 which every later release then has to read: `forgotten` says so.
-Of people there is a display name in some events; it goes after 30 days, whatever becomes of the event.
+Of people there is a display name in some events; it goes after 30 days, whatever becomes of the event, from
+snapshots as well.
 Only synchronised clocks tell an age: an event, or an act, with a guessed time is taken to be as old as the
 known ones after it. While nothing keeps the clock, an event is as old as this PC has run since then, which is
 never more than its age: so the journal of a PC without a time service stays bounded as well. What outlives
@@ -149,7 +150,23 @@ def forget_names(conn: sqlite3.Connection, end: int, names: Mapping[str, str]) -
             (path, begin, stop, kind, path),
         )
     _keep(conn, _NAMES_FORGOTTEN, {"end": stop, "names": dict(names)})
-    return stop < end
+    if stop < end:
+        return True
+    _forget_in_snapshots(conn, end, {path.rpartition(".")[2] for path in names.values()})
+    return False
+
+
+def _forget_in_snapshots(conn: sqlite3.Connection, end: int, keys: Collection[str]) -> None:
+    """Of bays where nothing has happened since: others get a new snapshot, or have one without the name."""
+    found = conn.execute(
+        "SELECT bay, fullkey FROM snapshots, json_tree(state) WHERE seq < ? AND type = 'text'"
+        " AND key IN (SELECT value FROM json_each(?))",
+        (end, json.dumps(sorted(keys))),
+    ).fetchall()
+    conn.executemany(
+        "UPDATE snapshots SET state = json_set(state, ?, NULL) WHERE bay = ?",
+        [(path, bay) for bay, path in found],
+    )
 
 
 def remove_rest(conn: sqlite3.Connection, now_wall_ms: int) -> tuple[int, int, int]:
@@ -165,9 +182,9 @@ def remove_rest(conn: sqlite3.Connection, now_wall_ms: int) -> tuple[int, int, i
     )  # fmt: skip
     # What follows a young act is young, whatever clock of the past was believed for a moment.
     conn.execute(
-        "DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit WHERE synchronised AND wall_ms < ?1 AND id <"
-        " coalesce((SELECT id FROM audit WHERE id > 0 AND synchronised AND +wall_ms >= ?1 ORDER BY id LIMIT 1),"
-        " 9223372036854775807))",
+        "DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit WHERE synchronised AND wall_ms < ?1"
+        " AND id < coalesce((SELECT id FROM audit WHERE id > 0 AND synchronised AND +wall_ms >= ?1"
+        " ORDER BY id LIMIT 1), 9223372036854775807))",
         (now_wall_ms - KEEP_AUDIT_MS,),
     )
     answers, pins, calls = (conn.execute(sql, (value,)).rowcount for sql, value in statements)

@@ -4,6 +4,8 @@ Bay 102 goes, bay 101 stays: the PC's own mark of life goes on without 102.
 """
 
 import asyncio
+import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from bayd.core.model import EndReason, Phase, PlaySession
 from bayd.core.qos_lease import Idle
 from bayd.core.rules import DowntimePolicy, Rules
 from bayd.journal import InlineJournalExecutor, Journal
-from bayd.journal.event_codec import encode_bay
+from bayd.journal.event_codec import NAMES, encode_bay
 from bayd.journal.records import Loaded
 from tests.simulation.world import CODEC, World
 
@@ -299,6 +301,32 @@ async def test_a_bay_where_nothing_happens_is_not_read_from_its_begin_at_every_s
     await run_without(world, 60)
     loaded = await read_journal(world)
     assert (loaded.reducer_version, loaded.events) == (REDUCER_VERSION, [])
+
+
+async def test_who_played_there_is_forgotten_after_30_days_also_in_the_snapshot(world: World) -> None:
+    """Nothing happens at the bay any more that would make a new one."""
+    async with world.up() as bays:
+        booked = i.ServerSaid(
+            "7", 60, 0, world.clock.now().wall_ms, False, False, False, player="Guest Example"
+        )
+        await bays.submit("102", booked)
+        await bays.submit("102", i.StartPlay(STAFF, "his PIN is at home", "7"))
+        for _ in range(100):
+            await bays.submit("102", i.CallHelp(i.Actor(i.Role.SCREEN, "screen")))
+            await bays.submit("102", i.AcknowledgeHelp(STAFF))
+    for days, player in ((29, "Guest Example"), (31, None)):
+        world.rules = WITHOUT
+        async with world.up():
+            now = world.clock.now()
+            then = replace(now, wall_ms=now.wall_ms + days * 86_400_000)
+            playing = [("102", 0)]
+            await world.journal.prune(then, open_sessions=playing, sinks=(), names=NAMES)
+        async with world.up():
+            assert session_of(world).player == player
+        with sqlite3.connect(world.path) as file:
+            (kept,) = file.execute("SELECT instr(state, 'Guest Example') > 0 FROM snapshots").fetchone()
+        file.close()
+        assert kept == (player is not None)
 
 
 async def read_journal(world: World) -> Loaded[e.Event]:
