@@ -4,8 +4,10 @@ import re
 import sqlite3
 from contextlib import closing
 from dataclasses import fields
+from datetime import datetime
 from pathlib import Path
 from typing import get_args
+from zoneinfo import ZoneInfo
 
 from bayd.core import events as e
 from bayd.core import inputs as i
@@ -145,10 +147,10 @@ def section(text: str, name: str) -> list[str]:
     return re.findall(r"<(?:li|p)[^>]*>(.*?)</(?:li|p)>", found)
 
 
-async def take(house: House, name: str, payment: str, amount: int) -> None:
+async def take(house: House, name: str, payment: str, amount: int, bay: str = "109") -> None:
     actor = i.Actor(Role.STAFF, name)
     extend = i.Extend(house.randomness.new_id(), 15, amount, actor, "asked for", payment=Payment(payment))
-    await house.bays.submit("109", extend)
+    await house.bays.submit(bay, extend)
 
 
 async def test_the_handover_sums_what_was_taken_at_the_bays_today_by_payment_and_person(house: House) -> None:
@@ -173,6 +175,26 @@ async def test_the_handover_sums_what_was_taken_at_the_bays_today_by_payment_and
     sale = i.WalkIn("s9", 30, 500, i.Actor(Role.STAFF, "bo"), "walked in", payment=Payment.CASH)
     await house.bays.submit("109", sale)
     assert section(await page(house, "/handover"), "taken") == ["Cash, at the bay: ₹500 (bo ₹500)"]
+
+
+async def test_a_drawer_is_counted_by_the_sites_day_and_over_all_bays(closed_house: House) -> None:
+    """Midnight at the site is 18:30 UTC: two days there, one and the same in UTC."""
+    closed_house.rules["111"] = closed_house.rules["110"]
+    async with closed_house.open() as house:
+        now = datetime.fromtimestamp(house.clock.now().wall_ms / 1000, ZoneInfo("Asia/Kolkata"))
+        before_midnight = now.replace(hour=23, minute=50)
+        await house.play(minutes=600)
+        await house.play("110", "8", minutes=600)
+        house.clock.go_on(int((before_midnight - now).total_seconds() * 1000))
+        for bay, amount in (("109", 300), ("110", 45)):
+            await take(house, "anna", "cash", amount, bay)
+        assert section(await page(house, "/handover"), "taken") == ["Cash, at the bay: ₹345 (anna ₹345)"]
+        house.clock.go_on(20 * _MINUTE_MS)
+        assert section(await page(house, "/handover"), "taken") == ["None."]
+        assert (await house.press("move", {"to": "111", **_REASON}, token=STAFF, bay="110")).status == 200
+        for bay, amount in (("111", 7), ("109", 600)):
+            await take(house, "bo", "card", amount, bay)
+        assert section(await page(house, "/handover"), "taken") == ["Card, at the bay: ₹607 (bo ₹607)"]
 
 
 async def test_a_payment_that_cannot_be_read_leaves_no_sum_and_the_handover_stands(tmp_path: Path) -> None:
