@@ -72,11 +72,16 @@ def status_view(document: dict[str, Any]) -> Group:
     online = "online" if central["online"] else f"away ({central['reason']})"
     lines = [f"central server {online}, {central['outbox']} to deliver, {central['parked']} parked"]
     where: defaultdict[str, list[str | None]] = defaultdict(list)
+    first: dict[str, str] = {}  # since when, where that is known
     for warning in document["warnings"]:
-        where[warning["text"]].append(warning.get("bay"))
+        text, since = warning["text"], warning.get("since")
+        where[text].append(warning.get("bay"))
+        if since is not None:
+            first[text] = min(since, first.get(text, since))
     warnings = []
     for text, numbers in where.items():
         bays = ", ".join(number for number in numbers if number is not None)
         at = f"bay{'s' * (len(numbers) > 1)} {bays}: " if bays else ""
-        warnings.append(Text(f"! {at}{text}", style="yellow"))
+        since = f" (since {first[text]})" if text in first else ""
+        warnings.append(Text(f"! {at}{text}{since}", style="yellow"))
     return Group(bays_table(document), *lines, *warnings)

@@ -67,3 +67,16 @@ def test_what_several_bays_warn_of_is_said_once() -> None:
         "! no low latency",
         "! bay 102: nobody comes",
     ]
+
+
+def test_a_warning_says_since_when_at_the_first_of_its_bays() -> None:
+    lost = {"code": "reader_lost", "text": "unplugged"}
+    page = shown(
+        [
+            {**lost, "bay": "101", "since": "2026-11-22T09:06:00.000Z"},
+            {**lost, "bay": "102", "since": "2026-11-22T09:05:00.000Z"},
+            {"code": "qod_unusable", "text": "no low latency", "bay": None, "since": None},
+        ]
+    )
+    assert "! bays 101, 102: unplugged (since 2026-11-22T09:05:00.000Z)" in page
+    assert "! no low latency\n" in page.replace(" \n", "\n")

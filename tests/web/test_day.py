@@ -245,6 +245,18 @@ async def test_a_warning_is_said_in_hindi_with_what_it_names(closed_house: House
             assert "is away" not in text
 
 
+async def test_the_handover_says_since_when_something_is_wrong_at_the_first_of_its_bays(house: House) -> None:
+    lost = {"code": "reader_lost", "text": "unplugged"}
+    house.range_warnings = [
+        {**lost, "bay": "109", "since": "2020-01-02T03:36:00.000Z"},
+        {**lost, "bay": "110", "since": "2020-01-02T03:35:00.000Z"},
+        {"code": "no_ball_registry", "since": None, "text": "Balls are not counted."},
+    ]
+    assert section(await page(house, "/handover"), "warnings") == [
+        "Bays 109, 110: unplugged (since 2020-01-02 09:05)", "Balls are not counted.",
+    ]  # fmt: skip
+
+
 async def test_a_day_on_which_staff_did_nothing_says_so(house: House) -> None:
     said = "Staff have done nothing on this day."
     text = await page(house, "/day")

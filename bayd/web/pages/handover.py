@@ -145,20 +145,27 @@ class HandoverPage:
         ]
 
     def _warnings(self, warnings: Sequence[StatusWarning]) -> list[str]:
-        """A machine or a reader that several bays share is one thing to see to."""
+        """A machine or a reader that several bays share is one thing to see to, since the first of them."""
+        said, now_ms = self._frame.words, self._clock.now().wall_ms
         bays: dict[str, list[str]] = {}
+        since: dict[str, str] = {}
         for warning in warnings:
-            at = bays.setdefault(self._frame.words.warning(warning.code, warning.text, warning.facts), [])
+            text = said.warning(warning.code, warning.text, warning.facts)
+            at = bays.setdefault(text, [])
             at += [] if warning.bay is None else [warning.bay]
-        said = self._frame.words
-        return [
-            said.say("handover.at", bays=", ".join(at), text=text)
-            if len(at) > 1
-            else said.say("range.at", bay=at[0], text=text)
-            if at
-            else text
-            for text, at in bays.items()
-        ]
+            if warning.since is not None:
+                since[text] = min(warning.since, since.get(text, warning.since))
+        lines = []
+        for text, at in bays.items():
+            line = text
+            if len(at) > 1:
+                line = said.say("handover.at", bays=", ".join(at), text=text)
+            elif at:
+                line = said.say("range.at", bay=at[0], text=text)
+            if text in since:
+                line += f" ({said.say('bay.since', time=self._frame.moment(since[text], now_ms))})"
+            lines.append(line)
+        return lines
 
     def _closed(self, bay: BayDocument) -> str:
         said = self._frame.words
