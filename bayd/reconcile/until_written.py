@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from bayd.core import events as e
-from bayd.journal import Journal, JournalUnavailableError, NotWrittenError, Recorded
+from bayd.journal import Journal, JournalUnavailableError, NotWrittenError, Recorded, UnreadableEventError
 
 T = TypeVar("T")
 
@@ -21,6 +21,10 @@ async def until_written(call: Callable[[], Awaitable[T]]) -> T:
 
 
 async def find_record(journal: Journal[e.Event], number: str, seq: int) -> Recorded[e.Event] | None:
-    """An event of this bay, by its number. Asked once: raises JournalUnavailableError."""
-    records = await journal.read(seq - 1, bay=number, limit=1)
+    """An event of this bay, by its number; None also where it cannot be read: of a bay that is configured no
+    more that stops nobody else. Asked once: raises JournalUnavailableError."""
+    try:
+        records = await journal.read(seq - 1, bay=number, limit=1)
+    except UnreadableEventError:
+        return None
     return records[0] if records and records[0].seq == seq else None

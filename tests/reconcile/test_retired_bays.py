@@ -314,6 +314,27 @@ async def test_what_cannot_be_read_of_it_is_said_and_hides_no_move(quick_path: P
         assert extensions(await world.row(session["id"])) == [(15, 1000)], "the other bays go on"
 
 
+async def test_what_was_set_aside_there_and_cannot_be_read_hides_nothing_of_the_others(
+    quick_path: Path,
+) -> None:
+    async with central_world(quick_path) as world:
+        refuse_time(world, minutes=15)
+        async with world.up():
+            await playing(world, "102")
+            await extend(world, number="102")
+            await playing(world, "101")
+            await extend(world)
+            await world.until(lambda: world.parts.outbox.view().parked == 2)
+        with sqlite3.connect(quick_path / "journal.db") as file:
+            file.execute("UPDATE events SET payload = '{}' WHERE bay = '102' AND kind = 'SessionExtended'")
+        file.close()
+        world.bays = ("101",)
+        async with world.up():
+            assert flags_of_unreadable(world) == ["102"]
+            items = [(item.bay, item.kind) for item in await world.parts.outbox.items()]
+            assert sorted(items) == [("101", "SessionExtended"), ("102", "")]
+
+
 async def test_no_time_passes_there(quick_path: Path) -> None:
     """Another PC may serve the bay, and have given more time: this one ends nobody's play."""
     async with central_world(quick_path) as world:
