@@ -8,7 +8,7 @@ from bayd.core import inputs as i
 from bayd.core.instant import AliveMark, Instant
 from bayd.core.model import Bay
 from bayd.core.rules import Rules
-from bayd.journal import Batch, Journal, NotWrittenError, UnreadableEventError, Writer
+from bayd.journal import Batch, Journal, JournalError, JournalUnavailableError, NotWrittenError, Writer
 from bayd.ports import Clock, Log, Randomness
 from bayd.runtime.bay import AnswerMaker, BayMeter, BayObserver, BayTask, Outcome
 from bayd.runtime.mover import Mover
@@ -83,9 +83,13 @@ class Range:
             )
             try:
                 await retired.load()
-            except (UnreadableEventError, ValueError) as error:  # the others come up all the same
+            except JournalUnavailableError:
+                raise
+            except Exception as error:  # noqa: BLE001 # whatever its past holds, the others come up all the same
                 self.unreadable.add(number)
-                self._log.warning("retired_bay_unreadable", bay=number, reason=str(error))
+                # What a validator says of a snapshot quotes it, names and all.
+                reason = str(error) if isinstance(error, JournalError) else type(error).__name__
+                self._log.warning("retired_bay_unreadable", bay=number, reason=reason)
                 continue
             self.retired[number] = retired
             if retired.bay.session is not None:

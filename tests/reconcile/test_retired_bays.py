@@ -295,7 +295,10 @@ async def test_a_move_to_it_that_cannot_be_told_is_flagged_there(quick_path: Pat
             assert flags(world) == [("move_not_told", f"move_not_told/{session['id']}/")]
 
 
-async def test_what_cannot_be_read_of_it_is_said_and_hides_no_move(quick_path: Path) -> None:
+@pytest.mark.parametrize(
+    "spoil", ["UPDATE events SET payload = '{}'", "DELETE FROM events"], ids=["unreadable", "incomplete"]
+)
+async def test_what_cannot_be_read_of_it_is_said_and_hides_no_move(quick_path: Path, spoil: str) -> None:
     async with central_world(quick_path) as world:
         async with world.up():
             session = await playing(world, "101")
@@ -304,7 +307,7 @@ async def test_what_cannot_be_read_of_it_is_said_and_hides_no_move(quick_path: P
             await world.submit(i.Move("102", STAFF, "the net is torn"))
             await end(world, "102")
         with sqlite3.connect(quick_path / "journal.db") as file:
-            file.execute("UPDATE events SET payload = '{}' WHERE bay = '102' AND kind = 'SessionMovedIn'")
+            file.execute(f"{spoil} WHERE bay = '102' AND kind = 'SessionMovedIn'")
         file.close()
         world.bays = ("101",)
         async with world.up():
