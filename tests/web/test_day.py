@@ -253,7 +253,7 @@ async def test_the_handover_says_since_when_something_is_wrong_at_the_first_of_i
         {"code": "no_ball_registry", "since": None, "text": "Balls are not counted."},
     ]
     assert section(await page(house, "/handover"), "warnings") == [
-        "Bays 109, 110: unplugged (since 2020-01-02 09:05)", "Balls are not counted.",
+        "Bays 109, 110: Reader lost: unplugged (since 2020-01-02 09:05)", "Balls are not counted.",
     ]  # fmt: skip
 
 
