@@ -719,6 +719,46 @@ async def test_staff_settle_what_a_bay_left_open_that_is_gone(
         assert (bay.conflicts, bay.unsettled, bay.dues) == ((), (), ())
 
 
+async def test_a_double_click_on_an_act_without_a_form_is_one_press(
+    house: House, context: BrowserContext
+) -> None:
+    await house.press("help")
+    page = await sign_in(house, context)
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    await page.get_by_test_id("help/acknowledge-109").dblclick()
+    await expect(page.get_by_test_id("call-help-109")).to_have_count(0)
+    await expect(page.get_by_test_id("toast")).to_be_visible()
+    await expect(page.get_by_test_id("dialog")).to_have_count(0)
+    assert sent == [house.url("/api/v1/bays/109/help/acknowledge")]
+
+
+async def test_a_double_click_answers_no_call_that_stands_where_the_first_one_stood(
+    house: House, context: BrowserContext
+) -> None:
+    await house.press("help")
+    house.clock.go_on(5_000)
+    await house.press("help", token=STAFF, bay="110")
+    page = await sign_in(house, context)
+    await expect(page.get_by_test_id("help/acknowledge-110")).to_be_enabled()
+    await expect(page.locator("#calls.settling")).to_have_count(0)
+    await page.evaluate("""() => {
+        window.under = [];
+        const place = document.querySelector("#calls");
+        const look = () => {
+            const next = place.querySelector("button");
+            if (place.matches(".settling") && next) window.under.push(getComputedStyle(next).pointerEvents);
+        };
+        new MutationObserver(look).observe(place, { attributes: true });
+    }""")
+    await page.get_by_test_id("help/acknowledge-109").click()
+    await expect(page.get_by_test_id("call-help-109")).to_have_count(0)
+    await expect(page.get_by_test_id("call-help-110")).to_be_visible()
+    assert "none" in await page.evaluate("window.under")
+    await page.get_by_test_id("help/acknowledge-110").click()  # a moment later it can be answered
+    await expect(page.get_by_test_id("call-help-110")).to_have_count(0)
+
+
 async def test_a_double_click_opens_what_a_bay_left_once(context: BrowserContext, tmp_path: Path) -> None:
     house = await left_open(tmp_path)
     prepare(house)

@@ -1,13 +1,12 @@
 // Somebody plays: the time above all, then balls, and below them what can be done, one thing at a time.
 
-import { focusOn, h, icon, keepFocus, rebuild, setText, show } from "../lib/dom.js";
+import { focusOn, h, icon, keepFocus, rebuild, setText, settle, show } from "../lib/dom.js";
 import { Buttons } from "./buttons.js";
 import { clockText, Countdown } from "./clock.js";
 import { Pad } from "./pad.js";
 import { BallsPanel, EndPanel, GamesPanel, PlayersPanel, TimePanel } from "./panels.js";
 
 const BACK_AFTER_MS = 30_000; // a panel that nobody uses any more
-const SETTLE_MS = 500; // longer than a double tap
 const LONG = 18; // letters that stand in a line of a fact
 
 export class PlayScene {
@@ -38,7 +37,6 @@ export class PlayScene {
   close() {
     this.pad?.close();
     clearTimeout(this.back);
-    clearTimeout(this.settled);
   }
 
   update(bay) {
@@ -51,7 +49,7 @@ export class PlayScene {
     this.drawFacts();
     this.drawWords();
     this.drawActions();
-    if (this.panel?.update(bay)) this.settle();
+    if (this.panel?.update(bay)) settle(this.lower);
     this.pad?.update(bay.pin, this.screen.fresh, this.screen.heardAt);
     this.tick();
   }
@@ -133,7 +131,7 @@ export class PlayScene {
     this.pad = null;
     this.panel = null;
     this.lower.replaceChildren(this.tiles.root, this.note);
-    this.settle();
+    settle(this.lower);
     if (this.bay !== undefined) this.drawActions();
     if (focused && !this.tiles.focus(this.opened)) focusOn(this.label);
   }
@@ -160,15 +158,8 @@ export class PlayScene {
     if (mayResume) tile("go_on", "play", "act.resume", { main: true, closed: this.turning });
     else if (session.paused) tile("resume", "play", "act.resume", { main: true, hint: words.say("act.resume_hint") });
     tile("end", "stop", "act.end");
-    if (keepFocus(this.lower, () => this.label, () => this.tiles.draw(tiles))) this.settle();
+    if (keepFocus(this.lower, () => this.label, () => this.tiles.draw(tiles))) settle(this.lower);
     setText(this.note, this.noteText());
-  }
-
-  /** Nobody means what has just appeared under a finger: two quick taps are one press. */
-  settle() {
-    clearTimeout(this.settled);
-    this.lower.classList.add("settling");
-    this.settled = setTimeout(() => this.lower.classList.remove("settling"), SETTLE_MS);
   }
 
   /** What the tile for balls looks like: what is coming, or why none can be had now. */
@@ -258,7 +249,7 @@ export class PlayScene {
       this.panel.update(this.bay);
       this.lower.replaceChildren(h("div.panel", {}, this.panelHead(this.panel.title), this.panel.root));
     }
-    this.settle();
+    settle(this.lower);
     this.lower.querySelector("button:not(:disabled)")?.focus({ preventScroll: true, focusVisible: false });
     this.keepOpen();
   }

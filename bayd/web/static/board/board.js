@@ -19,6 +19,7 @@ export class Board {
     this.putOut = putOut;
     this.rows = new Map();
     this.retired = new Map(); // rows that stand in no table: bays that are configured no more, once looked at
+    this.pressed = new Set(); // acts without a form that are under way
     this.fresh = false;
     this.waits = new Waits(words, page.currency, (call) => this.answers(call));
     this.range = document.getElementById("range");
@@ -107,7 +108,11 @@ export class Board {
     const act = ACTS[name];
     const dialog = new ActDialog(this, name, number, state);
     if (act.fields(state, this).length === 0) {
+      const pressed = `${name} ${number}`;
+      if (this.pressed.has(pressed)) return; // a double click
+      this.pressed.add(pressed);
       const answer = await dialog.send({});
+      this.pressed.delete(pressed);
       if (!answer.ok) dialog.open(answer);
       return;
     }

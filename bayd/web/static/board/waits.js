@@ -2,7 +2,7 @@
 // title of the tab. Answered late, they grow urgent.
 
 import { canSound, chime, allowSound } from "../lib/chime.js";
-import { h, icon, rebuild, setText } from "../lib/dom.js";
+import { h, icon, rebuild, setText, settle } from "../lib/dom.js";
 import { clockText } from "../bay/clock.js";
 
 const LATE_AFTER_S = 120;
@@ -32,6 +32,7 @@ export class Waits {
     const { words } = this;
     const waits = calls.sort((a, b) => b.since - a.since);
     const late = (one) => one.since >= LATE_AFTER_S;
+    const before = this.place.dataset.key;
     rebuild(this.place, [waits.map((one) => [one.kind, one.bay, one.minutes, one.amount, one.request, late(one)]), key], () => {
       if (waits.length === 0) return nobody === null ? [] : [h("p.quiet.nobody", { "data-testid": "no-calls" }, nobody)];
       return [
@@ -44,6 +45,8 @@ export class Waits {
           ...this.acts(one)))),
       ];
     });
+    // The next call stands where the answered one stood.
+    if (before !== undefined && before !== this.place.dataset.key) settle(this.place);
     for (const one of waits) {
       const since = this.place.querySelector(`.since[data-kind="${one.kind}"][data-bay="${CSS.escape(one.bay)}"]`);
       setText(since, words.say(late(one) ? "calls.late" : "calls.since", { time: clockText(Math.floor(one.since)) }));

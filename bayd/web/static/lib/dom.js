@@ -35,6 +35,16 @@ export function keepFocus(element, place, draw) {
   return drawn;
 }
 
+const SETTLE_MS = 500; // longer than a double tap
+const settling = new WeakMap();
+
+/** Nobody means what has just appeared under a finger: two quick taps are one press. */
+export function settle(element) {
+  clearTimeout(settling.get(element));
+  element.classList.add("settling");
+  settling.set(element, setTimeout(() => element.classList.remove("settling"), SETTLE_MS));
+}
+
 export function focusOn(element) {
   if (!element.hasAttribute("tabindex") && element.tabIndex < 0) element.tabIndex = -1;
   element.focus({ preventScroll: true });
