@@ -173,11 +173,20 @@ def _activity(
     if now.boot_ms - session.inactive_since_ms < rules.end_proof_ms:
         return ()
     # Its timer goes by its own clock: since the PIN, through pauses and outages.
-    server_end_ms = session.started_at_ms + total * rules.minute_ms - session.server_ahead_ms
+    timed = total - _desk_minutes_at_risk(session)
+    server_end_ms = session.started_at_ms + timed * rules.minute_ms - session.server_ahead_ms
     if now.boot_ms >= server_end_ms - rules.own_end_window_minutes * rules.minute_ms:
         text = "The server's own timer has ended the session; the bay's clock plays on."
         return _conflict(bay, "server_timer", session.session_id, text, now)
     return play.end_by_server(bay, EndReason.RELEASED, now, rules)
+
+
+def _desk_minutes_at_risk(session: PlaySession) -> int:
+    """A move names all minutes granted: the desk's that came while it was on its way are on the server's list
+    of extensions, and gone from its timer."""
+    if session.desk_minutes_when_moved is None:
+        return 0
+    return session.desk_minutes - session.desk_minutes_when_moved
 
 
 def _game(session: PlaySession, said: i.ServerSaid) -> tuple[e.Event, ...]:

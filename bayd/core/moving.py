@@ -145,4 +145,5 @@ def _settled_in(session: PlaySession, source: Bay, target: Bay, *, own: bool) ->
         unread=session.unread or not hears,
         # Until the server shows it here it may show it wherever it was.
         server_bays=(*session.server_bays, source.number) if own else (),
+        desk_minutes_when_moved=session.desk_minutes if own else session.desk_minutes_when_moved,
     )

@@ -103,7 +103,7 @@ def test_a_session_goes_with_its_exact_time_balls_players_and_game() -> None:
     assert after is not None
     assert after.remaining_ms(hall.now_ms) == (75 * 60_000) - 754_321
     assert after.balls == Balls(commanded=10, counted=7, balance=3, read=1)
-    assert after == replace(before, server_bays=("109",))
+    assert after == replace(before, server_bays=("109",), desk_minutes_when_moved=0)
     assert [hall.bays[number].phase for number in ("109", "110")] == [Phase.FREE, Phase.PLAYING]
     assert hall.bays["109"].moved is not None
     assert hall.bays["109"].moved.to == "110"
@@ -328,6 +328,22 @@ def test_what_the_server_still_shows_at_the_old_bay_is_no_conflict_until_it_has_
     assert hall.bays["110"].session.server_bays == ()
     hall.when(i.ServerMovedAway("7", "109"), "110")
     assert [conflict.code for conflict in hall.bays["110"].conflicts] == ["moved_at_server"]
+
+
+@pytest.mark.parametrize(("desk_gave_time", "ends"), [(True, False), (False, True)])
+def test_the_timer_that_a_move_set_back_behind_the_desks_ends_nobodys_play(
+    desk_gave_time: bool, ends: bool
+) -> None:
+    """The call names all minutes granted; the desk gave 30 more while it was on its way."""
+    hall = playing(60).at(3000).move()
+    if not desk_gave_time:
+        hall.at(3005).when(i.Extend("op1", 30, 0, STAFF, "a gift"), "110")  # on the list and in the timer
+    shown = booked("7", 60, active=True, shown_at="110", extended_minutes=30)
+    hall.at(3010).when(shown, "110")
+    for second in (3650, 3661):
+        hall.at(second).when(replace(shown, active=False), "110")
+    assert (hall.bays["110"].session is None) is ends
+    assert ("server_timer" in [conflict.code for conflict in hall.bays["110"].conflicts]) is not ends
 
 
 def test_moved_to_and_fro_an_old_picture_proves_nothing() -> None:

@@ -44,6 +44,7 @@ class PlaySession:
     overran_wall_ms: int | None = None  # since when staff are warned of the pause
     server_bays: tuple[str, ...] = ()  # where the server may still show it, since it was moved here
     created_wall_ms: int | None = None  # at the server; None: sold at the bay
+    desk_minutes_when_moved: int | None = None  # what came since, a move may have taken from its timer
 
     @property
     def balls_left(self) -> int | None:
