@@ -25,6 +25,7 @@ from bayd.clients.central import (
 )
 from bayd.core import inputs as i
 from bayd.ports import Clock, Log, Randomness
+from bayd.reconcile.least_time import LeastTime
 from bayd.reconcile.live_sessions import Live, all_live, find_left, find_live, is_over_here
 from bayd.reconcile.session_news import SessionNews, is_over
 from bayd.reconcile.shown_moves import ShownMoves
@@ -53,6 +54,7 @@ class BookingPoller:
         bays: Range,
         news: SessionNews,
         moves: ShownMoves,
+        least_time: LeastTime,
         *,
         is_walk_in: Callable[[ServerSession], bool],
         is_selling: Callable[[], bool],
@@ -66,6 +68,7 @@ class BookingPoller:
         self._bays = bays
         self._news = news
         self._moves = moves
+        self._least_time = least_time
         self._is_walk_in = is_walk_in
         self._is_selling = is_selling
         self._poll_s = poll_s
@@ -119,8 +122,7 @@ class BookingPoller:
             enough=only_settled(self._news.is_settled),
         )
         rows = {str(row.id): row for row in result.sessions}
-        if result.sessions:
-            self._news.newest_is(result.sessions[-1])
+        self._least_time.list_ends_with(result.sessions[-1] if result.sessions else None)
         await self._report_anomalies(
             before, result.anomalies, max((row.id for row in rows.values()), default=0)
         )

@@ -14,7 +14,8 @@ try, when to try again, and when to go on with the next.
 - A move to a bay where for the server somebody else plays is held up, and holds up nothing
   (`held_up_moves`).
 - A bay that is configured no more has a lane, too. What it left longer than a week ago is parked: the desk
-  will have entered it. It is told when staff say so, or when the bay is configured again.
+  will have entered it. It is told when staff say so, or when the bay is configured again. Where nobody keeps
+  the clock nothing of it is told before the server has said how late it is (`least_time`).
 - Staff's word (`DeliveryRetried`, `DeliveryDropped`) is in the journal too: a drop counts as soon as it is
   seen, a retry when its turn comes, with what was parked behind it.
 """
@@ -39,6 +40,7 @@ from bayd.journal import Journal, Recorded, UnreadableEventError
 from bayd.ports import Clock, Log, Randomness
 from bayd.reconcile.delivery import Deliveries, is_deliverable
 from bayd.reconcile.held_up_moves import HeldUpMoves
+from bayd.reconcile.least_time import LeastTime
 from bayd.reconcile.once import SINK, NotNowError, NotShownError, ParkError
 from bayd.reconcile.outbox_item import OutboxItem, waiting
 from bayd.reconcile.pulse import ServerPulse, Solitude
@@ -52,6 +54,7 @@ _BATCH = 200
 _QUEUE_LIMIT = 2000  # items in memory for each bay; the journal has the rest
 _RETIRED_STALE_MS = 7 * 86_400_000
 _STALE = "older than seven days, of a bay that is not in the configuration any more"
+_AGE_UNKNOWN = "its age is not known: nobody keeps this PC's clock, and the server has said nothing yet"
 _CURSOR_LAG = 50  # events without a message may be passed over so long before the cursor is written
 _RETRY_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 _UNAUTHORISED_RETRY_S = 60.0
@@ -83,6 +86,7 @@ class _Lane:
     dropped: set[int] = field(default_factory=set)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     reason: str = ""  # why the first one was not delivered yet
+    is_announced: bool = False  # of a bay that is configured no more: what it left
 
 
 class CentralOutbox:
@@ -93,6 +97,7 @@ class CentralOutbox:
         deliveries: Deliveries,
         journal: Journal[e.Event],
         bays: Range,
+        least_time: LeastTime,
         *,
         pulse: ServerPulse,
         clock: Clock,
@@ -101,6 +106,7 @@ class CentralOutbox:
     ) -> None:
         self._journal = journal
         self._bays = bays
+        self._least_time = least_time
         self._pulse = pulse
         self._clock = clock
         self._randomness = randomness
@@ -178,20 +184,23 @@ class CentralOutbox:
         lane = _Lane(number, 0, 0)
         await self._open(lane)
         self._lanes[number] = lane
+        if self._least_time.is_told:
+            self._announce(lane)
+
+    def _announce(self, lane: _Lane) -> None:
+        lane.is_announced = True
         stale = sum(self._is_stale(record) for record in lane.queue)
         if stale:
-            self._log.warning("retired_bay_stale", bay=number, waiting=stale)
+            self._log.warning("retired_bay_stale", bay=lane.bay, waiting=stale)
         if len(lane.queue) > stale:
-            self._log.warning("retired_bay_untold", bay=number, waiting=len(lane.queue) - stale)
+            self._log.warning("retired_bay_untold", bay=lane.bay, waiting=len(lane.queue) - stale)
 
     def _is_stale(self, record: Recorded[e.Event]) -> bool:
         """Of a bay that is configured no more: the desk has long entered it by hand, and another PC may
         serve the bay."""
         if record.bay not in self._bays.retired or isinstance(record.event, e.DeliveryRetried):
             return False
-        now = self._clock.now()
-        is_known = now.synchronised and record.synchronised
-        return is_known and now.wall_ms - record.wall_ms > _RETIRED_STALE_MS
+        return record.synchronised and self._least_time.wall_ms() - record.wall_ms > _RETIRED_STALE_MS
 
     async def run(self) -> None:
         await self._bays.ready.wait()
@@ -253,6 +262,8 @@ class CentralOutbox:
         if isinstance(record.event, e.SessionMovedIn):
             await self._wait_for(lane, record.event.come_from, record.seq)
             return
+        if record.bay in self._bays.retired and not await self._learns_age(lane, record.seq):
+            return
         if self._is_stale(record):
             await self._set_aside.park(record, Hindrance(Cause.STALE, _STALE))
             return
@@ -265,9 +276,19 @@ class CentralOutbox:
         elif (holding := await self._set_aside.find_holding(record)) is not None:
             await self._set_aside.park_behind(record, holding)
             return
-        why = await self._try(lane, record)
+        why = await self._try(lane, record, ages=True)
         if why is not None:
             await self._set_aside.park(record, why)
+
+    async def _learns_age(self, lane: _Lane, seq: int) -> bool:
+        """The poller asks the server all the time. False: staff have dropped the item meanwhile."""
+        while not self._least_time.is_told:
+            lane.reason = _AGE_UNKNOWN
+            if await self._is_dropped_within(lane, seq, _LANE_RETRY_S):
+                return False
+        if not lane.is_announced:
+            self._announce(lane)
+        return True
 
     async def _wait_for(self, lane: _Lane, number: str, seq: int) -> None:
         """Until the lane of that bay is done with all before `seq`, or staff have dropped the item."""
@@ -289,14 +310,18 @@ class CentralOutbox:
             read_to = unseen[-1].seq
         return True
 
-    async def _try(self, lane: _Lane, record: Recorded[e.Event], *, once: bool = False) -> Hindrance | None:
+    async def _try(
+        self, lane: _Lane, record: Recorded[e.Event], *, once: bool = False, ages: bool = False
+    ) -> Hindrance | None:
         """Until it is delivered or dropped: None. Or why it has to be parked; with `once` at its first
-        failure."""
+        failure, with `ages` also once it is stale."""
         alone = Solitude(self._pulse, self._clock)
         attempt = 0
         try:
             while True:
                 await self._door.admitted(lane.bay)
+                if ages and self._is_stale(record):
+                    return Hindrance(Cause.STALE, _STALE)
                 retry_s = _RETRY_S[min(attempt, len(_RETRY_S) - 1)]
                 pause_s = retry_s * (0.5 + 0.5 * self._randomness.jitter())
                 try:

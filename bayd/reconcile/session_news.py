@@ -7,8 +7,9 @@ never taken for each other.
 
 from bayd.clients.central import CentralClient, ServerSession
 from bayd.core import inputs as i
-from bayd.ports import Clock, Log
+from bayd.ports import Log
 from bayd.reconcile.games import GameCatalogue
+from bayd.reconcile.least_time import LeastTime
 from bayd.reconcile.live_sessions import find_live, is_number_used, is_over_here, server_id_of
 from bayd.reconcile.pin_vault import PinVault
 from bayd.reconcile.players import Players
@@ -23,16 +24,15 @@ class SessionNews:
         bays: Range,
         vault: PinVault,
         games: GameCatalogue,
-        clock: Clock,
+        least_time: LeastTime,
         log: Log,
     ) -> None:
         self._client = client
         self._bays = bays
         self._vault = vault
         self._games = games
-        self._clock = clock
+        self._least_time = least_time
         self._log = log
-        self._newest_created_ms = 0  # of the server's newest session
         self.players = Players()
 
     async def tell(self, number: str, session_id: str, row: ServerSession, page: ServerSession) -> None:
@@ -73,23 +73,14 @@ class SessionNews:
 
     # Age
 
-    def newest_is(self, row: ServerSession) -> None:
-        self._newest_created_ms = row.created_at_ms
-
     def is_settled(self, row: ServerSession) -> bool:
         """Needs no more care: over, of another PC, or older than anybody comes for."""
         if is_over(row) or row.bay_number not in self._bays.bays:
             return True
         rules = self._bays.rules(row.bay_number)
-        return self._as_of_ms() - row.created_at_ms > rules.booking_horizon_minutes * rules.minute_ms
-
-    def _as_of_ms(self) -> int:
-        """How late it is at least. A clock that nobody keeps may be years behind: then the server's answers
-        and its newest session tell."""
-        now = self._clock.now()
-        if now.synchronised:
-            return now.wall_ms
-        return max(now.wall_ms, self._newest_created_ms, self._client.server_wall_ms or 0)
+        return (
+            self._least_time.wall_ms() - row.created_at_ms > rules.booking_horizon_minutes * rules.minute_ms
+        )
 
     # In the bay's words
 
@@ -126,7 +117,7 @@ class SessionNews:
             player_id=page.last_active_player_id,
             game_known=page.game_known,
             bay_booked=page.bay.booked,
-            as_of_wall_ms=self._as_of_ms(),
+            as_of_wall_ms=self._least_time.wall_ms(),
             shown_at=row.bay_number,
             was_live=was_live,
         )

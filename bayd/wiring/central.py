@@ -26,6 +26,7 @@ from bayd.reconcile.bookings import BookingPoller
 from bayd.reconcile.delivery import Deliveries
 from bayd.reconcile.games import GameCatalogue
 from bayd.reconcile.kept_listing import KeptListing
+from bayd.reconcile.least_time import LeastTime
 from bayd.reconcile.outbox import CentralOutbox
 from bayd.reconcile.pin_vault import PinVault
 from bayd.reconcile.pins import PinDesk
@@ -96,6 +97,7 @@ class CentralParts:
             idempotency_keys=central.idempotency_keys,
             on_done=self._done,
         )
+        least_time = LeastTime(self.client, clock)
         account = central.walk_in
         self.vault = PinVault(journal, credentials.site_key, horizon_ms, clock, log)
         self.games = GameCatalogue(self.client, log)
@@ -110,14 +112,22 @@ class CentralParts:
             log=log,
         )
         self.outbox = CentralOutbox(
-            deliveries, journal, bays, pulse=self._pulse, clock=clock, randomness=randomness, log=log
+            deliveries,
+            journal,
+            bays,
+            least_time,
+            pulse=self._pulse,
+            clock=clock,
+            randomness=randomness,
+            log=log,
         )
-        self.news = SessionNews(self.client, bays, self.vault, self.games, clock, log)
+        self.news = SessionNews(self.client, bays, self.vault, self.games, least_time, log)
         self.poller = BookingPoller(
             self.client,
             bays,
             self.news,
             ShownMoves(bays, self.outbox.is_moving, clock, log),
+            least_time,
             is_walk_in=deliveries.is_walk_in,
             is_selling=self.outbox.is_selling,
             poll_s=central.poll_s,

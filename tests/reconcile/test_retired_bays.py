@@ -2,6 +2,8 @@
 
 import asyncio
 import sqlite3
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
@@ -230,6 +232,89 @@ async def test_what_is_older_than_a_week_is_not_told_behind_the_desks_back(quick
         async with world.up():
             await world.delivered()
         assert await shown_of(world, session_id) == ([(15, 1000)], True)
+
+
+async def test_what_grows_older_than_a_week_while_the_server_is_away_is_not_told_either(
+    quick_path: Path,
+) -> None:
+    async with central_world(quick_path) as world:
+        session_id = await left_untold(world)
+        async with world.up():
+            await asyncio.sleep(60)
+            world.pass_by(8 * 86_400)
+            world.wire.down = False
+            await world.delivered()
+            assert [item.parked for item in await world.parts.outbox.items()] == [True, True]
+        assert (await shown_of(world, session_id))[0] == []
+
+
+def the_clock_stands_since(world: CentralWorld, days: float) -> None:
+    """The PC boots with nobody to keep its clock, which stood meanwhile."""
+    world.clock.reboot()
+    world.clock.synchronised = False
+    world.clock.wall_step_ms = -round(days * 86_400_000)
+
+
+def the_server_says_how_late_it_is(world: CentralWorld) -> None:
+    real_ms = world.clock.now().wall_ms - world.clock.wall_step_ms
+    world.wire.date = format_datetime(datetime.fromtimestamp(real_ms / 1000, UTC), usegmt=True)
+
+
+@pytest.mark.parametrize("away_s", [0, 600])
+@pytest.mark.parametrize("tells", ["the server's date", "its newest session", "our clock, which runs on"])
+async def test_where_nobody_keeps_the_clock_the_server_tells_what_is_older_than_a_week(
+    quick_path: Path, tells: str, away_s: float
+) -> None:
+    async with central_world(quick_path) as world:
+        session_id = await left_untold(world)
+        world.pass_by(8 * 86_400)
+        the_clock_stands_since(world, 0 if tells == "our clock, which runs on" else 8)
+        if tells == "the server's date":
+            the_server_says_how_late_it_is(world)
+        elif tells == "its newest session":
+            await world.book("101")
+        async with world.up():
+            await asyncio.sleep(away_s)
+            world.wire.down = False
+            await world.delivered()
+            items = await world.parts.outbox.items()
+            assert [(item.kind, item.parked) for item in items] == [
+                ("SessionExtended", True),
+                ("SessionEnded", True),
+            ]
+        row = await world.row(session_id)
+        assert (extensions(row), row["releaseTime"]) == ([], None)
+        assert world.log.events().count("retired_bay_stale") == 1
+        assert world.log.events().count("retired_bay_untold") == 0
+
+
+@pytest.mark.parametrize("dated", [True, False])
+async def test_where_nobody_keeps_the_clock_what_is_not_so_old_is_told(quick_path: Path, dated: bool) -> None:
+    async with central_world(quick_path) as world:
+        session_id = await left_untold(world)
+        world.pass_by(6 * 86_400)
+        the_clock_stands_since(world, 6)
+        if dated:
+            the_server_says_how_late_it_is(world)
+        async with world.up():
+            world.wire.down = False
+            await world.delivered()
+        assert await shown_of(world, session_id) == ([(15, 1000)], True)
+        assert world.log.events().count("retired_bay_untold") == 1
+        assert world.log.events().count("retired_bay_stale") == 0
+
+
+async def test_what_staff_drop_before_anybody_knows_how_late_it_is_is_gone_at_once(quick_path: Path) -> None:
+    async with central_world(quick_path) as world:
+        await left_untold(world)
+        the_clock_stands_since(world, 0)
+        async with world.up():
+            await asyncio.sleep(60)
+            extended, ended = await world.parts.outbox.items()
+            assert "is not known" in extended.reason
+            await world.submit(i.DropDelivery(extended.seq, STAFF, "entered at the desk"), "102")
+            await world.until(lambda: world.parts.outbox.view().waiting == 1, 10)
+            assert [item.seq for item in await world.parts.outbox.items()] == [ended.seq]
 
 
 async def test_staff_may_have_told_what_is_older_than_a_week(quick_path: Path) -> None:
