@@ -19,6 +19,7 @@ from bayd.journal.errors import (
     JournalUnavailableError,
     NotWrittenError,
     UnreadableEventError,
+    UnreadableSnapshotError,
 )
 from bayd.journal.executor import InlineJournalExecutor, ThreadJournalExecutor
 from bayd.journal.journal import Journal
@@ -70,6 +71,7 @@ __all__ = [
     "StoredWebSession",
     "ThreadJournalExecutor",
     "UnreadableEventError",
+    "UnreadableSnapshotError",
     "Writer",
     "copy_database",
     "quick_check",

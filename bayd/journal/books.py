@@ -72,7 +72,7 @@ class Reader(Generic[E]):
             f" WHERE bay = ? AND seq > ? AND {_NOT_EXPIRED} ORDER BY seq",
             (bay, seq),
         )
-        events = [(row[0], self._decode(*row)) for row in rows]
+        events = [(row[0], self._decode(bay, *row)) for row in rows]
         return Loaded(state, seq, written_by, events)
 
     def bays(self) -> tuple[str, ...]:
@@ -123,19 +123,20 @@ class Reader(Generic[E]):
     def _recorded(self, rows: list[tuple[Any, ...]]) -> list[Recorded[E]]:
         return [
             Recorded(
-                seq, of, self._decode(seq, kind, version, payload), wall, boot, boot_id, bool(sync), batch
+                seq, of, self._decode(of, seq, kind, version, payload), wall, boot, boot_id, bool(sync), batch
             )
             for seq, of, kind, version, payload, wall, boot, boot_id, sync, batch in rows
         ]
 
-    def _decode(self, seq: int, kind: str, version: int, payload: str) -> E:
+    def _decode(self, bay: str, seq: int, kind: str, version: int, payload: str) -> E:
         try:
             return self._codec.decode(kind, version, payload)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 # whatever the codec stumbles over
+            # Without its cause: what a validator says quotes its input, names and all.
             raise UnreadableEventError(
-                f"event {seq} ({kind} version {version}) cannot be read ({type(error).__name__}):"
-                " was it written by another release?"
-            ) from error
+                f"event {seq} ({kind} version {version}) of bay {bay} cannot be read"
+                f" ({type(error).__name__}): was it written by another release?"
+            ) from None
 
     def audit(self, from_wall_ms: int, to_wall_ms: int) -> list[AuditRow]:
         """What people did from then until before then, oldest first."""

@@ -16,7 +16,14 @@ class JournalTooNewError(JournalError):
 
 
 class UnreadableEventError(JournalError):
-    """A stored event cannot be decoded: its kind or version is unknown here, or its text is damaged."""
+    """A stored event cannot be decoded: its kind or version is unknown here, or its text is damaged.
+
+    Or it does not follow from what was before it.
+    """
+
+
+class UnreadableSnapshotError(JournalError):
+    """A bay's stored state cannot be decoded: another release wrote it, or its text is damaged."""
 
 
 class NotWrittenError(JournalError):

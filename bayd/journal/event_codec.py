@@ -13,6 +13,7 @@ from bayd.core import qos_lease
 from bayd.core.events import VERSIONS, Event
 from bayd.core.evolve import REDUCER_VERSION, evolve
 from bayd.core.model import Bay
+from bayd.journal.errors import UnreadableEventError, UnreadableSnapshotError
 from bayd.journal.records import Loaded
 
 # Where a person's display name is: kind -> JSON path in its payload.
@@ -87,10 +88,26 @@ def decode_bay(text: str, reducer_version: int) -> Bay:
 
 
 def restore_bay(number: str, loaded: Loaded[Event]) -> tuple[Bay, int]:
-    """A bay as its past makes it, and the newest event in it (0: none)."""
+    """A bay as its past makes it, and the newest event in it (0: none).
+
+    Raises UnreadableSnapshotError, UnreadableEventError: without their cause, which may quote a name.
+    """
     bay, seq = Bay(number), 0
     if loaded.snapshot_state is not None and loaded.reducer_version is not None:
-        bay, seq = decode_bay(loaded.snapshot_state, loaded.reducer_version), loaded.snapshot_seq
+        seq = loaded.snapshot_seq
+        try:
+            bay = decode_bay(loaded.snapshot_state, loaded.reducer_version)
+        except Exception as error:  # noqa: BLE001 # whatever is wrong with it
+            raise UnreadableSnapshotError(
+                f"the snapshot of bay {number} at event {seq} cannot be read ({type(error).__name__}):"
+                " was it written by another release?"
+            ) from None
     for event_seq, event in loaded.events:
-        bay, seq = evolve(bay, event), event_seq
+        try:
+            bay, seq = evolve(bay, event), event_seq
+        except Exception as error:  # noqa: BLE001 # an event before it is missing, or says something else
+            raise UnreadableEventError(
+                f"event {event_seq} ({type(event).__name__}) of bay {number} does not follow from what was"
+                f" before it ({type(error).__name__}): is the journal whole?"
+            ) from None
     return bay, seq
