@@ -16,7 +16,8 @@ from bayd.core.model import Bay, Game
 Fact = str | int | bool | None
 
 _PEOPLE = frozenset({i.Role.STAFF, i.Role.TECHNICIAN})
-_NOT_ASKED = frozenset({"actor", "reason", "shown_amount"})  # columns of their own; a screen's
+# Columns of their own; what a screen showed.
+_NOT_ASKED = frozenset({"actor", "reason", "shown_amount", "shown_at_once"})
 
 
 @dataclass(frozen=True, slots=True)

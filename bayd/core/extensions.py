@@ -2,7 +2,8 @@
 
 There are no time slots: the next booking begins when this session is over. So a booking that waits, or a
 bay that the server shows as booked, takes all offers away; without one, every length ends in time. A price
-that is not known is never guessed: then the press is a question to staff.
+that is not known is never guessed: then the press is a question to staff. So is one that agreed to nothing:
+only from a screen that showed this price, and that it goes on account at once, is a press a charge.
 """
 
 from bayd.core import events as e
@@ -66,7 +67,7 @@ def extend(bay: Bay, request: i.Extend, now: Instant, rules: Rules) -> Verdict:
         return Refusal("minutes_not_offered", f"The screen offers {lengths} minutes.", field="minutes")
     if request.shown_amount not in (None, offer.amount):
         return Refusal("price_changed", "The price has changed since the screen showed it: look again.")
-    if offer.at_once:
+    if offer.at_once and request.shown_at_once and request.shown_amount is not None:
         given = _given(request, offer.amount, Payment.ON_ACCOUNT)
         return (extended(session, given, now, rules, own=True),)
     if session.extension_asked is not None:

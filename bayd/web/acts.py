@@ -89,7 +89,14 @@ class ExtendBody(OfSession):
         None,
         ge=0,
         le=_INT64_MAX,
-        description="The price that the screen showed; another is refused.",
+        description="The price that the screen showed: from the screen the call is refused when it is "
+        "another by now. Default: it showed none. For staff it says nothing: their `amount` counts.",
+    )
+    shown_at_once: bool = Field(
+        False,
+        description="The screen said that a press is enough, as the offer's `at_once`. Without it, or "
+        "without `shown_amount`, nothing goes on account at once: staff are asked. For staff it says "
+        "nothing.",
     )
 
 
@@ -107,9 +114,7 @@ class DeclineBody(OfRequest):
 
 class ApproveBody(OfRequest):
     payment: Paid = Field(description="`cash`, `card`: taken at the bay; `on_account`: a due of this bay.")
-    amount: int | None = Field(
-        None, ge=0, le=_INT64_MAX, description="Default: the price that the customer was shown."
-    )
+    amount: int | None = Field(None, ge=0, le=_INT64_MAX, description="Default: the price of the request.")
     reason: OptionalReason = ""
 
 
@@ -215,6 +220,7 @@ def _extend(body: ExtendBody, actor: Actor, new_id: str) -> i.Input:
         body.session_id,
         payment,
         body.shown_amount,
+        body.shown_at_once,
     )
 
 

@@ -139,7 +139,9 @@ class OfferView(_Document):
 
     minutes: Count
     amount: int | None = Field(description="In the server's unit; null: not known, staff say it.")
-    at_once: bool = Field(description="A press on it is enough; else staff are asked.")
+    at_once: bool = Field(
+        description="A press that shows it is enough (`shown_at_once`); else staff are asked."
+    )
 
 
 class AskedView(_Document):
@@ -147,7 +149,7 @@ class AskedView(_Document):
 
     request_id: str = Field(description="For the answer: `extend/approve`, `extend/decline`.")
     minutes: Count
-    amount: int | None = Field(description="The price that the screen showed.")
+    amount: int | None = Field(description="The price when it was asked; null: not known, staff say it.")
     since: Time | None
     waits_s: Duration = Field(description="For an answer.")
 

@@ -11,6 +11,7 @@ from playwright.async_api import BrowserContext, Page, Route, expect
 
 from bayd.core.inputs import ModeSeen
 from bayd.core.model import Mode
+from bayd.core.rules import ExtensionPolicy
 from bayd.settings import Screens
 from bayd.web.browsers import COOKIE
 from bayd.web.events import StreamLimits
@@ -155,6 +156,35 @@ async def test_a_price_that_changed_unseen_is_nobodys(closed_house: House, conte
         await expect(page.get_by_test_id("time-30")).to_contain_text("₹2,100")
         await page.get_by_test_id("time-30").click()
         await expect(page.get_by_test_id("act-time")).to_contain_text("30 minutes asked for")
+
+
+async def test_a_price_that_came_unseen_is_a_question_and_no_charge(
+    closed_house: House, context: BrowserContext
+) -> None:
+    """On account, where a press is enough for a price that was shown."""
+    prepare(closed_house)
+    rules = closed_house.rules["109"]
+    unpriced = replace(rules, extension=ExtensionPolicy.ON_ACCOUNT, extension_price=None)
+    closed_house.rules["109"] = unpriced
+    closed_house.stream_limits = StreamLimits(look_s=3_600)  # the screen has not heard of it
+    async with closed_house.open() as house:
+        await house.play()
+        await let_in(house, context)
+        page = await context.new_page()
+        await page.goto(house.url("/bay/109"))
+        await page.get_by_test_id("act-time").click()
+        await expect(page.get_by_test_id("time-30")).not_to_contain_text("₹")
+        change_price(house, 70)
+        await page.get_by_test_id("time-30").click()
+        await expect(page.get_by_test_id("act-time")).to_contain_text("30 minutes asked for")
+        assert "SessionExtended" not in await house.kinds()
+        await house.press("extend/decline", {"reason": "ask again"}, token=STAFF)
+        await house.streams.look()
+        await page.get_by_test_id("act-time").click()
+        await expect(page.get_by_test_id("time-30")).to_contain_text("₹2,100")
+        await page.get_by_test_id("time-30").click()
+        await expect(page.locator(".panel")).to_have_count(0)
+        assert [due.amount for due in house.bays.get("109").dues] == [2_100]
 
 
 @pytest.mark.parametrize("language", ["en", "hi"])

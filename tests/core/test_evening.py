@@ -266,7 +266,9 @@ def test_the_screen_extends_as_the_site_allows(
     policy: ExtensionPolicy, price: int | None, outcome: type[e.Event]
 ) -> None:
     book = playing(60, rules=Rules(extension=policy, extension_price=price))
-    book.when(i.Extend("op1", 15, None, SCREEN, "")).then(outcome)
+    shown = None if price is None else price * 15
+    request = i.Extend("op1", 15, None, SCREEN, "", shown_amount=shown, shown_at_once=True)
+    book.when(request).then(outcome)
 
 
 def test_the_next_booking_blocks_the_screen_but_not_staff() -> None:

@@ -16,7 +16,14 @@ ON_ACCOUNT = Rules(extension=ExtensionPolicy.ON_ACCOUNT, extension_minutes=(15, 
 
 
 def press(minutes: int = 15, op_id: str = "op1") -> i.Extend:
+    """From a screen that shows no price."""
     return i.Extend(op_id, minutes, None, SCREEN, "")
+
+
+def agreed(book: Playbook, minutes: int = 15, op_id: str = "op1") -> i.Extend:
+    """From a screen that shows what is offered now."""
+    offer = next(offer for offer in offers(book.bay, book.rules) if offer.minutes == minutes)
+    return replace(press(minutes, op_id), shown_amount=offer.amount, shown_at_once=offer.at_once)
 
 
 def approve(payment: Payment = Payment.CASH, amount: int | None = None) -> i.ApproveExtension:
@@ -94,7 +101,7 @@ def test_a_second_request_waits_for_the_answer_to_the_first() -> None:
 
 def test_on_account_is_granted_at_once_and_owed() -> None:
     book = playing(60, rules=ON_ACCOUNT)
-    book.at(60).when(press(15)).then(
+    book.at(60).when(agreed(book)).then(
         seen(e.SessionExtended, minutes=15, amount=150, payment=Payment.ON_ACCOUNT)
     )
     assert left_s(book) == 3540 + 900
@@ -103,28 +110,28 @@ def test_on_account_is_granted_at_once_and_owed() -> None:
 
 def test_a_bay_in_arrears_asks_until_the_due_is_settled() -> None:
     book = playing(60, rules=ON_ACCOUNT)
-    book.when(press(15))
+    book.when(agreed(book))
     assert [offer.at_once for offer in offers(book.bay, book.rules)] == [False, False]
-    book.when(press(30, "op2")).then(e.ExtensionAsked)
+    book.when(agreed(book, 30, "op2")).then(e.ExtensionAsked)
     book.when(approve(Payment.ON_ACCOUNT)).then(seen(e.SessionExtended, payment=Payment.ON_ACCOUNT))
     assert owed(book) == [("op1", 150), ("op2", 300)]
     for due_id in ("op1", "op2"):
         book.when(i.SettleDue(due_id, Payment.CASH, STAFF, "paid at the bay")).then(e.DueSettled)
-    book.when(press(15, "op3")).then(seen(e.SessionExtended, payment=Payment.ON_ACCOUNT))
+    book.when(agreed(book, 15, "op3")).then(seen(e.SessionExtended, payment=Payment.ON_ACCOUNT))
 
 
 def test_arrears_at_the_server_count_too() -> None:
     book = playing(60, rules=ON_ACCOUNT)
     book.when(i.ArrearsSeen(500)).then(seen(e.ArrearsChanged, owed=500))
     book.when(i.ArrearsSeen(500)).then()
-    book.when(press(15)).then(e.ExtensionAsked)
+    book.when(agreed(book)).then(e.ExtensionAsked)
     book.when(i.ArrearsSeen(0)).then(e.ArrearsChanged)
     assert [offer.at_once for offer in offers(book.bay, book.rules)] == [True, True]
 
 
 def test_a_due_outlives_its_session_and_is_paid_once() -> None:
     book = playing(60, rules=ON_ACCOUNT)
-    book.when(press(15))
+    book.when(agreed(book))
     book.when(i.End(STAFF, "left")).then(e.SessionEnded)
     book.when(i.SettleDue("op1", Payment.ON_ACCOUNT, STAFF, "later")).refused("payment_invalid")
     book.when(i.SettleDue("op1", Payment.CARD, STAFF, "")).refused("reason_missing")
@@ -152,7 +159,7 @@ def test_the_servers_lengths_and_prices_come_before_the_configured_ones() -> Non
     book.when(i.PricesSeen(tariff)).then()
     assert offers(book.bay, book.rules) == (Offer(20, 334, True), Offer(60, 1000, True))
     book.when(press(15)).refused("minutes_not_offered")
-    book.when(press(20)).then(seen(e.SessionExtended, amount=334))
+    book.when(agreed(book, 20)).then(seen(e.SessionExtended, amount=334))
 
 
 @pytest.mark.parametrize("rules", [ON_ACCOUNT, PRICED], ids=["on-account", "asked"])
@@ -161,10 +168,34 @@ def test_a_price_that_the_screen_does_not_show_any_more_is_nobodys(rules: Rules)
     shown = offers(book.bay, book.rules)[0]
     book.when(i.PricesSeen(Tariff(intervals=(15,), amount=1000, per_minutes=15)))
     book.when(replace(press(15), shown_amount=shown.amount)).refused("price_changed")
-    book.when(replace(press(15), shown_amount=1000))
+    book.when(agreed(book))
     (taken,) = book.decision.events
     assert isinstance(taken, e.SessionExtended | e.ExtensionAsked)
     assert taken.amount == 1000
+
+
+def test_a_price_that_the_screen_did_not_show_is_asked_for_and_never_charged() -> None:
+    book = playing(60, rules=Rules(extension=ExtensionPolicy.ON_ACCOUNT, extension_minutes=(15,)))
+    unpriced = agreed(book)
+    book.when(i.PricesSeen(Tariff(intervals=(15,), amount=1000, per_minutes=15)))
+    assert offers(book.bay, book.rules) == (Offer(15, 1000, True),)
+    book.when(unpriced).then(seen(e.ExtensionAsked, minutes=15, amount=1000))
+    assert owed(book) == []
+
+
+def test_what_the_screen_said_that_staff_are_asked_for_is_never_charged() -> None:
+    book = playing(60, rules=ON_ACCOUNT)
+    book.when(i.ArrearsSeen(500))
+    to_be_asked = agreed(book)
+    book.when(i.ArrearsSeen(0))
+    assert offers(book.bay, book.rules)[0] == Offer(15, 150, True)
+    book.when(to_be_asked).then(seen(e.ExtensionAsked, amount=150))
+    assert owed(book) == []
+
+
+def test_a_press_that_names_no_price_agrees_to_none() -> None:
+    book = playing(60, rules=ON_ACCOUNT)
+    book.when(replace(press(15), shown_at_once=True)).then(e.ExtensionAsked)
 
 
 def test_the_screen_offers_nothing_where_staff_alone_give_time() -> None:

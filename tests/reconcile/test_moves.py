@@ -389,7 +389,8 @@ async def test_what_went_on_account_is_owed_until_it_is_settled_also_after_the_e
         session = await play(world)
         async with world.up():
             await started(world, session)
-            await world.submit(i.Extend("op1", 15, None, SCREEN, ""))
+            more = i.Extend("op1", 15, None, SCREEN, "", shown_amount=150, shown_at_once=True)
+            await world.submit(more)
             await world.submit(i.End(STAFF, "left"))
             await world.delivered()
             assert await dues(world, session) == [("PAID", 500, "CASH"), ("DUE", 150, None)]

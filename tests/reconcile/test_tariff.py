@@ -101,6 +101,9 @@ async def test_what_is_owed_at_the_server_turns_a_press_into_a_question(quick_pa
             "POST", "/transaction", {"amount": 70, "bayNumber": "101", "status": "DUE", "isDiscounted": False}
         )
         await world.until(lambda: world.bay().owed_at_server == 70, 60)
-        length = offers(world.bay(), RULES)[0].minutes
-        await world.submit(i.Extend("op1", length, None, SCREEN, ""))
+        offer = offers(world.bay(), RULES)[0]
+        shown = i.Extend(
+            "op1", offer.minutes, None, SCREEN, "", shown_amount=offer.amount, shown_at_once=True
+        )
+        await world.submit(shown)
         assert world.play().extension_asked is not None

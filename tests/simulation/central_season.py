@@ -242,8 +242,17 @@ class Season:
         """At the screen: on account, or a question to staff where something is owed."""
         offered = offers(bay, self.world.rules)
         if offered and self._may_take_more(bay):
-            minutes = self._random.choice(offered).minutes
-            await self.world.submit(i.Extend(f"p{next(self._names)}", minutes, None, SCREEN, ""), bay.number)
+            offer = self._random.choice(offered)
+            request = i.Extend(
+                f"p{next(self._names)}",
+                offer.minutes,
+                None,
+                SCREEN,
+                "",
+                shown_amount=offer.amount,
+                shown_at_once=offer.at_once,
+            )
+            await self.world.submit(request, bay.number)
 
     async def _answer_press(self, bay: Bay) -> None:
         if not self._may_take_more(bay) or self._random.random() < 0.2:

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from bayd.core.rules import ExtensionPolicy, Rules
 from tests.web.house import STAFF, House
 
@@ -74,7 +76,8 @@ async def test_the_screen_books_a_due_and_has_no_say_in_money(house: House) -> N
     for field, value in (("amount", 0), ("payment", "cash")):
         refused = await house.press("extend", {"minutes": 15, field: value})
         assert (refused.status, refused.code, refused.json["field"]) == (403, "staff_only", field)
-    given = (await house.press("extend", {"minutes": 15})).json
+    agreed = {"minutes": 15, "shown_amount": 150, "shown_at_once": True}
+    given = (await house.press("extend", agreed)).json
     assert given["dues"][0]["amount"] == 150
     assert [offer["at_once"] for offer in given["extension"]["offers"]] == [False, False]
 
@@ -87,8 +90,33 @@ async def test_a_press_for_a_price_that_holds_no_more_is_refused_and_changes_not
         task = house.bays.bays["109"]
         task.change_rules(replace(task.rules, extension_price=20))
         before = await house.state()
-        late = await house.press("extend", {"minutes": 15, "shown_amount": 150})
+        agreed = {"minutes": 15, "shown_amount": 150, "shown_at_once": True}
+        late = await house.press("extend", agreed)
         assert (late.status, late.code) == (409, "price_changed")
         assert await house.state() == before
-        given = (await house.press("extend", {"minutes": 15, "shown_amount": 300})).json
+        given = (await house.press("extend", {**agreed, "shown_amount": 300})).json
         assert [due["amount"] for due in given["dues"]] == [300]
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [{}, {"shown_amount": None, "shown_at_once": False}, {"shown_at_once": True}, {"shown_amount": 150}],
+    ids=["says-nothing", "no-price", "no-amount", "to-be-asked"],
+)
+async def test_what_no_screen_showed_is_a_question_to_staff_and_no_charge(
+    house: House, shown: dict[str, object]
+) -> None:
+    house.bays.bays["109"].rules = ON_ACCOUNT
+    await house.play()
+    asked = (await house.press("extend", {"minutes": 15, **shown})).json
+    assert asked["dues"] == []
+    assert asked["session"]["minutes"] == 60
+    assert asked["extension"]["asked"]["minutes"] == 15
+
+
+async def test_what_a_screen_shows_binds_no_staff(house: House) -> None:
+    house.bays.bays["109"].rules = ON_ACCOUNT
+    await house.play()
+    more = {"minutes": 15, "amount": 100, "reason": "rain", "shown_amount": 150, "shown_at_once": True}
+    given = await house.press("extend", more, token=STAFF)
+    assert (given.status, given.json["session"]["minutes"], given.json["dues"]) == (200, 75, [])

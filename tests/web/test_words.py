@@ -66,7 +66,7 @@ def _asked() -> frozenset[str]:
     names = {
         field.name for one in _people_act() for field in fields(one) if not one.__name__.endswith("Seen")
     }
-    known_otherwise = {"actor", "reason", "shown_amount", "conflict", "session_user_id"}
+    known_otherwise = {"actor", "reason", "shown_amount", "shown_at_once", "conflict", "session_user_id"}
     return frozenset(
         {name for name in names - known_otherwise if not name.endswith("_id")} | {"name", "role"}
     )

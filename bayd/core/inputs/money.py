@@ -27,7 +27,8 @@ class Extend:
     reason: str
     session_id: str | None = None  # the one that was meant; None: whichever plays
     payment: Payment = Payment.DESK  # of what staff give; the screen has no say in it
-    shown_amount: int | None = None  # the price that the screen showed; None: it does not say
+    shown_amount: int | None = None  # the price that the screen showed; None: none, or it does not say
+    shown_at_once: bool = False  # the screen said that a press is enough; else staff are asked
 
 
 @dataclass(frozen=True, slots=True)

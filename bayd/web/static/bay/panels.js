@@ -110,7 +110,7 @@ export class TimePanel extends Panel {
         id: `time-${minutes}`,
         label: words.say("time.plus", { count: minutes }),
         hint: atOnce ? words.say("time.on_account", { price }) : price,
-        body: { minutes, shown_amount: amount },
+        body: { minutes, shown_amount: amount, shown_at_once: atOnce },
       };
     });
   }
