@@ -93,7 +93,8 @@ def right(bay: Bay, report: i.PinWasRight, now: Instant, rules: Rules) -> Verdic
 def wrong(bay: Bay, report: i.PinWasWrong) -> Verdict:
     if not _is_open(bay, report.attempt_id):
         return Refusal("attempt_gone", "This attempt is over.")
-    return (e.PinRefused(report.attempt_id, report.wrong_bay),)
+    earlier = report.earlier if report.earlier in bay.pad.unproven else None
+    return (e.PinRefused(report.attempt_id, report.wrong_bay, earlier),)
 
 
 def not_checked(bay: Bay, report: i.PinNotChecked) -> Verdict:

@@ -2,7 +2,8 @@
 
 So a guest who types his PIN five times into a silence is not locked out, and a guesser gains nothing: for as
 long as nobody waits or plays here who did not then. Which attempt it was is kept, to be forgiven once the PIN
-proves right. In memory alone, as HMACs under a key that ends with the process: a restart counts it anew.
+proves right, or to be one try with that which proves it wrong. In memory alone, as HMACs under a key that
+ends with the process: a restart counts it anew.
 """
 
 import hashlib
@@ -44,7 +45,7 @@ class CountedPins:
             del kept[next(iter(kept))]
 
     def settle(self, bay: Bay, pin: Secret) -> str | None:
-        """It has proved right: the attempt that counted for it, if one did."""
+        """Right or wrong, it is known: the attempt that counted for it, if one did."""
         counted = self._of(bay).pop(mark_of(self._key, bay, pin), None)
         return None if counted is None else counted.attempt_id
 

@@ -6,9 +6,10 @@ What cannot be looked up was a try. The same press, sent again meanwhile, waits 
 
 A PIN that somebody may have looked at is a try until it is proven right: the server, whatever came back, or a
 hash that is kept here, also where another booking's is missing and nobody can say that the PIN is wrong. The
-same PIN again is the same guess. A try is given back where nobody looked, in whatever phase the bay is: such
-a PIN could have opened nothing. And so that a server which is only silent locks nobody out, after a PIN that
-got no answer the next one goes out to a server that has answered something since.
+same PIN again is the same guess, until it is called wrong: after that it counts each time. A try is given
+back where nobody looked, in whatever phase the bay is: such a PIN could have opened nothing. And so that a
+server which is only silent locks nobody out, after a PIN that got no answer the next one goes out to a server
+that has answered something since.
 
 Nor is the server asked for a known PIN at a bay from which, or to which, somebody was moved, until it knows.
 """
@@ -197,6 +198,11 @@ class PinDesk:
         match found:
             case i.PinWasRight():
                 return self._proved(number, pin, found)
+            case i.PinWasWrong():
+                bay = self._bays.get(number)
+                was_counted = self._counted.is_counted(bay, pin)
+                earlier = self._counted.settle(bay, pin)
+                return replace(found, earlier=earlier if was_counted else None)
             case i.PinNotChecked(counts=True):
                 bay = self._bays.get(number)
                 if self._counted.is_counted(bay, pin):

@@ -151,6 +151,30 @@ def test_of_the_tries_that_nobody_called_wrong_the_newest_are_remembered() -> No
     assert book.bay.pad.failures == 12
 
 
+def test_what_nobody_called_wrong_and_then_is_wrong_was_one_try() -> None:
+    def one_unproven() -> Playbook:
+        book = Playbook(Rules(pin_tries=2))
+        book.when(booked("7", 60))
+        book.when(i.PinEntered("a", None)).when(i.PinNotChecked("a", "away", counts=True))
+        return book
+
+    book = one_unproven()
+    book.when(i.PinEntered("b", None)).then(seen(e.PinAttempted, failures=2))
+    assert book.bay.pad.locked_until_ms is not None, "until it is known to be the same"
+    book.when(i.PinWasWrong("b", earlier="a")).then(seen(e.PinRefused, earlier="a"))
+    pad = book.bay.pad
+    assert (pad.failures, pad.locked_until_ms, pad.unproven) == (1, None, ())
+    book.when(i.PinEntered("c", None)).when(i.PinWasWrong("c", earlier="a"))
+    book.then(seen(e.PinRefused, earlier=None))
+    assert book.bay.pad.failures == 2
+    book.when(i.PinEntered("d", None)).refused("locked")
+
+    book = one_unproven()
+    book.when(i.PinEntered("b", None)).when(i.UnlockPad(STAFF, "known"))
+    book.when(i.PinWasWrong("b", earlier="a"))
+    assert book.bay.pad.failures == 0, "staff have forgiven it already"
+
+
 def test_a_second_pin_waits_for_the_first() -> None:
     book = Playbook()
     book.when(booked("7", 60)).when(i.PinEntered("a", None))

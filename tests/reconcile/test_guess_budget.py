@@ -442,6 +442,43 @@ async def test_where_nobody_can_tell_whether_a_move_was_told_the_hash_comes_firs
             world.disk.unreadable = ""
 
 
+@pytest.mark.parametrize("enter", [booked, paused], ids=lambda phase: phase.__name__)
+@pytest.mark.parametrize("fate", ["no answer", "500", "a yes to nothing"])
+async def test_a_pin_that_nobody_answered_and_that_then_is_wrong_was_one_try(
+    quick_path: Path, enter: Any, fate: str
+) -> None:
+    async with central_world(quick_path, rules=RULES) as world:
+        world.site_key = None
+        async with world.up():
+            fresh, server = guesses(await enter(world)), Server(world)
+            four = list(itertools.islice(fresh, 4))
+            for failures, guess in enumerate(four, 1):
+                server.fate = FATES[fate]
+                assert kinds(await world.type_pin(guess)) == ["PinCheckFailed"]
+                server.fate = FATES["answered"]
+                assert kinds(await world.type_pin(guess)) == ["PinRefused"]
+                assert world.bay().pad.failures == failures
+            assert kinds(await world.type_pin(four[0])) == ["PinRefused"]
+            assert world.bay().pad.failures == 5, "what was called wrong counts whenever it is typed"
+            refusal = (await world.type_pin(next(fresh))).decision.refusal
+            assert refusal is not None
+            assert refusal.code == "locked"
+
+
+async def test_a_pin_that_nobody_answered_is_another_try_where_it_is_wrong_for_the_next_booking_too(
+    quick_path: Path,
+) -> None:
+    async with central_world(quick_path, rules=RULES) as world, world.up():
+        own = await paused(world)
+        server, guess = Server(world), next(guesses(own))
+        server.fate = FATES["no answer"]
+        await world.type_pin(guess)
+        await booked(world)
+        server.fate = FATES["answered"]
+        assert kinds(await world.type_pin(guess)) == ["PinRefused"]
+        assert world.bay().pad.failures == 2
+
+
 async def test_a_pin_that_counted_is_another_guess_at_the_next_booking(quick_path: Path) -> None:
     async with central_world(quick_path, rules=RULES) as world, world.up():
         own = await paused(world)

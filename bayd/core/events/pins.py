@@ -23,6 +23,7 @@ class PinAccepted:
 class PinRefused:
     attempt_id: str
     wrong_bay: bool = False  # it opens a booking of another bay here
+    earlier: str | None = None  # the attempt that had counted for this same PIN: the two are one try
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,13 @@ def evolve_pins(bay: Bay, event: e.PinEvent) -> Bay:
         case e.PadUnlocked():
             # A check that is under way goes on, with its try forgiven.
             return replace(bay, pad=PinPad(attempt=bay.pad.attempt))
-        case e.PinRefused():
+        case e.PinRefused(earlier=None):
             return replace(bay, pad=replace(bay.pad, attempt=None))
+        case e.PinRefused(earlier=earlier):
+            # The lock that the earlier one brought is over: else nothing could have been tried.
+            unproven = tuple(one for one in bay.pad.unproven if one != earlier)
+            failures = max(0, bay.pad.failures - 1)
+            return replace(bay, pad=PinPad(failures, bay.pad.last_try_ms, unproven=unproven))
         case e.PinCheckFailed(attempt_id, _, failures, locked_until_ms, counted):
             unproven = (*bay.pad.unproven, attempt_id)[-_UNPROVEN:] if counted else bay.pad.unproven
             return replace(bay, pad=PinPad(failures, bay.pad.last_try_ms, locked_until_ms, unproven=unproven))

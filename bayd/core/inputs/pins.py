@@ -24,6 +24,7 @@ class PinWasRight:
 class PinWasWrong:
     attempt_id: str
     wrong_bay: bool = False  # it opens a booking of another bay here
+    earlier: str | None = None  # as `PinWasRight.earlier`
 
 
 @dataclass(frozen=True, slots=True)
