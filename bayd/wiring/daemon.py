@@ -21,9 +21,7 @@ from bayd.journal.disk import JOURNAL
 from bayd.ports import Log, Randomness
 from bayd.reconcile.modes import BayModes
 from bayd.reconcile.once import SINK
-from bayd.runtime.blocking_calls import BlockingCalls
 from bayd.runtime.clock import SystemClock
-from bayd.runtime.closing import to_the_end
 from bayd.runtime.housekeeping import Housekeeping
 from bayd.runtime.idle_restart import IdleRestart
 from bayd.runtime.log_pipe import LogPipe
@@ -37,6 +35,7 @@ from bayd.runtime.upgrade import forget_copies, is_on_trial, take_over
 from bayd.runtime.watchdog import Watchdog, status_line
 from bayd.settings import Configuration, load_for_start
 from bayd.web.metrics import Counts
+from bayd.wiring.blocking_calls import BlockingCalls
 from bayd.wiring.dispensers import keep_for_make_safe
 from bayd.wiring.driven import DrivenParts
 from bayd.wiring.journal import open_journal
@@ -184,7 +183,7 @@ class Daemon:
             # First the doors, while the bays still answer what is under way.
             notify("STOPPING=1")
             parts.web.close()
-            await to_the_end(listener.aclose())
+            await listener.aclose()
 
     def _roots(self, parts: _Parts) -> dict[str, Coroutine[Any, Any, None]]:
         bays, clock, log = parts.bays, self._clock, self._log

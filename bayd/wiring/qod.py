@@ -23,7 +23,6 @@ from bayd.reconcile.qod_flow import QodUnusableError, flow_of, make_client, term
 from bayd.reconcile.qod_keeper import Tools
 from bayd.reconcile.qod_purse import Purse
 from bayd.reconcile.qod_sink import EventSink, SinkTokens
-from bayd.runtime.closing import to_the_end
 from bayd.settings import Configuration, Qod, QodWebhook
 from bayd.settings.listening import check_listen
 from bayd.web.listener import Listener
@@ -206,7 +205,7 @@ class _Webhook:
         try:
             await listener.run()
         finally:
-            await to_the_end(listener.aclose())
+            await listener.aclose()
 
     def section(self) -> dict[str, Any]:
         ports = () if self._listener is None else self._listener.ports

@@ -15,7 +15,6 @@ from aiohttp import web
 
 import bayd
 from bayd.ports import Clock, Log
-from bayd.runtime.closing import to_the_end
 from bayd.runtime.sd_notify import notify
 from bayd.settings import Settings
 from bayd.settings.listening import check_listen
@@ -107,7 +106,7 @@ class WaitingRoom:
                 await asyncio.sleep(_TELL_EVERY_S)
         finally:
             local.close()
-            await to_the_end(listener.aclose())
+            await listener.aclose()
 
     async def leave(self) -> None:
         """The doors are closed when it returns."""

@@ -20,17 +20,16 @@ import errno
 import fcntl
 import os
 import termios
-import threading
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import serial
 import serial.rs485
 import serial_asyncio
 
 from hardware.link.arrival import Presence, arrival, presence
+from hardware.link.daemon_thread import in_daemon_thread
 from hardware.link.inbox import InboxLink
 from hardware.link.link import Link, LinkUnavailableError
 
@@ -42,8 +41,6 @@ OUTPUT_LIMIT = 65_536  # bytes that the port has not taken; more means that the 
 READ_SIZE = 4096  # what a tty gives at most in one read
 DESCRIPTOR_LIMIT = 1024  # FD_SETSIZE of select()
 PTY_MAJORS = range(136, 144)  # Linux Documentation/admin-guide/devices.txt: Unix98 PTY slaves
-
-T = TypeVar("T")
 
 
 class _Port(serial.Serial):
@@ -217,22 +214,6 @@ class SerialOpener:
 
     async def returned(self) -> None:
         await arrival(Path(self._path), self._tried)
-
-
-def in_daemon_thread(call: Callable[[], T], *, name: str) -> concurrent.futures.Future[T]:
-    """Run a call that may block for ever where it holds up neither the loop nor the end of the process."""
-    future: concurrent.futures.Future[T] = concurrent.futures.Future()
-
-    def run() -> None:
-        if not future.set_running_or_notify_cancel():
-            return
-        try:
-            future.set_result(call())
-        except BaseException as error:  # noqa: BLE001  it belongs to whoever waits
-            future.set_exception(error)
-
-    threading.Thread(target=run, name=name, daemon=True).start()
-    return future
 
 
 def _configure(path: str, *, baudrate: int, parity: str, stopbits: int, rs485: bool) -> _Port:

@@ -14,7 +14,8 @@ import pytest_asyncio
 import serial
 
 from hardware.link import LinkLostError, LinkUnavailableError, opener_for
-from hardware.link.serial import OUTPUT_LIMIT, SerialLink, SerialOpener, in_daemon_thread
+from hardware.link.daemon_thread import in_daemon_thread
+from hardware.link.serial import OUTPUT_LIMIT, SerialLink, SerialOpener
 from tests.hardware.link.ends import PATIENCE_S, PtyEnd, until
 
 

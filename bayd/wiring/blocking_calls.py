@@ -4,10 +4,12 @@ asyncio's own pool is waited for, by the loop and again by the interpreter: with
 for half a minute, and systemd would kill a stop that takes so long. Nobody waits for these threads.
 """
 
-import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import ParamSpec, TypeVar
+
+from hardware.link.daemon_thread import in_daemon_thread
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -17,20 +19,7 @@ class BlockingCalls(ThreadPoolExecutor):
     """For `loop.set_default_executor`, which takes no other class. One daemon thread a call: they are few."""
 
     def submit(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        future: Future[T] = Future()
-
-        def run() -> None:
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                result = call(*args, **kwargs)
-            except BaseException as error:  # noqa: BLE001 # handed to whoever awaits the call
-                future.set_exception(error)
-            else:
-                future.set_result(result)
-
-        threading.Thread(target=run, name="bayd-blocking", daemon=True).start()
-        return future
+        return in_daemon_thread(partial(call, *args, **kwargs), name="bayd-blocking")
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Waits for nobody."""

@@ -7,11 +7,11 @@ import threading
 
 import pytest
 
-from bayd.runtime.blocking_calls import BlockingCalls
+from bayd.wiring.blocking_calls import BlockingCalls
 
 _HANGS = """
 import asyncio, threading
-from bayd.runtime.blocking_calls import BlockingCalls
+from bayd.wiring.blocking_calls import BlockingCalls
 
 async def main():
     asyncio.get_running_loop().set_default_executor(BlockingCalls())
