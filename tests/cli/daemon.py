@@ -4,7 +4,7 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -78,12 +78,16 @@ class Service:
 
 @contextmanager
 def started(
-    *arguments: object, env: Mapping[str, str] | None = None, before: str | None = None
+    *arguments: object,
+    env: Mapping[str, str] | None = None,
+    before: str | None = None,
+    runner: Sequence[str] = (),
 ) -> Iterator[Service]:
-    """`bayd ARGUMENTS`, ended with the test. `before`: statements that it begins with."""
+    """`bayd ARGUMENTS`, ended with the test. `before`: statements that it begins with. `runner`: a command
+    that becomes it."""
     keep_credentials_secret(env)
     process = subprocess.Popen(
-        command(*arguments) if before is None else prepared(before, *arguments),
+        [*runner, *(command(*arguments) if before is None else prepared(before, *arguments))],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,

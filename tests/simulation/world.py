@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -46,6 +47,18 @@ class SimClock:
         """So much time passes at once."""
         self._offset_ms += ms
         self.wall_step_ms += ms
+
+    def trick(self, chance: random.Random) -> None:
+        """What somebody might do to it who wants to be forgotten."""
+        match chance.randrange(4):
+            case 0:
+                self.reboot()
+            case 1:
+                self.wall_step_ms += 86_400_000
+            case 2:
+                self.wall_step_ms -= 2 * 86_400_000
+            case _:
+                self.synchronised = not self.synchronised
 
     def reboot(self, boot_ms: int = 20_000) -> None:
         self.boot_id = f"{self.boot_id}'"

@@ -1,15 +1,12 @@
 """A name server that does not answer: it is asked for minutes, and nobody else waits for that."""
 
-import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cli.command import command, environment
-from tests.cli.daemon import Service, configuration, free_port
+from tests.cli.daemon import Service, configuration, free_port, started
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(150)]
 
@@ -39,19 +36,9 @@ def daemon(tmp_path: Path) -> Iterator[Service]:
         f" && {{ setpriv --pdeathsig KILL {sys.executable} {silent} & }}"
         ' && exec "$@"'
     )
-    process = subprocess.Popen(
-        ["unshare", "--net", "--mount", "--propagation", "private", "sh", "-c", script, "sh",
-         *command("run", "--config", config)],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True,
-        env=environment(),
-    )  # fmt: skip
-    service = Service(process)
-    try:
+    apart = ("unshare", "--net", "--mount", "--propagation", "private", "sh", "-c", script, "sh")
+    with started("run", "--config", config, runner=apart) as service:
         yield service
-    finally:
-        service.stop(signal.SIGKILL)
-        assert process.stdout is not None
-        process.stdout.close()
 
 
 def test_it_is_ready_and_stops_while_a_name_is_looked_up(daemon: Service) -> None:

@@ -1,40 +1,26 @@
 """A start on a disk that takes no writes: it is said, and waited for."""
 
 import json
-import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
-from tests.cli.command import bayd_here, command, environment
-from tests.cli.daemon import Service, configuration, free_port
+from tests.cli.command import bayd_here
+from tests.cli.daemon import Service, configuration, free_port, started
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 
 READY = "event=bayd_ready"
 
 
-@contextmanager
-def started_on(disk: Path, prepare: str, config: Path) -> Iterator[Service]:
+def started_on(disk: Path, prepare: str, config: Path) -> AbstractContextManager[Service]:
     """`bayd run` with a file system of 512 KiB of its own at `disk`, prepared by a line of shell."""
     disk.mkdir()
     script = f'mount -t tmpfs -o size=512k tmpfs "{disk}" && cd "{disk}" && {prepare} && cd / && exec "$@"'
-    process = subprocess.Popen(
-        ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh",
-         *command("run", "--config", config)],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True,
-        env=environment(),
-    )  # fmt: skip
-    service = Service(process)
-    try:
-        yield service
-    finally:
-        service.stop(signal.SIGKILL)
-        assert process.stdout is not None
-        process.stdout.close()
+    apart = ("unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh")
+    return started("run", "--config", config, runner=apart)
 
 
 @pytest.mark.parametrize(
