@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from aiohttp import web
 from hypothesis import settings
 
+from bayd.web.listener import accept_no_more
 from tests.let_out import (  # noqa: F401 # no secret leaves the daemon, in any test
     _listening,
     pytest_runtest_makereport,
@@ -44,6 +46,18 @@ async def _enter_timeout_of_debian(timeout: asyncio.Timeout) -> asyncio.Timeout:
 
 
 asyncio.Timeout.__aenter__ = _enter_timeout_of_debian  # type: ignore[method-assign, assignment]
+
+_stop_site = web.BaseSite.stop
+
+
+async def _stop_site_and_know_all(site: web.BaseSite) -> None:
+    """So that the clean-up behind it closes every connection of a test's server."""
+    if isinstance(site._server, asyncio.Server):
+        await accept_no_more(site._server)
+    await _stop_site(site)
+
+
+web.BaseSite.stop = _stop_site_and_know_all  # type: ignore[method-assign, assignment]
 
 
 class _VirtualSelector(selectors.DefaultSelector):
@@ -119,7 +133,7 @@ def no_leaked_tasks(request: pytest.FixtureRequest) -> None:
 
 @pytest_asyncio.fixture
 async def _tasks_with_an_owner() -> AsyncIterator[None]:
-    """A task that outlives its test has no owner: that is a defect, here and in production."""
+    """A task or a connection that outlives its test has no owner: a defect, here and in production."""
     before = asyncio.all_tasks()
     yield
     mine = {asyncio.current_task()}
@@ -127,6 +141,12 @@ async def _tasks_with_an_owner() -> AsyncIterator[None]:
     for task in leaked:
         task.cancel()
     assert not leaked, f"tasks left behind: {sorted(task.get_name() for task in leaked)}"
+    # Garbage collection would find it in another test.
+    transports = asyncio.get_running_loop()._transports  # type: ignore[attr-defined]  # nothing else knows them
+    left = [transport for transport in transports.values() if not transport.is_closing()]
+    for transport in left:
+        transport.abort()
+    assert not left, f"connections left behind: {[transport.get_protocol() for transport in left]}"
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
@@ -161,8 +161,23 @@ class Listener:
     async def aclose(self) -> None:
         """Ends streams and idle connections at once; what is being answered has three seconds."""
         for server in self._servers:
+            await accept_no_more(server)
             server.close()
         await self._runner.cleanup()
+
+
+async def accept_no_more(server: asyncio.Server) -> None:
+    """Before `server.close`: whom the loop has accepted already is a connection then.
+
+    asyncio makes one in two turns of its loop. A server that is closed between them forgets the socket and
+    leaves it open (cpython issue 109564), and what then closes the connections does not know those to come:
+    such a caller would wait for ever.
+    """
+    loop = asyncio.get_running_loop()
+    for listening in server.sockets:
+        loop.remove_reader(listening)
+    for _ in range(2):
+        await asyncio.sleep(0)
 
 
 def _text(address: tuple[str, int]) -> str:
@@ -183,7 +198,7 @@ class _Connection(RequestHandler):
     it closes a connection whose request does not come to an end of its head without a word.
     """
 
-    __slots__ = ("_connections", "_head_begun", "_log", "_lost", "_owner")
+    __slots__ = ("_connections", "_head_begun", "_log", "_lost", "_owner", "_unread")
 
     def __init__(self, manager: web.Server, *, log: Log, connections: Connections, **settings: Any) -> None:
         super().__init__(manager, **settings)
@@ -192,6 +207,7 @@ class _Connection(RequestHandler):
         self._owner: str | None = None
         self._head_begun = False
         self._lost = False
+        self._unread: StreamReader | None = None
 
     def data_received(self, data: bytes) -> None:
         before = self._request_count
@@ -217,6 +233,14 @@ class _Connection(RequestHandler):
             return
         self._connections.leave(self._owner)
         super().connection_lost(exc)
+        if self._unread is not None:
+            self._unread.feed_eof()  # or aiohttp would linger for what can no longer come
+
+    async def _handle_request(self, request: web.BaseRequest, *more: Any) -> tuple[web.StreamResponse, bool]:
+        self._unread = None
+        answer = await super()._handle_request(request, *more)
+        self._unread = request.content
+        return answer
 
     def force_close(self) -> None:
         if self._head_begun and not self._lost and not self._force_close:

@@ -6,6 +6,8 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from bayd.web.listener import accept_no_more
+
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -77,7 +79,9 @@ async def raw_server(behave: Behaviour) -> AsyncIterator[str]:
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
+        await accept_no_more(server)
         server.close()
+        await asyncio.sleep(0)  # the last of its tasks begin
         for task in list(busy):
             task.cancel()
         await asyncio.gather(*busy, return_exceptions=True)

@@ -249,6 +249,21 @@ async def test_a_request_under_way_is_answered_before_the_stop(house: House) -> 
         await house.ask("GET", "/status")
 
 
+@pytest.mark.parametrize("turns", range(6))
+async def test_who_is_accepted_in_the_moment_of_the_stop_is_let_go(house: House, turns: int) -> None:
+    """asyncio makes a connection in several turns of its loop; the stop may begin after each of them."""
+    with socket.create_connection(("127.0.0.1", house.port), timeout=20) as caller:
+        caller.setblocking(False)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await house.listener.aclose()
+        async with asyncio.timeout(20):
+            try:
+                assert await asyncio.get_running_loop().sock_recv(caller, 1) == b""
+            except ConnectionError:
+                pass  # the kernel had accepted it, bayd had not
+
+
 async def test_tls_to_the_plain_port_ends_at_once(house: House) -> None:
     with pytest.raises((ssl.SSLError, ConnectionError)):
         async with asyncio.timeout(10):

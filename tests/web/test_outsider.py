@@ -126,6 +126,14 @@ async def test_who_goes_away_in_the_middle_is_not_called_slow(closed_house: Hous
         assert slow_heads(house) == []
 
 
+async def test_who_goes_away_with_a_body_unsent_is_waited_for_by_nobody(closed_house: House) -> None:
+    """The rest of a body that was refused is read for a second, so that its sender can read why."""
+    async with closed_house.open() as house:
+        data, status = TRIES["oversized body"]
+        assert status_of(await raw(house, data)) == status
+        assert (await house.ask("GET", "/status")).status == 200  # the connection is gone meanwhile
+
+
 def slow_heads(house: House) -> list[tuple[str, Mapping[str, Any]]]:
     return [(level, facts) for level, event, facts in house.log.lines if event == "request_head_too_slow"]
 

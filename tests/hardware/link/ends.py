@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from bayd.web.listener import accept_no_more
 from hardware.link import LinkOpener, MemoryLink, MemoryOpener, opener_for
 from hardware.sim.ptys import PtyPort
 
@@ -60,6 +61,7 @@ class TcpEnd:
         self._port = 0
         self._server: asyncio.Server | None = None
         self._transport: asyncio.Transport | None = None
+        self._unsent = b""  # before the loop has made a connection of the caller that it accepted
 
     async def start(self) -> None:
         await self.plug()
@@ -71,6 +73,8 @@ class TcpEnd:
             def connection_made(self, transport: asyncio.BaseTransport) -> None:
                 assert isinstance(transport, asyncio.Transport)
                 end._transport = transport
+                transport.write(end._unsent)
+                end._unsent = b""
 
             def data_received(self, data: bytes) -> None:
                 end.received.extend(data)
@@ -80,11 +84,14 @@ class TcpEnd:
         self.opener = opener_for(f"socket://127.0.0.1:{self._port}", baudrate=115200)
 
     def send(self, data: bytes) -> None:
-        assert self._transport is not None
-        self._transport.write(data)
+        if self._transport is None:
+            self._unsent += data
+        else:
+            self._transport.write(data)
 
     async def unplug(self) -> None:
         if self._server is not None:
+            await accept_no_more(self._server)
             self._server.close()
             self._server = None
         if self._transport is not None:
