@@ -7,10 +7,11 @@ which every later release then has to read: `forgotten` says so.
 Of people there is a display name in some events; it goes after 30 days, whatever becomes of the event, from
 snapshots as well.
 Only synchronised clocks tell an age: an event, or an act, with a guessed time is taken to be as old as the
-known ones after it. While nothing keeps the clock, an event is as old as this PC has run since then, which is
-never more than its age: so the journal of a PC without a time service stays bounded as well. What outlives
-the events by which that is told (the audit, batches that expired) or is too young for it (answers) is bounded
-by its number then. The journal's last event stays, so that no number is given twice.
+known ones after it; so is one that lies more than a day ahead, whose clock was wrong. While nothing keeps the
+clock, an event is as old as this PC has run since then, which is never more than its age: so the journal of a
+PC without a time service stays bounded as well. What outlives the events by which that is told (the audit,
+batches that expired) or is too young for it (answers) is bounded by its number then. The journal's last event
+stays, so that no number is given twice.
 
 Nothing here looks at all events: a large range has millions, and nobody's press is written meanwhile. How far
 the last look came is kept beside them.
@@ -47,8 +48,9 @@ def old_events_end(conn: sqlite3.Connection, now: Instant, boot_id: str, keep_ms
     if cutoff_wall_ms < seen_wall_ms:  # the clock was ahead then
         begin = 0
     young = conn.execute(
-        "SELECT seq FROM events WHERE seq >= ? AND synchronised AND wall_ms >= ? ORDER BY seq LIMIT 1",
-        (begin, cutoff_wall_ms),
+        "SELECT seq FROM events WHERE seq >= ? AND synchronised AND wall_ms BETWEEN ? AND ?"
+        " ORDER BY seq LIMIT 1",
+        (begin, cutoff_wall_ms, now.wall_ms + DAY_MS),
     ).fetchone()
     old = conn.execute(
         "SELECT seq FROM events WHERE seq >= ? AND seq < ? AND synchronised AND wall_ms < ?"
@@ -183,9 +185,9 @@ def remove_rest(conn: sqlite3.Connection, now_wall_ms: int) -> tuple[int, int, i
     # What follows a young act is young, whatever clock of the past was believed for a moment.
     conn.execute(
         "DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit WHERE synchronised AND wall_ms < ?1"
-        " AND id < coalesce((SELECT id FROM audit WHERE id > 0 AND synchronised AND +wall_ms >= ?1"
-        " ORDER BY id LIMIT 1), 9223372036854775807))",
-        (now_wall_ms - KEEP_AUDIT_MS,),
+        " AND id < coalesce((SELECT id FROM audit WHERE id > 0 AND synchronised"
+        " AND +wall_ms BETWEEN ?1 AND ?2 ORDER BY id LIMIT 1), 9223372036854775807))",
+        (now_wall_ms - KEEP_AUDIT_MS, now_wall_ms + DAY_MS),
     )
     answers, pins, calls = (conn.execute(sql, (value,)).rowcount for sql, value in statements)
     return answers, pins, calls

@@ -228,6 +228,23 @@ async def test_a_clock_that_was_ahead_makes_nothing_old_for_good(journal: Journa
     assert await left(journal) == [3]
 
 
+async def test_an_event_whose_clock_was_far_ahead_keeps_none_before_it(journal: Journal[str]) -> None:
+    ahead = ("104", NOW + 200 * DAY_MS, True)
+    await history(
+        journal, ahead, ("104", OLD, True), ahead, ("104", NOW, True), ahead, ("104", OLD, True), ahead
+    )
+    await journal.save_snapshot("104", 7, 1, "{}")
+    await journal.prune(Instant(0, NOW), open_sessions=(), sinks=())
+    assert await left(journal) == [3, 4, 5, 6, 7]
+
+
+async def test_a_clock_that_goes_back_a_little_makes_what_it_wrote_no_older(journal: Journal[str]) -> None:
+    await history(journal, ("104", NOW + DAY_MS - 1, True), ("104", OLD, True), ("104", NOW, True))
+    await journal.save_snapshot("104", 3, 1, "{}")
+    await journal.prune(Instant(0, NOW), open_sessions=(), sinks=())
+    assert await left(journal) == [1, 2, 3]
+
+
 NAMED = {"Note": "$.player"}
 
 
@@ -339,6 +356,15 @@ async def test_an_act_stays_for_400_days_also_one_whose_time_was_guessed(journal
     await act(journal, "young", NOW - 400 * DAY_MS + 1)
     await journal.prune(Instant(0, NOW), open_sessions=(), sinks=())
     assert await acts(journal) == ["of the last boot without a clock", "young"]
+
+
+async def test_an_act_whose_clock_was_far_ahead_keeps_none_before_it(journal: Journal[str]) -> None:
+    await act(journal, "ahead, it said", NOW + 500 * DAY_MS)
+    await act(journal, "old", NOW - 500 * DAY_MS)
+    await act(journal, "ahead again", NOW + 500 * DAY_MS)
+    await act(journal, "young")
+    await journal.prune(Instant(0, NOW), open_sessions=(), sinks=())
+    assert await acts(journal) == ["ahead again", "young"]
 
 
 async def test_a_clock_that_was_years_behind_for_a_moment_forgets_no_act_before_it(
