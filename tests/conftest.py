@@ -5,6 +5,7 @@ import gc
 import os
 import selectors
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
@@ -30,6 +31,10 @@ settings.register_profile("bayd", deadline=None)
 settings.load_profile("bayd")
 
 _MEMORY = Path("/dev/shm")  # tmpfs, where the machine has one
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # So it is in a shell's background job, and every process that a test starts would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _enter_timeout = asyncio.Timeout.__aenter__
 

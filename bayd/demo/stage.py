@@ -7,6 +7,7 @@ credentials in a directory as systemd would hand them over.
 import asyncio
 import json
 import os
+import random
 import secrets
 import signal
 import socket
@@ -29,6 +30,7 @@ PORTS: Mapping[int, str] = {1: "101", 3: "102", 5: "103", 8: "104"}
 HOPPERS: Mapping[str, tuple[str, ...]] = {"east": ("101", "102"), "west": ("103", "104")}
 BAYS = tuple(PORTS.values())
 BALLS = 2_000
+_HTTP_PORTS = range(20_000, 30_000)
 _START_S = 60.0  # a machine that is busy with other things
 _STOP_S = 10.0
 _CLIENT_ID = "demo"
@@ -36,7 +38,7 @@ _ADMIN_PASSWORD = "demo-admin"  # noqa: S105  the reference server's own, unless
 
 
 class StageError(Exception):
-    """A process of the demo did not start; the message says which, and shows the end of its log."""
+    """The demo did not start; the message says why, or which process did not and the end of its log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,12 +296,15 @@ def load_plan(file: Path) -> RangePlan:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Free a moment ago; all held at once, so that no two are the same."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for sock in sockets:
-            sock.bind(("127.0.0.1", 0))
-        return [sock.getsockname()[1] for sock in sockets]
-    finally:
-        for sock in sockets:
-            sock.close()
+    """Free a moment ago, and none that the kernel gives meanwhile to whoever wants any. Raises StageError."""
+    free: list[int] = []
+    for port in random.sample(_HTTP_PORTS, len(_HTTP_PORTS)):
+        with socket.socket() as trial:
+            try:
+                trial.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        free.append(port)
+        if len(free) == count:
+            return free
+    raise StageError(f"no free port from {_HTTP_PORTS.start} to {_HTTP_PORTS.stop - 1}")

@@ -8,8 +8,9 @@ once, for ever), and swallows writes after a loss. Here therefore:
   the kernel must not hold the daemon's exit, nor may a second attempt pile up behind it;
 - the transport is built from the open instance and ended exactly once, by `end`; any error ends it;
 - pyserial waits with select(), so descriptors from 1024 on are refused when opening;
-- the output buffer is reset before closing, because close() waits for a stalled line. What was written last
-  (motor off!) gets half a second to leave before that;
+- what a stalled line has not taken is thrown away before closing, because close() would wait for it. What was
+  written last (motor off!) gets half a second to leave; once it has left the buffer nothing is thrown away,
+  since the kernel, or the adapter, may still be passing on its last bytes;
 - the port is locked by flock and TIOCEXCL. Not TIOCEXCL on a pty: there the mark survives its owner, and
   nobody but root could open the port again after a crash.
 """
@@ -103,7 +104,7 @@ class _GuardedTransport(serial_asyncio.SerialTransport):  # type: ignore[misc]  
         self._write_buffer.clear()
         self._serial = self._protocol = self._loop = None
         link.connection_lost(exc)
-        closing = in_daemon_thread(partial(_close, port), name=f"close {port.port}")
+        closing = in_daemon_thread(partial(_close, port, drained=link.drained), name=f"close {port.port}")
         closing.add_done_callback(link.port_closed)
 
 
@@ -112,6 +113,7 @@ class SerialLink(InboxLink, asyncio.Protocol):
 
     def __init__(self, name: str, port: _Port) -> None:
         super().__init__(name)
+        self.drained = False
         self._port = port
         self._loop = asyncio.get_running_loop()
         self._closed = asyncio.Event()
@@ -145,7 +147,7 @@ class SerialLink(InboxLink, asyncio.Protocol):
         try:
             if self._inbox.lost_because is None:
                 self._inbox.end("closed")
-                await self._drain()
+                self.drained = await self._drain()
         finally:
             self._transport.end(None)
         try:
@@ -154,14 +156,16 @@ class SerialLink(InboxLink, asyncio.Protocol):
         except TimeoutError:
             pass  # the kernel holds it; its thread goes on waiting
 
-    async def _drain(self) -> None:
+    async def _drain(self) -> bool:
+        """Whether all that was written has left."""
         try:
             async with asyncio.timeout(DRAIN_TIMEOUT_S):
                 # The kernel tells nobody when the last byte has left.
                 while self._transport.get_write_buffer_size() or self._port.out_waiting:  # noqa: ASYNC110
                     await asyncio.sleep(DRAIN_POLL_S)
         except (TimeoutError, OSError, termios.error, TypeError):
-            pass  # stalled, or gone meanwhile: pyserial then asks a descriptor that is None
+            return False  # stalled, or gone meanwhile: pyserial then asks a descriptor that is None
+        return True
 
 
 class SerialOpener:
@@ -260,10 +264,11 @@ def _open(port: _Port) -> _Port:
     return port
 
 
-def _close(port: _Port) -> None:
+def _close(port: _Port, *, drained: bool = False) -> None:
     """Blocking, at worst for as long as the kernel likes."""
     try:
-        port.reset_output_buffer()
+        if not drained:
+            port.reset_output_buffer()
         descriptor = _descriptor(port)
         if not _is_pty(descriptor):
             fcntl.ioctl(descriptor, termios.TIOCNXCL)

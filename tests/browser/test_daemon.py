@@ -11,8 +11,9 @@ from bayd.demo.doors import Doors
 from bayd.demo.stage import Stage
 from tests.browser.states import type_pin
 from tests.browser.test_pairing import code_on
-from tests.cli.daemon import configuration, free_port, started
+from tests.cli.daemon import configuration, started
 from tests.demo.staged import book, heed
+from tests.free_ports import free_port
 
 WAIT_PAGE = Path(__file__).parents[2] / "systemd/kiosk/wait.html"
 STAFF = "staff-token-for-the-screens-test"

@@ -29,7 +29,8 @@ from tests.browser.test_board import act
 from tests.browser.test_daemon import STAFF as DAEMONS_STAFF
 from tests.browser.test_daemon import pair
 from tests.browser.test_pairing import code_on
-from tests.cli.daemon import configuration, free_port, started
+from tests.cli.daemon import configuration, started
+from tests.free_ports import free_port
 from tests.journal.world import Fault, FaultyDisk
 from tests.let_out import keep_secret
 from tests.simulation.world import Wishes

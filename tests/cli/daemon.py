@@ -1,7 +1,6 @@
 """A daemon or a reference service in a process of its own, waited for by what it says."""
 
 import signal
-import socket
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,17 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.cli.command import command, environment, keep_credentials_secret, prepared
+from tests.free_ports import free_port
 from tests.let_out import hear
 
 _STOP_S = 30
-
-
-def free_port() -> int:
-    """Free a moment ago."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 def configuration(directory: Path, port: int, more: str = "") -> Path:

@@ -23,7 +23,8 @@ from bayd.cli.daemon import (
 from bayd.settings.local_socket import SERVICE_SOCKET, socket_of, sockets_of, url_of
 from bayd.settings.site import Http, State
 from tests.cli.command import Ran, bayd_here, environment
-from tests.cli.daemon import configuration, free_port, started
+from tests.cli.daemon import configuration, started
+from tests.free_ports import free_port
 
 READY = "event=bayd_ready"
 TOKEN = "technician-token-0123456789"

@@ -16,7 +16,8 @@ from hardware.sim.hopper import HopperLine, HopperSettings, HopperSim
 from hardware.sim.plc import ModbusLine, PlcProgram, PlcSlave
 from hardware.sim.ptys import PtyPort
 from tests.cli.command import Ran, bayd_here
-from tests.cli.daemon import free_port, started
+from tests.cli.daemon import started
+from tests.free_ports import free_port
 
 COUNTED: dict[str, Any] = {"details": {}}
 BLIND: dict[str, Any] = {"details": {"counted": "no"}}

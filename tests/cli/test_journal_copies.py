@@ -10,7 +10,8 @@ from bayd.journal import schema
 from bayd.journal.disk import OwnerLock
 from bayd.journal.keeping import migrate
 from tests.cli.command import bayd_here
-from tests.cli.daemon import configuration, free_port
+from tests.cli.daemon import configuration
+from tests.free_ports import free_port
 from tests.journal.world import note, opened, rows
 
 

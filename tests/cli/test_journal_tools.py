@@ -18,7 +18,8 @@ from bayd.core.model import Booking, StartedBy
 from bayd.journal import Batch, Journal, ThreadJournalExecutor
 from bayd.journal.event_codec import BayEventCodec
 from tests.cli.command import bayd_here
-from tests.cli.daemon import configuration, free_port, started
+from tests.cli.daemon import configuration, started
+from tests.free_ports import free_port
 from tests.let_out import keep_secret
 from tests.simulation.world import SimClock
 from tests.web.house import STAFF, House

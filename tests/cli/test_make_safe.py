@@ -16,7 +16,8 @@ from hardware.sim.hopper import HopperLine, HopperSettings, HopperSim
 from hardware.sim.ptys import PtyPort
 from hardware.sim.relay import BoardKind, SerialBoardSim, TrayMachine
 from tests.cli.command import bayd, bayd_here, command, environment
-from tests.cli.daemon import configuration, free_port, started
+from tests.cli.daemon import configuration, started
+from tests.free_ports import free_port
 
 
 def test_without_dispensers_all_is_safe(tmp_path: Path) -> None:

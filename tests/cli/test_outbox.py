@@ -8,7 +8,7 @@ import pytest
 
 from bayd.core import events as e
 from tests.cli.command import Ran, bayd_here
-from tests.cli.daemon import free_port
+from tests.free_ports import free_port
 from tests.web.house import SCREEN, STAFF, House, Item
 
 SINCE_MS = 1_790_000_000_000

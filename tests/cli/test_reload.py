@@ -6,7 +6,8 @@ import socket
 from pathlib import Path
 
 from tests.cli.command import bayd_here
-from tests.cli.daemon import Service, configuration, free_port, started
+from tests.cli.daemon import Service, configuration, started
+from tests.free_ports import free_port
 
 EPC = "E28011700000020A00000001"
 

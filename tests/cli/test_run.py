@@ -14,7 +14,8 @@ import pytest
 
 from bayd.cli.main import _kept_for_good
 from tests.cli.command import bayd, bayd_here, command, environment
-from tests.cli.daemon import configuration, free_port, started
+from tests.cli.daemon import configuration, started
+from tests.free_ports import free_port
 
 READY = "event=bayd_ready"
 

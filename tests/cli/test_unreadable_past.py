@@ -11,7 +11,8 @@ from bayd.core.evolve import REDUCER_VERSION
 from bayd.core.model import Bay
 from bayd.journal.event_codec import encode_bay
 from tests.cli.command import Ran, bayd
-from tests.cli.daemon import configuration, free_port, started
+from tests.cli.daemon import configuration, started
+from tests.free_ports import free_port
 
 NAME = "Example Guest"
 _SNAPSHOT = "INSERT INTO snapshots VALUES ('109', 41, ?, ?)"

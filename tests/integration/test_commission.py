@@ -8,7 +8,8 @@ from typing import Any
 from hardware.sim.hopper import HopperLine, HopperSettings, HopperSim
 from hardware.sim.ptys import PtyPort
 from tests.cli.command import Ran, bayd_here
-from tests.cli.daemon import free_port, started
+from tests.cli.daemon import started
+from tests.free_ports import free_port
 from tests.integration.readers_at_work import SimulatedReader
 
 BALL = "E28011700000020A00000001"

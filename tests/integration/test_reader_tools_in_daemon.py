@@ -12,7 +12,8 @@ from bayd.core.rules import Rules
 from bayd.web.readers import ToolRefusedError
 from bayd.wiring.reader_tools import ReaderTools
 from tests.cli.command import Ran, bayd_here
-from tests.cli.daemon import free_port, started
+from tests.cli.daemon import started
+from tests.free_ports import free_port
 from tests.integration.readers_at_work import SimulatedReader, credits_in, reader_side, until
 from tests.simulation.world import World
 

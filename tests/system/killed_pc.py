@@ -21,7 +21,8 @@ from bayd.core import events as e
 from bayd.journal import Reader, Recorded
 from bayd.journal.disk import open_reading
 from bayd.journal.event_codec import BayEventCodec
-from tests.cli.daemon import Service, free_port, started
+from tests.cli.daemon import Service, started
+from tests.free_ports import free_port
 from tests.let_out import keep_secret, listen_to
 from tests.system.cut_wire import CutWire
 

@@ -10,7 +10,6 @@ import os
 import random
 import secrets
 import signal
-import socket
 import sqlite3
 import sys
 import time
@@ -27,6 +26,7 @@ from hardware.sim.hopper import HopperLine, HopperSim
 from hardware.sim.plc import ModbusLine, PlcProgram, PlcSlave
 from hardware.sim.ptys import PtyPort
 from hardware.sim.relay import BoardKind, SerialBoardSim, TrayMachine, WaveshareSim
+from tests.free_ports import free_port
 from tests.let_out import keep_secret, listen_to, read_log
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
@@ -123,7 +123,7 @@ class Bench:
         self._directory = directory
         self._http = http
         self._token = secrets.token_urlsafe(24)
-        self._port, nobody = _free_ports(2)
+        self._port, nobody = free_port(), free_port()
         keep_secret(self._token, "1555010001")
         read_log(directory / "bayd.log")
         listen_to(self._port)
@@ -296,15 +296,3 @@ async def test_a_daemon_that_is_told_to_stop_leaves_no_motor_running(bench: Benc
     for bay in COUNTED:
         balls = bays[bay]["balls"]
         assert (balls["counted"], balls["balance"]) == (fell[bay], 40 - fell[bay])
-
-
-def _free_ports(count: int) -> list[int]:
-    """Free a moment ago; all held at once, so that no two are the same."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for sock in sockets:
-            sock.bind(("127.0.0.1", 0))
-        return [sock.getsockname()[1] for sock in sockets]
-    finally:
-        for sock in sockets:
-            sock.close()

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import command, environment
-from tests.cli.daemon import configuration, free_port
+from tests.cli.daemon import configuration
+from tests.free_ports import free_port
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import bayd
-from tests.cli.daemon import configuration, free_port
+from tests.cli.daemon import configuration
+from tests.free_ports import free_port
 from tests.journal.world import note, opened
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]

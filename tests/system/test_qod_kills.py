@@ -20,7 +20,8 @@ from bayd.journal import Reader, Recorded
 from bayd.journal.disk import open_reading
 from bayd.journal.event_codec import BayEventCodec
 from bayd.reference.qod.sessions import Cause, QosSession
-from tests.cli.daemon import Service, free_port, started
+from tests.cli.daemon import Service, started
+from tests.free_ports import free_port
 from tests.let_out import keep_secret, listen_to
 from tests.simulation.qod_audit import DELETED_WITHIN_S, audit, read_books
 from tests.simulation.qod_operator import Entry

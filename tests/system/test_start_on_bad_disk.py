@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import bayd_here
-from tests.cli.daemon import Service, configuration, free_port, started
+from tests.cli.daemon import Service, configuration, started
+from tests.free_ports import free_port
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 

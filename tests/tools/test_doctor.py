@@ -29,8 +29,8 @@ from bayd.tools.doctor import (
     udev_rules,
 )
 from tests.cli.command import bayd_here
-from tests.cli.daemon import free_port
 from tests.clients.central.minimal_server import MinimalServer
+from tests.free_ports import free_port
 
 ROOT = Path(__file__).parents[2]
 

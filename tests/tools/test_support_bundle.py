@@ -8,7 +8,8 @@ import pytest
 
 from bayd.core.inputs import Actor, Role
 from bayd.tools.support_bundle import write_bundle
-from tests.cli.daemon import configuration, free_port
+from tests.cli.daemon import configuration
+from tests.free_ports import free_port
 from tests.let_out import keep_secret
 from tests.web.house import PLAYER, STAFF, TECHNICIAN, House
 from tests.web.test_pairing import paired, screens

@@ -16,7 +16,8 @@ from bayd.runtime.repeats import BURST
 from bayd.settings import is_loopback
 from bayd.settings.listening import ListenRefusedError, check_listen
 from bayd.web import listener
-from tests.cli.daemon import configuration, free_port, started
+from tests.cli.daemon import configuration, started
+from tests.free_ports import free_port
 from tests.web.house import OTHER_SCREEN, SCREEN, STAFF, TECHNICIAN, House
 from tests.web.test_doors import head, raw, status_of
 

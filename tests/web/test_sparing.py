@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from bayd.core.rules import Rules
 from bayd.web.sparing import DEAR_S, KEPT_S, Sparing
+from tests.processor_time import best_of, no_collection
 from tests.web.house import STAFF, House
 
 
@@ -52,7 +54,10 @@ class WatchedHouse(House):
 
 
 @pytest.mark.parametrize("path", ["/status", "/metrics", "/"])
-async def test_whoever_asks_without_end_has_a_large_range_say_it_seldom(tmp_path: Path, path: str) -> None:
+async def test_whoever_asks_without_end_has_a_large_range_say_it_seldom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr("bayd.web.sparing.DEAR_S", DEAR_S / 20)  # also where the processor is quick
     house = WatchedHouse(tmp_path / "journal.db")
     house.rules = {str(number): Rules(dispenser="east") for number in range(101, 357)}
     async with house.open():
@@ -73,8 +78,11 @@ async def test_what_is_long_to_tell_is_told_in_parts(tmp_path: Path) -> None:
         for number in house.rules:
             await house.play(number, number)
         await house.told()
-        assert await turns(house.ask("GET", "/day", token=STAFF, described=False)) < 0.25
-        assert await turns(_catch_up(house)) < 0.25
+        for work in (
+            partial(house.ask, "GET", "/day", token=STAFF, described=False),
+            partial(_catch_up, house),
+        ):
+            assert await best_of(partial(longest_turn, work)) < 0.25
 
 
 async def _catch_up(house: House) -> None:
@@ -83,14 +91,15 @@ async def _catch_up(house: House) -> None:
         await stream.content.readuntil(f"id: {house.journal.last_seq}\n".encode())
 
 
-async def turns(work: Coroutine[Any, Any, object]) -> float:
+async def longest_turn(work: Callable[[], Coroutine[Any, Any, object]]) -> float:
     """The largest part of the processor's time that it took at a stretch."""
-    began_s = time.thread_time()
-    longest_s = 0.0
-    async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(work, name="work")
-        while not task.done():
-            last_s = time.thread_time()
-            await asyncio.sleep(0)
-            longest_s = max(longest_s, time.thread_time() - last_s)
-    return longest_s / (time.thread_time() - began_s)
+    with no_collection():
+        began_s = time.thread_time()
+        longest_s = 0.0
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(work(), name="work")
+            while not task.done():
+                last_s = time.thread_time()
+                await asyncio.sleep(0)
+                longest_s = max(longest_s, time.thread_time() - last_s)
+        return longest_s / (time.thread_time() - began_s)

@@ -16,6 +16,7 @@ from bayd.runtime.clock import SystemClock
 from bayd.runtime.randomness import SystemRandomness
 from bayd.settings import Configuration, load
 from bayd.wiring.qod import QodParts
+from tests.free_ports import free_port
 from tests.let_out import keep_secret
 from tests.reference.qod.harness import Running, running
 from tests.reference.qod.test_events import RealClock
@@ -23,13 +24,6 @@ from tests.simulation.world import SimLog, World
 
 SECRET = "a-client-secret-of-the-tests"
 WITHIN_S = 20.0  # without events the operator is asked after 30 s
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 def configure(directory: Path, operator: str) -> Configuration:

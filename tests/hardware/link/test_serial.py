@@ -134,8 +134,15 @@ async def test_closing_a_stalled_line_does_not_wait_for_it(end: PtyEnd) -> None:
     assert longest < 2.0, "the loop stood still while the port closed"
 
 
-async def test_closing_drops_the_output_before_it_can_wait_for_it(
-    end: PtyEnd, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("stalled", "expected"),
+    [
+        pytest.param(True, ["reset_output_buffer", "close"], id="what a stalled line has not taken"),
+        pytest.param(False, ["close"], id="not what the kernel or the adapter still passes on"),
+    ],
+)
+async def test_closing_drops_what_it_would_have_to_wait_for(
+    end: PtyEnd, monkeypatch: pytest.MonkeyPatch, stalled: bool, expected: list[str]
 ) -> None:
     import hardware.link.serial as module
 
@@ -151,8 +158,10 @@ async def test_closing_drops_the_output_before_it_can_wait_for_it(
         monkeypatch.setattr(module._Port, name, record)
     link = await end.opener.open()
     steps.clear()
+    end.port.stall(stalled)
+    link.write(b"motor off" + bytes(60_000 if stalled else 0))
     await link.aclose()
-    assert steps == ["reset_output_buffer", "close"]
+    assert steps == expected
 
 
 async def test_a_pty_is_not_marked_exclusive_because_the_mark_outlives_its_owner(end: PtyEnd) -> None:
