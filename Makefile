@@ -31,7 +31,7 @@ test: $(STAMP)
 # In the order of the file: what has a life of its own (a machine, a daemon) goes on from test to test. Much of it waits:
 # four at a time also on two cores, the longest files first (tests/longest_first.py).
 test-system: $(STAMP)
-	$(BIN)/python -m pytest -m "system and not soak" -p no:randomly -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -m "system and not soak" -p no:randomly --timeout=300 -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .

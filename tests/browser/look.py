@@ -46,6 +46,11 @@ async def violations_of(page: Page) -> list[str]:
     ]
 
 
+async def drawn(page: Page) -> None:
+    """What follows the window's size one frame later has done so."""
+    await page.evaluate("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+
+
 async def look(page: Page, state: State) -> dict[str, list[str]]:
     """What is wrong in this state, upright and lying."""
     found: dict[str, list[str]] = {}
@@ -54,6 +59,7 @@ async def look(page: Page, state: State) -> dict[str, list[str]]:
         if not state.is_kiosk:  # may be scrolled: all of it is looked at
             long = await page.evaluate("document.scrollingElement.scrollHeight")
             await page.set_viewport_size({"width": width, "height": max(height, long)})
+        await drawn(page)
         found[f"{width}x{height}"] = await faults_of(page, kiosk=state.is_kiosk)
     found["axe"] = await violations_of(page)
     if not state.bare and await page.locator("h1").count() != 1:

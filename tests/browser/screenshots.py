@@ -18,6 +18,7 @@ from bayd.settings.screens import Language
 from tests.browser.bay_states import STATES
 from tests.browser.board_states import BOARD_STATES
 from tests.browser.chromium import chromium
+from tests.browser.look import drawn
 from tests.browser.states import State, show
 from tests.web.house import House
 
@@ -56,9 +57,7 @@ async def take(page: Page, state: State, screens: Screens, images: Path) -> None
         if state.whole:
             long = await page.evaluate("document.scrollingElement.scrollHeight")
             await page.set_viewport_size({"width": width, "height": max(height, long)})
-        await page.evaluate(
-            "new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))"
-        )
+        await drawn(page)
         viewport = page.viewport_size
         assert viewport is not None
         clip = {"x": 0, "y": 0, **viewport, "scale": _SCALE_KIOSK if state.is_kiosk else _SCALE_BOARD}

@@ -274,7 +274,7 @@ class BayPc:
         self.machine.until(is_ready, f"for READY:\n{self.log()[-3000:]}")
 
     def log(self) -> str:
-        return self.machine.journal(UNIT)
+        return self.machine.journal("-o", "short-monotonic", "--no-hostname", "-u", UNIT)
 
     # The doors
 

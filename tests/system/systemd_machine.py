@@ -157,6 +157,7 @@ class SystemdMachine:
             if self._leader and self._heard:
                 keep_secret(*self._secrets)
                 units = [word for unit in self._heard for word in ("-u", unit)]
+                self.ask("journalctl", "--sync")
                 hear("journal of the machine", self.ask("journalctl", "-o", "cat", *units).stdout)
         finally:
             self._switch_off()
@@ -206,8 +207,10 @@ class SystemdMachine:
         lines = self.run("systemctl", "show", unit, "-p", ",".join(properties)).splitlines()
         return dict(line.partition("=")[::2] for line in lines)
 
-    def journal(self, unit: str) -> str:
-        return self.run("journalctl", "-o", "short-monotonic", "--no-hostname", "-u", unit)
+    def journal(self, *options: object) -> str:
+        """As `journalctl` gives it, also what was said last and journald has yet to take up."""
+        self.run("journalctl", "--sync")
+        return self.run("journalctl", *options)
 
     def until(self, holds: Callable[[], T], what: object = "", patience_s: float = PATIENCE_S) -> T:
         """The first answer that is true. Raises MachineError with `what` as it is then."""

@@ -161,7 +161,7 @@ def test_the_journal_of_the_machine_separates_what_to_look_at(pc: BayPc) -> None
     def said(priorities: str) -> list[str]:
         # Of the daemon itself, not of systemd about it.
         words = ("-o", "cat", "-u", UNIT, "-p", priorities, f"_PID={pc.pid}")
-        return pc.machine.run("journalctl", *words).splitlines()
+        return pc.machine.journal(*words).splitlines()
 
     told, to_look_at = said("info..info"), said("warning")
     assert len([line for line in told if "event=bayd_ready" in line]) == 1
@@ -309,11 +309,11 @@ def test_a_reload_is_told_to_systemd_and_keeps_the_process(pc: BayPc) -> None:
     try:
         pc.systemctl("reload", UNIT)
         pc.machine.until(lambda: "event=reloaded" in pc.log(), "for the reload")
-        said = pc.machine.run("journalctl", "-o", "cat", "_PID=1")
+        told = rf"notification message from PID {pid} "
+        both = re.compile(rf"{told}\(RELOADING=1.*{told}\(READY=1", re.DOTALL)
+        pc.machine.until(lambda: both.search(pc.machine.journal("-o", "cat", "_PID=1")), "for both words")
     finally:
         pc.systemctl("log-level", "info")
-    assert re.search(rf"notification message from PID {pid} \(RELOADING=1", said)
-    assert re.search(rf"notification message from PID {pid} \(READY=1", said.partition("RELOADING=1")[2])
     assert pc.pid == pid
 
 
@@ -399,7 +399,7 @@ def test_a_wrong_configuration_is_named_and_the_old_one_stays(pc: BayPc) -> None
             pc.systemctl("reload", UNIT)
             until_refused(pc, named)
             assert pc.press("help", {})[0] == 200
-        refused = pc.machine.run("journalctl", "-o", "cat", "-u", UNIT, "-p", "err")
+        refused = pc.machine.journal("-o", "cat", "-u", UNIT, "-p", "err")
         assert "event=reload_refused setting=site.nmae" in refused
         assert pc.pid == pid
     finally:

@@ -35,8 +35,8 @@ patient = pytest.mark.timeout(900)
 # machine where all goes slowly it is away for long, and found late.
 JOINS_IN_S = 5 * 72
 
-WATCHDOG_S = 4
-STALL_S = 9
+WATCHDOG_S = 8
+STALL_S = 25
 PATIENCE_S = 1  # of a request
 EXTENSION = {"minutes": 5, "amount": 0, "reason": "asked for at the desk"}
 ADDRESS = "203.0.113.20"
@@ -87,8 +87,16 @@ def held(pc: BayPc, syscall: str, *of: str) -> Iterator[None]:
         stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        status = Path(f"/proc/{traced}/status")
-        pc.machine.until(lambda: "TracerPid:\t0\n" not in status.read_text(), "for strace")
+        process = Path(f"/proc/{traced}")
+
+        def traces() -> bool:
+            threads = process.glob("task/*/status") if "-f" in of else [process / "status"]
+            try:
+                return all("TracerPid:\t0\n" not in each.read_text() for each in threads)
+            except OSError:  # a thread that has ended meanwhile
+                return False
+
+        pc.machine.until(traces, "for strace")
         yield
     finally:
         tracer.kill()  # what it holds goes on, if it still lives
@@ -192,14 +200,14 @@ def test_while_the_disk_hangs_play_and_motors_end_in_time_and_no_daemon(pc: BayP
     """A payout that had begun is paid out (docs/dispensers.md); after its time none begins."""
     pid, out = pc.pid, pc.balls_out()
     before = pc.listened_at()
-    pc.play(minutes=2)
+    pc.play(minutes=3)
     assert pc.dispense(20)[0] == 200
     pc.machine.until(lambda: pc.balls_out() > out and pc.listened_at() > before, "for motor and antenna")
     with hung_disk(pc):
         hung = time.monotonic()
         pc.machine.until(lambda: not pc.motor_runs(), "for the end of the payout")
         # Longer than the watchdog's time, and than the rest of play.
-        pc.machine.until(lambda: time.monotonic() - hung > max(WATCHDOG_S, 2 * MINUTE_S) * 1.1)
+        pc.machine.until(lambda: time.monotonic() - hung > max(WATCHDOG_S, 3 * MINUTE_S) * 1.1)
         pc.until_antenna_rests()  # play is over
         assert pc.press("dispense", {"balls": 1})[0] == 503
         assert pc.machine.http(PORT, "GET", "/readyz")[0] == 503  # it hangs still
@@ -207,7 +215,7 @@ def test_while_the_disk_hangs_play_and_motors_end_in_time_and_no_daemon(pc: BayP
     pc.until_bay(lambda bay: bay["session"] is None and bay["phase"] == "free")
     assert pc.pid == pid
     # The end as it is recorded: at its time, not when the disk came back.
-    assert abs(pc.events("SessionEnded")[-1]["played_ms"] - 2 * MINUTE_S * 1000) <= 1000
+    assert abs(pc.events("SessionEnded")[-1]["played_ms"] - 3 * MINUTE_S * 1000) <= 1000
     pc.until_rest()
     assert pc.balls_out() == out + 20
 
@@ -257,7 +265,7 @@ def test_a_full_disk_refuses_ends_in_time_and_recovers(pc: BayPc) -> None:
         pc.until_rest()
         pid = pc.pid
         before, out = pc.listened_at(), pc.balls_out()
-        pc.play(minutes=4)
+        pc.play(minutes=8)
         assert pc.dispense(20)[0] == 200
         pc.machine.until(lambda: pc.balls_out() > out and pc.listened_at() > before, "for motor and antenna")
         pc.machine.ask("dd", "if=/dev/zero", f"of={STATE}/filler", "bs=4k")
@@ -282,7 +290,7 @@ def test_a_full_disk_refuses_ends_in_time_and_recovers(pc: BayPc) -> None:
         # The end as it is recorded: once, by time, of all the time that was paid.
         (ended,) = pc.events("SessionEnded")
         assert (ended["session_id"], ended["reason"]) == (session["id"], "time")
-        assert abs(ended["played_ms"] - 4 * MINUTE_S * 1000) <= 1000
+        assert abs(ended["played_ms"] - 8 * MINUTE_S * 1000) <= 1000
         pc.until_rest()
         assert pc.balls_out() == stopped
         # The press that was refused, again, and once more as by a screen that lost the answer.
