@@ -52,6 +52,23 @@ def test_a_secret_is_found_wherever_it_was_heard(secret: str) -> None:
     assert len(let_out.leaks()) == 1
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "op_id=0c246813e5",
+        "session wf246813",
+        "Content-Length: 246813",
+        "(b'Content-Length', b'246813')",
+        "0.246813",
+    ],
+)
+def test_a_pin_is_not_found_by_chance(text: str) -> None:
+    let_out = LetOut()
+    let_out.keep_secret("246813")
+    let_out.hear("answer", text)
+    assert let_out.leaks() == []
+
+
 def test_a_short_secret_is_refused_rather_than_found_everywhere() -> None:
     with pytest.raises(AssertionError, match="too short"):
         LetOut().keep_secret("hi")

@@ -31,6 +31,7 @@ NOISE_DB = 2
 DWELL_S = 0.5  # how long a ball lies on the tee before it is hit
 LISTENS = 3  # by then; where the antenna is slower the golfer waits for it
 LONGEST_DWELL_S = 3.0
+END_S = 0.3  # a ball is hit before the time is over
 NEXT_BALL_S = 0.1
 LAST_SWING_S = 1.5  # nobody tees up with less time on the clock
 KEEP_EVERY = 10  # about a tenth of the balls is never hit
@@ -224,11 +225,13 @@ class SimulatedRange:
         self._book.ball_hit(epc, tee.bay, session, began, ended, self._listens_since(tee, began))
 
     async def _until_listened(self, tee: _Tee, began: float, times: int) -> None:
-        """On a busy machine that takes a while; at a reader without a cable it would be for ever."""
+        """Takes a while on a busy machine; where nothing listens, or play is over, nobody waits for it."""
         last = began + LONGEST_DWELL_S
         while (  # noqa: ASYNC110 # as in `_hold`
             self._listens_since(tee, began) < times
+            and not tee.swings_unseen
             and self._ports[tee.port[0]].plugged
+            and self._observer.remaining_s(tee.bay) > END_S
             and asyncio.get_running_loop().time() < last
         ):
             await asyncio.sleep(0.02)

@@ -13,8 +13,8 @@ PC without a time service stays bounded as well. What outlives the events by whi
 batches that expired) or is too young for it (answers) is bounded by its number then. The journal's last event
 stays, so that no number is given twice.
 
-Nothing here looks at all events: a large range has millions, and nobody's press is written meanwhile. How far
-the last look came is kept beside them.
+Nothing here looks at all events (unless today's clock is far behind them): a large range has millions, and
+nobody's press is written meanwhile. How far the last look came is kept beside them.
 """
 
 import json
@@ -35,6 +35,13 @@ KEEP_GUESSED_EXPIRED = 10_000  # without a clock; more than ever wait for the di
 CHUNK = 500  # events in one transaction, so that a bay never waits long behind the pruning
 LOOK = 5_000  # and so many are looked through for names
 _NAMES_FORGOTTEN = "pruning.names_forgotten"
+_MAX = 2**63 - 1
+_YOUNG_EVENT = (
+    "SELECT seq FROM events WHERE seq >= ? AND synchronised AND wall_ms BETWEEN ? AND ? ORDER BY seq LIMIT 1"
+)
+_YOUNG_ACT = (
+    "SELECT id FROM audit WHERE id >= ? AND synchronised AND +wall_ms BETWEEN ? AND ? ORDER BY id LIMIT 1"
+)
 
 
 def old_events_end(conn: sqlite3.Connection, now: Instant, boot_id: str, keep_ms: int) -> int:
@@ -47,19 +54,25 @@ def old_events_end(conn: sqlite3.Connection, now: Instant, boot_id: str, keep_ms
     begin, seen_wall_ms = _find_kept(conn, name) or (0, cutoff_wall_ms)
     if cutoff_wall_ms < seen_wall_ms:  # the clock was ahead then
         begin = 0
-    young = conn.execute(
-        "SELECT seq FROM events WHERE seq >= ? AND synchronised AND wall_ms BETWEEN ? AND ?"
-        " ORDER BY seq LIMIT 1",
-        (begin, cutoff_wall_ms, now.wall_ms + DAY_MS),
-    ).fetchone()
+    young = _first_young(conn, _YOUNG_EVENT, begin, cutoff_wall_ms, now.wall_ms)
     old = conn.execute(
         "SELECT seq FROM events WHERE seq >= ? AND seq < ? AND synchronised AND wall_ms < ?"
         " ORDER BY seq DESC LIMIT 1",
-        (begin, young[0] if young else last, cutoff_wall_ms),
+        (begin, last if young is None else young, cutoff_wall_ms),
     ).fetchone()
     end = old[0] + 1 if old else begin
     _keep(conn, name, (end, cutoff_wall_ms))
     return int(min(end, last))
+
+
+def _first_young(
+    conn: sqlite3.Connection, select: str, begin: int, cutoff_wall_ms: int, now_wall_ms: int
+) -> int | None:
+    """From `begin` on. One from tomorrow tells no age; where all are, it is today's clock that is behind."""
+    for until_wall_ms in (now_wall_ms + DAY_MS, _MAX):
+        if found := conn.execute(select, (begin, cutoff_wall_ms, until_wall_ms)).fetchone():
+            return int(found[0])
+    return None
 
 
 def _end_by_running_time(conn: sqlite3.Connection, boot_ms: int, boot_id: str, keep_ms: int) -> int:
@@ -183,11 +196,12 @@ def remove_rest(conn: sqlite3.Connection, now_wall_ms: int) -> tuple[int, int, i
          " AND coalesce(last_sent_wall_ms, 0) < ? AND seq NOT IN (SELECT seq FROM parked)", old),
     )  # fmt: skip
     # What follows a young act is young, whatever clock of the past was believed for a moment.
+    cutoff_wall_ms = now_wall_ms - KEEP_AUDIT_MS
+    young = _first_young(conn, _YOUNG_ACT, 1, cutoff_wall_ms, now_wall_ms)
     conn.execute(
-        "DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit WHERE synchronised AND wall_ms < ?1"
-        " AND id < coalesce((SELECT id FROM audit WHERE id > 0 AND synchronised"
-        " AND +wall_ms BETWEEN ?1 AND ?2 ORDER BY id LIMIT 1), 9223372036854775807))",
-        (now_wall_ms - KEEP_AUDIT_MS, now_wall_ms + DAY_MS),
+        "DELETE FROM audit WHERE id <="
+        " (SELECT max(id) FROM audit WHERE synchronised AND wall_ms < ? AND id < ?)",
+        (cutoff_wall_ms, _MAX if young is None else young),
     )
     answers, pins, calls = (conn.execute(sql, (value,)).rowcount for sql, value in statements)
     return answers, pins, calls

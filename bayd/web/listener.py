@@ -83,9 +83,9 @@ class Listener:
             if serves:
                 await listener.serve()
         except OSError:
+            await listener.aclose()
             if local is not None:
                 local.close()
-            await listener.aclose()
             raise
         return listener
 
@@ -161,8 +161,10 @@ class Listener:
     async def aclose(self) -> None:
         """Ends streams and idle connections at once; what is being answered has three seconds."""
         for server in self._servers:
-            await accept_no_more(server)
-            server.close()
+            try:
+                await accept_no_more(server)
+            finally:
+                server.close()
         await self._runner.cleanup()
 
 

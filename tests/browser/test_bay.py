@@ -626,18 +626,18 @@ async def test_silence_is_called_so_after_twelve_seconds(
         await page.clock.install()
         await page.goto(house.url("/bay/109"))
         await expect(page.get_by_test_id("act-end")).to_be_enabled()
-        await page.clock.fast_forward(7_000)
+        await page.clock.fast_forward(8_500)
         await expect(page.get_by_test_id("stale")).to_be_hidden()
         await house.press("help")
         await expect(page.get_by_test_id("help")).to_contain_text("Staff called")
-        await page.clock.fast_forward(7_000)  # since the last word; some real time passes, too
+        await page.clock.fast_forward(8_500)  # since the last word; some real time passes, too
         await expect(page.get_by_test_id("stale")).to_be_hidden()
         await page.route("**/api/v1/events*", lambda route: route.abort())
         await page.clock.fast_forward(1_000)
         left = await shown_s(page)
         await page.get_by_test_id("language").click()
         assert await shown_s(page) <= left  # what is said anew is no news
-        await page.clock.fast_forward(5_000)
+        await page.clock.fast_forward(4_000)
         await expect(page.get_by_test_id("stale")).to_be_visible()
         assert await shown_s(page) < left
         await expect(page.get_by_test_id("act-end")).to_be_disabled()

@@ -238,6 +238,18 @@ async def test_an_event_whose_clock_was_far_ahead_keeps_none_before_it(journal: 
     assert await left(journal) == [3, 4, 5, 6, 7]
 
 
+async def test_a_clock_that_is_far_behind_today_makes_nothing_old(journal: Journal[str]) -> None:
+    """Whatever clock of the past was believed once."""
+    before = NOW - 1_000 * DAY_MS
+    await history(journal, ("104", NOW, True), ("104", before, True), ("104", NOW, True), ("104", NOW, True))
+    await journal.save_snapshot("104", 4, 1, "{}")
+    for name, wall_ms in (("paid", NOW), ("behind", before), ("young", NOW)):
+        await act(journal, name, wall_ms)
+    await journal.prune(Instant(0, NOW - 200 * DAY_MS), open_sessions=(), sinks=())
+    assert (await left(journal))[:4] == [1, 2, 3, 4]
+    assert await acts(journal) == ["paid", "behind", "young"]
+
+
 async def test_a_clock_that_goes_back_a_little_makes_what_it_wrote_no_older(journal: Journal[str]) -> None:
     await history(journal, ("104", NOW + DAY_MS - 1, True), ("104", OLD, True), ("104", NOW, True))
     await journal.save_snapshot("104", 3, 1, "{}")

@@ -10,6 +10,7 @@ from tests.system.killed_pc import MINUTE_S, Json
 
 _TAKEN_HERE = ("cash", "card")
 _PIN_TRIES = 5
+SHORT_START_DOUBTFUL = "start_doubtful, of a short one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +67,11 @@ class Books:
                 pass
 
     def flags(self) -> Counter[str]:
-        """But for starts whose time was over at the server before it could be asked about them again."""
+        """By code. The time of short ones may be over before the server is asked about their start again."""
         short = {one.session_id for one in self._evening.played if one.minutes <= SHORT_MINUTES}
         return Counter(
-            conflict.code
-            for conflict in self._seen
-            if conflict.code != "start_doubtful" or conflict.session_id not in short
+            SHORT_START_DOUBTFUL if one.code == "start_doubtful" and one.session_id in short else one.code
+            for one in self._seen
         )
 
     # The journal keeps what was promised

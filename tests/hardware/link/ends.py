@@ -97,6 +97,7 @@ class TcpEnd:
         if self._transport is not None:
             self._transport.abort()
             self._transport = None
+        self._unsent = b""
 
     async def stop(self) -> None:
         await self.unplug()
