@@ -74,6 +74,10 @@ class Books:
             for one in self._seen
         )
 
+    def texts(self) -> list[str]:
+        """What the daemon says of each flag."""
+        return [f"{one.session_id}: {one.code}: {one.text}" for one in self._seen]
+
     # The journal keeps what was promised
 
     def lost_or_doubled_here(self) -> list[str]:

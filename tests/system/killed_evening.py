@@ -164,15 +164,9 @@ class Evening:
     async def _owe(self, played: Played, chance: random.Random) -> None:
         given = await self._extend(played, chance, "on_account")
         if chance.random() < 0.6:
-            due: list[str] = []
-
-            def shows_it(status: Json) -> bool:
-                dues = status["bays"][played.bay]["dues"]
-                due[:] = [one["due_id"] for one in dues if one["amount"] == given.amount]
-                return bool(due)
-
-            await self.pc.until(shows_it, "for the due")
-            body = {"due_id": due[0], "payment": "cash", "reason": "paid later"}
+            dues = (await self.pc.until(lambda _: True))["bays"][played.bay]["dues"]
+            (due,) = [one["due_id"] for one in dues if one["amount"] == given.amount]
+            body = {"due_id": due, "payment": "cash", "reason": "paid later"}
             await self._yes(played.bay, "dues/settle", body, staff=True)
             played.given[-1] = Given(given.minutes, given.amount, paid=True)
             self.done["settle"] += 1

@@ -89,7 +89,7 @@ async def test_what_was_promised_is_kept_once_over_kills(
         assert {one.flag for one in books.differences()} == {"payment_not_told", "move_not_told"}
         assert set(books.flags()) <= {*_CANNOT_BE_SAID, *_WAS_UNCLEAR, *_STARTS}, figures
     else:
-        assert books.differences() == []
+        assert books.differences() == [], books.texts()
         assert set(books.flags()) <= {*_STARTS}, figures
 
 
