@@ -163,10 +163,12 @@ def test_the_journal_of_the_machine_separates_what_to_look_at(pc: BayPc) -> None
         words = ("-o", "cat", "-u", UNIT, "-p", priorities, f"_PID={pc.pid}")
         return pc.machine.journal(*words).splitlines()
 
+    # The log follows what is answered: events are read back from the journal for it.
+    started = f" event=session_started bay={BAY} session={session} "
+    pc.machine.until(lambda: any(started in line for line in said("info..info")), f"for{started}")
+    pc.machine.until(lambda: any("dispenser" in line for line in said("warning")), "for the dispenser")
     told, to_look_at = said("info..info"), said("warning")
     assert len([line for line in told if "event=bayd_ready" in line]) == 1
-    assert [line for line in to_look_at if "dispenser" in line]
-    assert [line for line in told if f" event=session_started bay={BAY} session={session} " in line]
     assert {line.partition(" ")[0] for line in told} == {"level=info"}
     assert {line.partition(" ")[0] for line in to_look_at} <= {"level=warning", "level=error"}
 
