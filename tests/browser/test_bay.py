@@ -136,15 +136,21 @@ async def test_an_open_panel_settles_on_another_price_and_what_is_shown_is_what_
     assert session.extension_asked.amount == 2_100
 
 
+async def more_time_asked(house: House, context: BrowserContext) -> Page:
+    """A guest plays, and looks at what more time there is."""
+    await house.play()
+    await let_in(house, context)
+    page = await context.new_page()
+    await page.goto(house.url("/bay/109"))
+    await page.get_by_test_id("act-time").click()
+    return page
+
+
 async def test_a_price_that_changed_unseen_is_nobodys(closed_house: House, context: BrowserContext) -> None:
     prepare(closed_house)
     closed_house.stream_limits = StreamLimits(look_s=3_600)  # the screen has not heard of it
     async with closed_house.open() as house:
-        await house.play()
-        await let_in(house, context)
-        page = await context.new_page()
-        await page.goto(house.url("/bay/109"))
-        await page.get_by_test_id("act-time").click()
+        page = await more_time_asked(house, context)
         await expect(page.get_by_test_id("time-30")).to_contain_text("₹600")
         change_price(house, 70)
         await page.get_by_test_id("time-30").click()
@@ -168,11 +174,7 @@ async def test_a_price_that_came_unseen_is_a_question_and_no_charge(
     closed_house.rules["109"] = unpriced
     closed_house.stream_limits = StreamLimits(look_s=3_600)  # the screen has not heard of it
     async with closed_house.open() as house:
-        await house.play()
-        await let_in(house, context)
-        page = await context.new_page()
-        await page.goto(house.url("/bay/109"))
-        await page.get_by_test_id("act-time").click()
+        page = await more_time_asked(house, context)
         await expect(page.get_by_test_id("time-30")).not_to_contain_text("₹")
         change_price(house, 70)
         await page.get_by_test_id("time-30").click()
